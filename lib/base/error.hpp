@@ -1,0 +1,39 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace nodemirror {
+
+/// What went wrong, in the four parts that a reader needs: what was being done, to what, why it
+/// failed, and what would mend it (may be empty). Never carries a secret.
+class Error {
+  public:
+    Error() = default;
+    Error(std::string context, std::string object, std::string reason, std::string remedy = "");
+
+    const std::string& context() const { return context_; }
+    const std::string& object() const { return object_; }
+    const std::string& reason() const { return reason_; }
+    const std::string& remedy() const { return remedy_; }
+
+    /// "cannot <context> <object>: <reason>; <remedy>"
+    std::string text() const;
+
+    /// An Error for a failed system call; `code` is an errno value.
+    static Error system(std::string context, std::string object, int code);
+
+  private:
+    std::string context_;
+    std::string object_;
+    std::string reason_;
+    std::string remedy_;
+};
+
+/// Thrown only by Result::value() on an error: a bug, since expected failures are tested for.
+class BadResult : public std::logic_error {
+  public:
+    explicit BadResult(const Error& error) : std::logic_error(error.text()) {}
+};
+
+}  // namespace nodemirror

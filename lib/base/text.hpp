@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nodemirror {
+
+std::vector<std::string> split(std::string_view text, char separator);
+std::string join(const std::vector<std::string>& parts, std::string_view separator);
+std::string lower(std::string_view text);
+std::string trim(std::string_view text);
+
+/// The text in double quotes, with quotes, backslashes and control characters escaped: safe for a
+/// terminal and for key=value logs.
+std::string inQuotes(std::string_view text);
+
+/// Replaces control characters (terminal escapes among them) by '?', keeping newlines and tabs.
+std::string printable(std::string_view text);
+
+/// The candidate nearest to `word` by edit distance, or "" when none is near enough to be a typo.
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
+
+}  // namespace nodemirror

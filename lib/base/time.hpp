@@ -1,0 +1,26 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace nodemirror {
+
+/// Wall-clock time, for people and for what must survive a restart of the daemon.
+using WallTime = std::chrono::system_clock::time_point;
+/// Monotonic time, for waiting and for backing off.
+using SteadyTime = std::chrono::steady_clock::time_point;
+using Duration = std::chrono::nanoseconds;
+
+/// RFC 3339 in UTC, with milliseconds: 2026-01-02T03:04:05.678Z
+std::string rfc3339(WallTime time);
+
+/// A duration as Go's time.ParseDuration reads it ("2s", "1h30m", "-1.5h", "0"); nothing when Go
+/// would refuse it. containerd reads `dial_timeout` this way.
+std::optional<Duration> parseGoDuration(std::string_view text);
+
+/// The way Go prints a time.Duration: 1h0m0s, 1.5s, 2ms, 0s.
+std::string formatGoDuration(Duration duration);
+
+}  // namespace nodemirror

@@ -1,0 +1,116 @@
+#include "cli/inspect.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <set>
+
+#include "base/text.hpp"
+
+namespace nodemirror::cli {
+
+Document toJson(const ChainReading& reading) {
+    Document hosts = Document::array();
+    for (const auto& host : reading.hosts) {
+        Document header = Document::object();
+        for (const auto& [name, values] : host.header) header[name] = values;
+        Document item;
+        item["url"] = host.url();
+        item["capabilities"] = host.capabilities;
+        item["header"] = std::move(header);
+        item["skipVerify"] = host.skipVerify.value_or(false);
+        item["ca"] = host.ca;
+        item["client"] = host.client;
+        item["dialTimeout"] = host.dialTimeout;
+        hosts.push_back(std::move(item));
+    }
+    Document out;
+    out["registry"] = reading.registry;
+    out["directory"] = reading.directory;
+    out["error"] = reading.error;
+    out["ignored"] = reading.ignored;
+    out["warnings"] = reading.warnings;
+    out["hosts"] = std::move(hosts);
+    return out;
+}
+
+namespace {
+
+/// The registries that have a directory (or anything else) of their name under the root.
+std::vector<std::string> registriesUnder(const std::string& root) {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(root)) {
+        const std::string name = entry.path().filename().string();
+        if (!name.empty() && name.front() != '.') names.insert(registryOfDirectory(name));
+    }
+    return {names.begin(), names.end()};
+}
+
+void printText(const ChainReading& reading, const Output& output) {
+    std::cout << paint(output, Colour::Bold, reading.registry) << "  "
+              << paint(output, Colour::Dim,
+                       reading.directory.empty() ? "no directory: upstream alone is asked"
+                                                 : "from " + reading.directory + "/")
+              << "\n";
+    if (!reading.error.empty())
+        std::cout << "  " << paint(output, Colour::Bad, "every pull fails: " + reading.error)
+                  << "\n";
+    if (!reading.ignored.empty())
+        std::cout << "  "
+                  << paint(output, Colour::Bad, "the file is dropped: " + reading.ignored) << "\n";
+    for (const auto& warning : reading.warnings)
+        std::cout << "  " << paint(output, Colour::Warn, "warning: " + warning) << "\n";
+    Table table;
+    for (size_t i = 0; i < reading.hosts.size(); ++i) {
+        const ChainHost& host = reading.hosts[i];
+        std::vector<std::string> notes;
+        if (host.skipVerify.value_or(false)) notes.emplace_back("skip_verify");
+        if (!host.ca.empty()) notes.push_back("ca " + join(host.ca, " "));
+        if (!host.client.empty()) notes.emplace_back("client certificate");
+        for (const auto& [name, values] : host.header) notes.push_back("header " + name);
+        if (!host.dialTimeout.empty()) notes.push_back("dial_timeout " + host.dialTimeout);
+        table.row({{Colour::Dim, std::to_string(i + 1)},
+                   {Colour::None, host.url()},
+                   {Colour::Dim, join(host.capabilities, ",")},
+                   {Colour::Dim, join(notes, "; ")}});
+    }
+    table.print(output, "  ");
+}
+
+}  // namespace
+
+int inspect(const std::string& root, std::vector<std::string> registries,
+            const std::string& versionText, const Output& output) {
+    const auto version = parseContainerdVersion(versionText);
+    if (!version || *version < ContainerdVersion{1, 5, 0}) {
+        complain("--containerd " + inQuotes(versionText) +
+                 " is no version of containerd that is known here; write it as 1.6, 1.7.24 or 2.1");
+        return kUsage;
+    }
+    std::error_code code;
+    if (!std::filesystem::is_directory(root, code)) {
+        complain("cannot read " + inQuotes(root) + ": " +
+                 (code ? code.message() : "it is no directory") +
+                 "; give the directory that holds one directory a registry, such as "
+                 "/etc/containerd/certs.d");
+        return kUsage;
+    }
+    if (registries.empty()) registries = registriesUnder(root);
+    Document documents = Document::array();
+    bool good = true;
+    for (const auto& registry : registries) {
+        const ChainReading reading = readChain(root, registry, *version);
+        good = good && reading.error.empty() && reading.ignored.empty();
+        if (output.format == Format::Text)
+            printText(reading, output);
+        else if (output.format == Format::Json)
+            std::cout << toJson(reading).dump(-1, ' ', false, Document::error_handler_t::replace)
+                      << "\n";
+        else
+            documents.push_back(toJson(reading));
+    }
+    if (output.format == Format::Yaml) printDocument(output, documents);
+    return good ? kFine : kAnswerIsNo;
+}
+
+}  // namespace nodemirror::cli

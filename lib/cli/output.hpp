@@ -1,0 +1,50 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nodemirror::cli {
+
+using Document = nlohmann::ordered_json;
+
+/// Exit statuses of nodemirrorctl, for scripts.
+enum Exit : int {
+    kFine = 0,
+    kAnswerIsNo = 1,  ///< invalid, not ready, something to change
+    kUsage = 2,       ///< wrong usage or unreadable input
+    kNoDaemon = 3,    ///< the daemon cannot be reached
+};
+
+enum class Format { Text, Json, Yaml };
+
+/// How to print: the format, and whether colour is welcome (a terminal, and no NO_COLOR).
+struct Output {
+    Format format = Format::Text;
+    bool colour = false;
+};
+
+Output makeOutput(const std::string& format);
+
+/// Prints a document as indented JSON or as YAML, for the formats that are not text.
+void printDocument(const Output& output, const Document& document);
+
+enum class Colour { None, Good, Bad, Warn, Dim, Bold };
+/// The text in that colour when the output has colours. Control characters in it are replaced.
+std::string paint(const Output& output, Colour colour, std::string_view text);
+
+/// Rows printed with their columns aligned; widths ignore colours.
+class Table {
+  public:
+    void row(std::vector<std::pair<Colour, std::string>> cells);
+    void print(const Output& output, std::string_view indent = "") const;
+
+  private:
+    std::vector<std::vector<std::pair<Colour, std::string>>> rows_;
+};
+
+/// Prints "nodemirrorctl: <message>" to standard error.
+void complain(std::string_view message);
+
+}  // namespace nodemirror::cli

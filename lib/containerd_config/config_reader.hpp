@@ -1,0 +1,56 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "containerd_config/version.hpp"
+#include "toml/value.hpp"
+
+namespace nodemirror {
+
+/// One file of containerd's configuration.
+struct ConfigFile {
+    std::string path;
+    std::string text;
+    int version = 0;  ///< its own `version`, or the main file's where it has none
+    toml_text::Value root;
+
+    /// The keys that lead to the CRI registry table that this containerd reads in this file.
+    std::vector<std::string> registryTable(const ContainerdVersion& containerd) const;
+};
+
+/// A registry of the legacy `mirrors` table with where it led.
+struct LegacyMirror {
+    std::string registry;  ///< "*" stands for every registry without its own entry
+    std::vector<std::string> endpoints;
+    std::string file;
+};
+
+/// What a containerd would load from its configuration on disk, as far as images go.
+struct ContainerdConfig {
+    std::string path;               ///< the main file
+    bool exists = false;            ///< the main file is there
+    std::vector<ConfigFile> files;  ///< in the order in which they are merged, the main one first
+    std::string configPath;         ///< empty: not set
+    std::string configPathFile;     ///< the file that sets it
+    std::vector<LegacyMirror> mirrors;
+    std::vector<std::string> tlsHosts;  ///< hosts that have a legacy configs.*.tls table
+    std::vector<std::string> tlsFiles;
+    bool criDisabled = false;  ///< disabled_plugins names the CRI plugin
+    std::string sandboxImage;  ///< with this version's default filled in
+
+    /// The file whose registry table is the one to change: on 1.x the last that has a section of
+    /// the CRI plugin, since it replaces those before it; otherwise the last that sets
+    /// config_path, or the main file. Null when there is no file.
+    const ConfigFile* registryFile(const ContainerdVersion& containerd) const;
+};
+
+/// Reads the main file and its imports (LoadConfig and resolveImports of services/server/config in
+/// 1.x, cmd/containerd/server/config in 2.x). A main file that does not exist is no error: containerd
+/// then runs on its defaults. A file that cannot be read or parsed is one, for nobody knows then
+/// what it says.
+Result<ContainerdConfig> readContainerdConfig(const std::string& path,
+                                              const ContainerdVersion& containerd);
+
+}  // namespace nodemirror

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <compare>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace nodemirror {
+
+/// A containerd release. What a release does with its files is asked here by the name of the
+/// behaviour, so that version numbers stand in one place.
+struct ContainerdVersion {
+    int major = 0;
+    int minor = 0;
+    int patch = 0;
+
+    auto operator<=>(const ContainerdVersion&) const = default;
+    std::string text() const;
+
+    /// hosts.toml and config.toml are read with go-toml 1.x (1.6, 1.7), else with go-toml 2.x.
+    bool readsWithGoTomlV1() const { return major < 2; }
+    /// The go-toml of Debian's 1.6 ends the daemon at some broken files (1.9.4's recover()).
+    bool diesOfUnhandledTokens() const { return major < 2 && minor < 7; }
+    /// `dial_timeout` in hosts.toml: 2.0.11, 2.1.0 and later.
+    bool knowsDialTimeout() const { return *this >= ContainerdVersion{2, 0, 11}; }
+    /// The `referrers` capability in hosts.toml: 2.2.0 and later.
+    bool knowsReferrers() const { return *this >= ContainerdVersion{2, 2, 0}; }
+    /// A localhost registry reached as the default host: always http before 1.7.
+    bool localhostIsAlwaysHttp() const { return *this < ContainerdVersion{1, 7, 0}; }
+    /// CRI Status(verbose) shows the registry's config_path and the sandbox image (1.x).
+    bool showsLiveRegistryConfig() const { return major < 2; }
+    /// `config_path` may list several directories; from 2.1 such a list disables them all.
+    bool splitsConfigPath() const { return *this < ContainerdVersion{2, 1, 0}; }
+    /// A later import replaces a plugin's whole section (1.x) instead of merging into it (2.x).
+    bool importsReplaceSections() const { return major < 2; }
+    /// The registry settings live in io.containerd.cri.v1.images (2.x).
+    bool hasImagesPlugin() const { return major >= 2; }
+    /// The highest `version` that config.toml may have; 0 where none is refused (1.6).
+    int highestConfigVersion() const;
+    /// The `version` to write into a new config.toml.
+    int newConfigVersion() const { return major < 2 ? 2 : 3; }
+    /// The sandbox image when config.toml names none.
+    std::string defaultSandboxImage() const;
+};
+
+/// Reads "1.6.20~ds1", "v2.1.9+unknown", "1.7"; nothing when there is no major.minor.
+std::optional<ContainerdVersion> parseContainerdVersion(std::string_view text);
+
+}  // namespace nodemirror

@@ -1,0 +1,229 @@
+#include "desired/parse.hpp"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/text.hpp"
+#include "desired/parse_mirror.hpp"
+#include "desired/url.hpp"
+#include "desired/yaml_fields.hpp"
+#include "reference/image_reference.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+constexpr char kApiVersion[] = "nodemirrord/v1";
+
+std::optional<Url> parseServer(YamlFields& fields, const Field& field) {
+    const auto text = fields.string(field);
+    if (!text) return std::nullopt;
+    auto url = parseUrl(*text);
+    if (!url) {
+        fields.problem(field, url.error().reason());
+        return std::nullopt;
+    }
+    if (url->host == "docker.io" || url->host == "index.docker.io") {
+        fields.problem(field, inQuotes(url->host) +
+                                  " does not serve images; Docker Hub's registry is "
+                                  "https://registry-1.docker.io");
+        return std::nullopt;
+    }
+    return std::move(*url);
+}
+
+void checkFallback(YamlFields& fields, const Field& field, std::map<std::string, Field>& keys,
+                   const Registry& registry, bool mirrorsGiven) {
+    if (registry.fallback == Fallback::None && keys.count("server"))
+        fields.problem(keys["server"],
+                       "does not go with fallback: none, which never leaves the mirrors; remove "
+                       "one of the two");
+    if (mirrorsGiven) return;
+    if (registry.fallback == Fallback::None)
+        fields.problem(field, "has fallback: none and no mirrors, so that nothing could be pulled; "
+                              "add a mirror");
+    else if (!keys.count("server"))
+        fields.problem(field, "needs mirrors (a list of url: …) or a server");
+}
+
+Registry parseRegistry(YamlFields& fields, const std::string& name, const Field& field,
+                       const FileReader& readFile) {
+    Registry registry;
+    registry.name = name;
+    if (const std::string wrong = registryNameProblem(name); !wrong.empty())
+        fields.problem(field, "the registry's name " + wrong);
+    auto keys = fields.map(field, {"fallback", "server", "mirrors"});
+    if (!field.node.IsMap()) return registry;
+    if (keys.count("fallback")) {
+        const auto choice = fields.oneOf(keys["fallback"], {"upstream", "none"});
+        if (choice) registry.fallback = *choice == 1 ? Fallback::None : Fallback::Upstream;
+    }
+    if (keys.count("server")) registry.server = parseServer(fields, keys["server"]);
+    bool mirrorsGiven = false;
+    if (keys.count("mirrors")) {
+        std::set<std::string> seen;
+        const auto items = fields.list(keys["mirrors"]);
+        mirrorsGiven = !items.empty() || !keys["mirrors"].node.IsSequence();
+        for (const auto& item : items) {
+            auto mirror = parseMirror(fields, item, readFile);
+            if (!mirror) continue;
+            if (!seen.insert(mirror->url.text() + " " + mirror->repositoryPrefix).second)
+                fields.problem(item, "the mirror " + mirror->url.text() +
+                                         " is listed twice; containerd would drop the file");
+            registry.mirrors.push_back(std::move(*mirror));
+        }
+    }
+    checkFallback(fields, field, keys, registry, mirrorsGiven);
+    return registry;
+}
+
+std::vector<Registry> parseRegistries(YamlFields& fields, const Field& field,
+                                      const FileReader& readFile) {
+    std::vector<Registry> out;
+    for (const auto& [name, value] : fields.entries(field))
+        out.push_back(parseRegistry(fields, name, value, readFile));
+    return out;
+}
+
+std::vector<std::string> parseReferences(YamlFields& fields, const Field& field) {
+    std::vector<std::string> out;
+    for (const auto& item : fields.list(field)) {
+        const auto text = fields.string(item);
+        if (!text) continue;
+        const auto reference = parseImageReference(*text);
+        if (!reference) {
+            fields.problem(item, "is no image reference: " + reference.error().reason() + "; " +
+                                     reference.error().remedy());
+        } else if (std::find(out.begin(), out.end(), reference->text()) == out.end()) {
+            out.push_back(reference->text());
+        }
+    }
+    return out;
+}
+
+Pause parsePause(YamlFields& fields, const Field& field) {
+    Pause pause;
+    auto keys = fields.map(field, {"sources", "aliases", "pin"});
+    if (keys.count("sources")) pause.sources = parseReferences(fields, keys["sources"]);
+    if (keys.count("aliases")) pause.aliases = parseReferences(fields, keys["aliases"]);
+    if (keys.count("pin")) pause.pin = fields.boolean(keys["pin"]).value_or(true);
+    return pause;
+}
+
+Health parseHealth(YamlFields& fields, const Field& field) {
+    Health health;
+    auto keys = fields.map(field, {"order", "interval", "timeout"});
+    if (keys.count("order")) {
+        const auto choice = fields.oneOf(keys["order"], {"declared", "health"});
+        if (choice) health.order = *choice == 1 ? Health::Order::Health : Health::Order::Declared;
+    }
+    if (keys.count("interval"))
+        health.interval = fields.duration(keys["interval"]).value_or(health.interval);
+    if (keys.count("timeout"))
+        health.timeout = fields.duration(keys["timeout"]).value_or(health.timeout);
+    if (health.timeout > health.interval)
+        fields.problem(field, "timeout must not be longer than interval");
+    return health;
+}
+
+Service parseService(YamlFields& fields, const Field& field, Service service) {
+    auto keys = fields.map(field, {"unit", "restart"});
+    if (keys.count("unit")) {
+        const auto unit = fields.string(keys["unit"]);
+        if (unit && (unit->size() > 255 || unit->find('/') != std::string::npos ||
+                     unit->find('.') == std::string::npos))
+            fields.problem(keys["unit"], "must be a unit's full name, such as containerd.service");
+        service.unit = unit.value_or(service.unit);
+    }
+    if (keys.count("restart")) {
+        const auto choice = fields.oneOf(keys["restart"], {"auto", "never"});
+        service.restart = choice.value_or(0) == 0;
+    }
+    return service;
+}
+
+void parseServices(YamlFields& fields, const Field& field, Desired& desired) {
+    auto keys = fields.map(field, {"containerd", "kubelet", "budget"});
+    if (keys.count("containerd"))
+        desired.containerd = parseService(fields, keys["containerd"], desired.containerd);
+    if (keys.count("kubelet"))
+        desired.kubelet = parseService(fields, keys["kubelet"], desired.kubelet);
+    if (!keys.count("budget")) return;
+    auto budget = fields.map(keys["budget"], {"restarts", "per"});
+    if (budget.count("restarts"))
+        desired.budget.restarts =
+            fields.integer(budget["restarts"], 0, 1000).value_or(desired.budget.restarts);
+    if (budget.count("per"))
+        desired.budget.per = fields.duration(budget["per"]).value_or(desired.budget.per);
+}
+
+void checkApiVersion(YamlFields& fields, const Field& root, std::map<std::string, Field>& keys) {
+    if (!keys.count("apiVersion")) {
+        if (root.node.IsMap() && !root.node["apiVersion"])
+            fields.problem(root, std::string("needs the line apiVersion: ") + kApiVersion);
+        return;
+    }
+    const auto version = fields.string(keys["apiVersion"]);
+    if (version && *version != kApiVersion)
+        fields.problem(keys["apiVersion"], "must be " + std::string(kApiVersion) + ", and is " +
+                                               inQuotes(*version));
+}
+
+Desired parseRoot(YamlFields& fields, const Field& root, const FileReader& readFile) {
+    Desired desired;
+    auto keys = fields.map(root, {"apiVersion", "registries", "pause", "images", "health",
+                                  "containerd", "services", "unmanaged"});
+    checkApiVersion(fields, root, keys);
+    if (keys.count("registries"))
+        desired.registries = parseRegistries(fields, keys["registries"], readFile);
+    if (keys.count("pause")) desired.pause = parsePause(fields, keys["pause"]);
+    if (keys.count("images")) desired.images = parseReferences(fields, keys["images"]);
+    if (keys.count("health")) desired.health = parseHealth(fields, keys["health"]);
+    if (keys.count("containerd")) {
+        auto inner = fields.map(keys["containerd"], {"configPath"});
+        if (inner.count("configPath")) {
+            const auto choice = fields.oneOf(inner["configPath"], {"manage", "check", "ignore"});
+            desired.configPath = static_cast<ConfigPathPolicy>(choice.value_or(0));
+        }
+    }
+    if (keys.count("services")) parseServices(fields, keys["services"], desired);
+    if (keys.count("unmanaged")) {
+        const auto choice = fields.oneOf(keys["unmanaged"], {"keep", "prune"});
+        desired.unmanaged = static_cast<UnmanagedPolicy>(choice.value_or(0));
+    }
+    return desired;
+}
+
+}  // namespace
+
+ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile) {
+    ParsedDesired out;
+    YamlFields fields;
+    if (yaml.size() > kLargestDesired) {
+        fields.problemAt(YAML::Mark::null_mark(), "", "is larger than 16 MiB");
+        out.problems = fields.takeProblems();
+        return out;
+    }
+    try {
+        const auto documents = YAML::LoadAll(yaml);
+        if (documents.empty() || documents.front().IsNull()) {
+            fields.problemAt(YAML::Mark::null_mark(), "",
+                             std::string("is empty; begin with apiVersion: ") + kApiVersion);
+        } else if (documents.size() > 1) {
+            fields.problemAt(documents[1].Mark(), "",
+                             "holds more than one YAML document; keep one");
+        } else {
+            const Field root{documents.front(), ""};
+            Desired desired = parseRoot(fields, root, readFile);
+            if (fields.problems().empty()) out.desired = std::move(desired);
+        }
+    } catch (const YAML::Exception& error) {
+        fields.problemAt(error.mark, "", "is no valid YAML: " + error.msg);
+    }
+    out.problems = fields.takeProblems();
+    return out;
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,198 @@
+#include "desired/parse_mirror.hpp"
+
+#include <algorithm>
+#include <regex>
+
+#include "base/text.hpp"
+#include "tls/pem.hpp"
+#include "desired/url.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+std::optional<std::string> readNamed(YamlFields& fields, const Field& field,
+                                     const std::string& path, const FileReader& readFile) {
+    if (path.empty() || path.front() != '/') {
+        fields.problem(field, "must be an absolute path, and is " + inQuotes(path));
+        return std::nullopt;
+    }
+    auto content = readFile(path);
+    if (content) return std::move(*content);
+    fields.problem(field, "cannot read " + inQuotes(path) + ": " + content.error().reason() +
+                              "; put the file there, or remove this line");
+    return std::nullopt;
+}
+
+std::vector<std::string> parseCa(YamlFields& fields, const Field& field,
+                                 const FileReader& readFile) {
+    std::vector<std::string> out;
+    const bool single = field.node.IsScalar();
+    for (const auto& item : single ? std::vector<Field>{field} : fields.list(field)) {
+        const auto path = fields.string(item);
+        if (!path) continue;
+        const auto pem = readNamed(fields, item, *path, readFile);
+        if (!pem) continue;
+        const std::string wrong = caProblem(*pem);
+        if (!wrong.empty()) fields.problem(item, inQuotes(*path) + " " + wrong);
+        out.push_back(*path);
+    }
+    return out;
+}
+
+std::optional<ClientPair> parseClient(YamlFields& fields, const Field& field,
+                                      const FileReader& readFile) {
+    auto keys = fields.map(field, {"cert", "key"});
+    if (!field.node.IsMap()) return std::nullopt;
+    for (const char* name : {"cert", "key"})
+        if (!keys.count(name) && !field.node[name])
+            fields.problem(field, std::string("needs both cert and key; ") + name + " is missing");
+    if (!keys.count("cert") || !keys.count("key")) return std::nullopt;
+    const auto cert = fields.string(keys["cert"]);
+    const auto key = fields.string(keys["key"]);
+    if (!cert || !key) return std::nullopt;
+    const auto certPem = readNamed(fields, keys["cert"], *cert, readFile);
+    const auto keyPem = readNamed(fields, keys["key"], *key, readFile);
+    if (certPem && keyPem) {
+        const std::string wrong = clientPairProblem(*certPem, *keyPem);
+        if (!wrong.empty()) fields.problem(field, wrong);
+    }
+    return ClientPair{*cert, *key};
+}
+
+bool isHeaderName(const std::string& name) {
+    static const std::regex token("[!#$%&'*+.^_`|~0-9A-Za-z-]+");  // RFC 9110, 5.6.2
+    return std::regex_match(name, token);
+}
+
+bool isHeaderValue(const std::string& value) {
+    return std::none_of(value.begin(), value.end(), [](unsigned char c) {
+        return (c < 0x20 && c != '\t') || c == 0x7f;
+    });
+}
+
+using Headers = std::map<std::string, std::vector<Secret>>;
+
+void parseHeaders(YamlFields& fields, const Field& field, Headers& out) {
+    for (const auto& [name, value] : fields.entries(field)) {
+        if (!isHeaderName(name)) {
+            fields.problem(value, "is no valid HTTP header name");
+            continue;
+        }
+        std::vector<Secret> values;
+        if (value.node.IsScalar()) {
+            values.emplace_back(value.node.Scalar());
+        } else {
+            for (auto& text : fields.strings(value)) values.emplace_back(std::move(text));
+        }
+        for (const auto& secret : values)
+            if (!isHeaderValue(secret.reveal()))
+                fields.problem(value, "its value has a control character; write it on one line");
+        if (!values.empty()) out[name] = std::move(values);
+    }
+}
+
+void parseHeaderFiles(YamlFields& fields, const Field& field, const FileReader& readFile,
+                      Headers& out) {
+    for (const auto& [name, value] : fields.entries(field)) {
+        if (!isHeaderName(name)) {
+            fields.problem(value, "is no valid HTTP header name");
+            continue;
+        }
+        const auto path = fields.string(value);
+        if (!path) continue;
+        if (out.count(name)) {
+            fields.problem(value, "is given in headers too; keep one of them");
+            continue;
+        }
+        const auto content = readNamed(fields, value, *path, readFile);
+        if (!content) continue;
+        const std::string text = trim(*content);
+        if (text.empty()) {
+            fields.problem(value, inQuotes(*path) + " is empty; write the header's value into it");
+        } else if (!isHeaderValue(text)) {
+            fields.problem(value, inQuotes(*path) + " has more than one line; a header has one");
+        } else {
+            out[name].emplace_back(text);
+        }
+    }
+}
+
+std::vector<std::string> parseCapabilities(YamlFields& fields, const Field& field) {
+    std::vector<std::string> out;
+    const std::vector<std::string> known{"pull", "resolve", "push"};
+    const auto items = fields.list(field);
+    for (const auto& item : items) {
+        const auto index = fields.oneOf(item, known);
+        if (!index) continue;
+        if (std::find(out.begin(), out.end(), known[*index]) == out.end())
+            out.push_back(known[*index]);
+    }
+    if (field.node.IsSequence() && items.empty())
+        fields.problem(field, "is empty, which containerd reads as all; write [pull, resolve]");
+    std::sort(out.begin(), out.end());
+    return out;
+}
+
+void checkTlsOptions(YamlFields& fields, const std::map<std::string, Field>& keys,
+                     const Mirror& mirror) {
+    if (mirror.url.scheme != "http") return;
+    for (const char* name : {"ca", "client"})
+        if (keys.count(name))
+            fields.problem(keys.at(name),
+                           "does not go with an http:// URL; use https://, or remove it");
+    if (mirror.skipVerify)
+        fields.problem(keys.at("skipVerify"),
+                       "does not go with an http:// URL: containerd 1.7 and later would try https "
+                       "first; remove it");
+}
+
+}  // namespace
+
+std::optional<Mirror> parseMirror(YamlFields& fields, const Field& field,
+                                  const FileReader& readFile) {
+    auto keys = fields.map(
+        field, {"url", "capabilities", "repositoryPrefix", "ca", "client", "skipVerify",
+                "overridePath", "headers", "headerFiles", "dialTimeout"});
+    if (!field.node.IsMap()) return std::nullopt;
+    Mirror mirror;
+    if (keys.count("capabilities"))
+        mirror.capabilities = parseCapabilities(fields, keys["capabilities"]);
+    if (keys.count("repositoryPrefix")) {
+        const auto prefix = fields.string(keys["repositoryPrefix"]);
+        static const std::regex path("[a-z0-9._-]+(/[a-z0-9._-]+)*");
+        if (prefix && !std::regex_match(*prefix, path))
+            fields.problem(keys["repositoryPrefix"],
+                           "must be a repository path such as dockerhub or team/cache, without "
+                           "slashes at its ends");
+        mirror.repositoryPrefix = prefix.value_or("");
+    }
+    if (keys.count("ca")) mirror.ca = parseCa(fields, keys["ca"], readFile);
+    if (keys.count("client")) mirror.client = parseClient(fields, keys["client"], readFile);
+    if (keys.count("skipVerify"))
+        mirror.skipVerify = fields.boolean(keys["skipVerify"]).value_or(false);
+    if (keys.count("overridePath"))
+        mirror.overridePath = fields.boolean(keys["overridePath"]).value_or(false);
+    if (keys.count("headers")) parseHeaders(fields, keys["headers"], mirror.headers);
+    if (keys.count("headerFiles"))
+        parseHeaderFiles(fields, keys["headerFiles"], readFile, mirror.headers);
+    if (keys.count("dialTimeout") && fields.duration(keys["dialTimeout"]))
+        mirror.dialTimeout = keys["dialTimeout"].node.Scalar();
+
+    if (!keys.count("url")) {
+        if (!field.node["url"]) fields.problem(field, "needs a url, such as https://mirror.example");
+        return std::nullopt;
+    }
+    const auto text = fields.string(keys["url"]);
+    if (!text) return std::nullopt;
+    auto url = parseUrl(*text);
+    if (!url) {
+        fields.problem(keys["url"], url.error().reason());
+        return std::nullopt;
+    }
+    mirror.url = std::move(*url);
+    checkTlsOptions(fields, keys, mirror);
+    return mirror;
+}
+
+}  // namespace nodemirror

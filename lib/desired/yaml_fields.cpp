@@ -1,0 +1,181 @@
+#include "desired/yaml_fields.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "base/text.hpp"
+
+namespace nodemirror {
+
+std::string childKey(const std::string& parent, const std::string& child) {
+    const bool plain =
+        !child.empty() && std::all_of(child.begin(), child.end(), [](unsigned char c) {
+            return std::isalnum(c) != 0 || c == '_' || c == '-';
+        });
+    const std::string name = plain ? child : inQuotes(child);
+    return parent.empty() ? name : parent + "." + name;
+}
+
+namespace {
+
+const char* typeName(const YAML::Node& node) {
+    switch (node.Type()) {
+        case YAML::NodeType::Map: return "a map";
+        case YAML::NodeType::Sequence: return "a list";
+        case YAML::NodeType::Scalar: return "a single value";
+        default: return "empty";
+    }
+}
+
+}  // namespace
+
+void YamlFields::problemAt(const YAML::Mark& mark, std::string key, std::string message) {
+    Problem problem;
+    problem.line = mark.is_null() ? 0 : mark.line + 1;
+    problem.column = mark.is_null() ? 0 : mark.column + 1;
+    problem.key = std::move(key);
+    problem.message = printable(message);
+    problems_.push_back(std::move(problem));
+}
+
+void YamlFields::problem(const Field& field, std::string message) {
+    problemAt(field.node.Mark(), field.key, std::move(message));
+}
+
+std::vector<Problem> YamlFields::takeProblems() {
+    std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& a, const Problem& b) {
+        return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+    });
+    return std::move(problems_);
+}
+
+std::vector<std::pair<std::string, Field>> YamlFields::entries(const Field& field) {
+    std::vector<std::pair<std::string, Field>> out;
+    if (!field.node.IsMap()) {
+        problem(field, std::string("must be a map of keys to values, and is ") +
+                           typeName(field.node));
+        return out;
+    }
+    std::set<std::string> seen;
+    for (const auto& pair : field.node) {
+        if (!pair.first.IsScalar()) {
+            problemAt(pair.first.Mark(), field.key, "a key must be a single word");
+            continue;
+        }
+        const std::string name = pair.first.Scalar();
+        const std::string key = childKey(field.key, name);
+        if (!seen.insert(name).second) {
+            problemAt(pair.first.Mark(), key, "the key " + inQuotes(name) +
+                                                  " is written twice; keep one of them");
+            continue;
+        }
+        // An empty value has no mark of its own worth showing: point at its key.
+        Field child{pair.second, key};
+        if (child.node.IsNull()) {
+            problemAt(pair.first.Mark(), key, "has no value; write one or remove the key");
+            continue;
+        }
+        out.emplace_back(name, std::move(child));
+    }
+    return out;
+}
+
+std::map<std::string, Field> YamlFields::map(const Field& field,
+                                             const std::vector<std::string>& known) {
+    std::map<std::string, Field> out;
+    if (field.node.IsMap()) {
+        for (const auto& pair : field.node) {
+            if (!pair.first.IsScalar()) continue;
+            const std::string& name = pair.first.Scalar();
+            if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+            const std::string meant = nearest(name, known);
+            problemAt(pair.first.Mark(), childKey(field.key, name),
+                      "unknown key " + inQuotes(name) +
+                          (meant.empty() ? "; known here: " + join(known, ", ")
+                                         : "; did you mean " + inQuotes(meant) + "?"));
+        }
+    }
+    for (auto& [name, child] : entries(field))
+        if (std::find(known.begin(), known.end(), name) != known.end())
+            out.emplace(name, std::move(child));
+    return out;
+}
+
+std::vector<Field> YamlFields::list(const Field& field) {
+    std::vector<Field> out;
+    if (!field.node.IsSequence()) {
+        problem(field, std::string("must be a list, and is ") + typeName(field.node) +
+                           "; write it as [a, b] or as lines that begin with \"- \"");
+        return out;
+    }
+    size_t index = 0;
+    for (const auto& item : field.node) {
+        out.push_back(Field{item, field.key + "[" + std::to_string(index) + "]"});
+        ++index;
+    }
+    return out;
+}
+
+std::optional<std::string> YamlFields::string(const Field& field) {
+    if (!field.node.IsScalar()) {
+        problem(field, std::string("must be a text, and is ") + typeName(field.node));
+        return std::nullopt;
+    }
+    if (field.node.Scalar().empty()) {
+        problem(field, "must not be empty");
+        return std::nullopt;
+    }
+    return field.node.Scalar();
+}
+
+std::vector<std::string> YamlFields::strings(const Field& field) {
+    std::vector<std::string> out;
+    for (const auto& item : list(field))
+        if (auto text = string(item)) out.push_back(std::move(*text));
+    return out;
+}
+
+std::optional<bool> YamlFields::boolean(const Field& field) {
+    const bool plain = field.node.IsScalar() && field.node.Tag() != "!";
+    if (plain && (field.node.Scalar() == "true" || field.node.Scalar() == "false"))
+        return field.node.Scalar() == "true";
+    problem(field, "must be true or false" +
+                       (field.node.IsScalar() ? ", and is " + inQuotes(field.node.Scalar()) : ""));
+    return std::nullopt;
+}
+
+std::optional<int> YamlFields::integer(const Field& field, int least, int most) {
+    if (field.node.IsScalar() && field.node.Tag() != "!") {
+        const std::string& text = field.node.Scalar();
+        int value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (error == std::errc() && end == text.data() + text.size() && value >= least &&
+            value <= most)
+            return value;
+    }
+    problem(field, "must be a whole number from " + std::to_string(least) + " to " +
+                       std::to_string(most));
+    return std::nullopt;
+}
+
+std::optional<Duration> YamlFields::duration(const Field& field) {
+    if (field.node.IsScalar()) {
+        const auto value = parseGoDuration(field.node.Scalar());
+        if (value && value->count() > 0) return value;
+    }
+    problem(field, "must be a duration above zero with its unit, such as 500ms, 2s, 1m or 1h");
+    return std::nullopt;
+}
+
+std::optional<size_t> YamlFields::oneOf(const Field& field, const std::vector<std::string>& words) {
+    if (field.node.IsScalar()) {
+        const auto found = std::find(words.begin(), words.end(), field.node.Scalar());
+        if (found != words.end()) return static_cast<size_t>(found - words.begin());
+    }
+    problem(field, "must be " + join(words, " or ") +
+                       (field.node.IsScalar() ? ", and is " + inQuotes(field.node.Scalar()) : ""));
+    return std::nullopt;
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,190 @@
+#include "hosts_toml/reader.hpp"
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include "base/result.hpp"
+#include "base/text.hpp"
+#include "hosts_toml/decode.hpp"
+#include "hosts_toml/go_url.hpp"
+#include "hosts_toml/lint.hpp"
+#include "tls/pem.hpp"
+
+namespace nodemirror {
+
+std::vector<std::string> directoryNames(const std::string& registry) {
+    std::vector<std::string> names;
+    const size_t colon = registry.rfind(':');
+    if (colon != std::string::npos && colon > 0)
+        names.push_back(registry.substr(0, colon) + "_" + registry.substr(colon + 1) + "_");
+    names.push_back(registry);
+    if (registry != "_default") names.emplace_back("_default");
+    return names;
+}
+
+std::string ownDirectoryName(const std::string& registry) { return directoryNames(registry).front(); }
+
+std::string registryOfDirectory(const std::string& directory) {
+    if (directory.size() < 3 || directory.back() != '_' || directory.find(':') != std::string::npos)
+        return directory;
+    const size_t bar = directory.rfind('_', directory.size() - 2);
+    if (bar == std::string::npos || bar == 0) return directory;
+    const std::string port = directory.substr(bar + 1, directory.size() - bar - 2);
+    const bool digits = !port.empty() && std::all_of(port.begin(), port.end(), [](char c) {
+        return c >= '0' && c <= '9';
+    });
+    return digits ? directory.substr(0, bar) + ":" + port : directory;
+}
+
+namespace {
+
+/// os.IsNotExist
+bool isNotExist(int code) { return code == ENOENT; }
+
+Result<std::string> readFile(const std::string& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) return Error::system("read", path, errno);
+    if (S_ISDIR(status.st_mode)) return Error::system("read", path, EISDIR);
+    if (!S_ISREG(status.st_mode)) return Error("read", path, "it is no regular file");
+    std::ifstream in(path, std::ios::binary);
+    if (!in) return Error::system("read", path, errno);
+    std::ostringstream out;
+    out << in.rdbuf();
+    return out.str();
+}
+
+/// HostDirFromRoot: the first candidate that exists, of whatever type.
+std::string findDirectory(const std::string& root, ChainReading& out) {
+    for (const auto& name : directoryNames(out.registry)) {
+        struct stat status {};
+        const std::string path = cleanPath(root + "/" + name);
+        if (::stat(path.c_str(), &status) == 0) {
+            const std::string base = cleanPath(root) + "/";
+            const bool below = path.compare(0, base.size(), base) == 0;
+            out.directory = below ? path.substr(base.size()) : path;
+            return path;
+        }
+        if (!isNotExist(errno)) {
+            out.error = "cannot look up " + path + ": " + std::strerror(errno);
+            return "";
+        }
+    }
+    return "";
+}
+
+bool endsWith(const std::string& text, std::string_view end) {
+    return text.size() >= end.size() &&
+           text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+/// loadCertFiles: Docker's layout of *.crt, *.cert and *.key, for the registry's own upstream.
+Chain loadCertFiles(const std::string& directory, ChainReading& out) {
+    Chain hosts(1);
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(directory.c_str()), ::closedir);
+    if (!dir) {
+        if (!isNotExist(errno))
+            out.error = "cannot list " + directory + ": " + std::strerror(errno);
+        return hosts;
+    }
+    std::vector<std::string> names;
+    while (const dirent* entry = ::readdir(dir.get()))
+        if (entry->d_type != DT_DIR) names.emplace_back(entry->d_name);
+    std::sort(names.begin(), names.end());
+    for (const auto& name : names) {
+        const std::string path = directory + "/" + name;
+        if (endsWith(name, ".crt")) hosts[0].ca.push_back(path);
+        if (!endsWith(name, ".cert")) continue;
+        std::vector<std::string> pair{path};
+        const std::string key = path.substr(0, path.size() - 5) + ".key";
+        struct stat status {};
+        if (::stat(key.c_str(), &status) == 0) {
+            pair.push_back(key);
+        } else if (!isNotExist(errno)) {
+            out.error = "cannot look up " + key + ": " + std::strerror(errno);
+            return hosts;
+        }
+        hosts[0].client.push_back(std::move(pair));
+    }
+    return hosts;
+}
+
+/// loadHostDir
+Chain loadDirectory(const std::string& directory, const ContainerdVersion& version,
+                    ChainReading& out) {
+    const std::string path = directory + "/hosts.toml";
+    struct stat status {};
+    std::string text;
+    if (::stat(path.c_str(), &status) == 0) {
+        auto content = readFile(path);
+        if (!content) {
+            out.error = content.error().text();
+            return {};
+        }
+        text = std::move(*content);
+    } else if (!isNotExist(errno)) {
+        out.error = "cannot read " + path + ": " + std::strerror(errno);
+        return {};
+    }
+    if (text.empty()) return loadCertFiles(directory, out);
+    Decoded decoded = decodeHostsToml(text, directory, version);
+    if (decoded.crashes) {
+        out.error = "containerd " + version.text() + " itself dies of " + path + ": " +
+                    decoded.error;
+        return {};
+    }
+    if (!decoded.valid) {
+        out.ignored = "hosts.toml cannot be used: " + decoded.error;
+        return loadCertFiles(directory, out);
+    }
+    lintHostsToml(text, decoded.hosts, out.registry, version, out.warnings);
+    return std::move(decoded.hosts);
+}
+
+/// The loading of certificates in ConfigureHosts: a file that fails, of whichever host, fails
+/// every pull of the registry.
+std::string certificateError(const ChainHost& host) {
+    for (const auto& path : host.ca) {
+        const auto pem = readFile(path);
+        if (!pem) return "unable to read CA cert " + inQuotes(path) + ": " + pem.error().reason();
+        if (!holdsCertificate(*pem)) return "unable to load CA cert " + inQuotes(path);
+    }
+    for (const auto& pair : host.client) {
+        const auto cert = readFile(pair[0]);
+        if (!cert) return "unable to read CERT file " + inQuotes(pair[0]) + ": " + cert.error().reason();
+        const auto key = pair.size() > 1 ? readFile(pair[1]) : cert;
+        if (!key) return "unable to read CERT file " + inQuotes(pair[1]) + ": " + key.error().reason();
+        const std::string wrong = clientPairProblem(*cert, *key);
+        if (!wrong.empty())
+            return "failed to load X509 key pair " + inQuotes(pair[0]) + ": " + wrong;
+    }
+    return "";
+}
+
+}  // namespace
+
+ChainReading readChain(const std::string& root, const std::string& registry,
+                       const ContainerdVersion& version) {
+    ChainReading out;
+    out.registry = registry;
+    Chain hosts;
+    const std::string directory = findDirectory(root, out);
+    if (!directory.empty()) hosts = loadDirectory(directory, version, out);
+    if (out.error.empty()) {
+        fillDefaultHost(hosts, registry, version);
+        for (const auto& host : hosts) {
+            out.error = certificateError(host);
+            if (!out.error.empty()) break;
+        }
+    }
+    if (out.error.empty()) out.hosts = std::move(hosts);
+    return out;
+}
+
+}  // namespace nodemirror

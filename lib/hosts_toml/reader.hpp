@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "containerd_config/version.hpp"
+#include "hosts_toml/chain.hpp"
+
+namespace nodemirror {
+
+/// What containerd makes of a certs.d tree for one registry.
+struct ChainReading {
+    std::string registry;
+    std::string directory;  ///< relative to the root; empty when no directory applies
+    std::string error;      ///< why every pull would fail; `hosts` is empty then
+    std::string ignored;    ///< why containerd drops the file; `hosts` is what it uses instead
+    std::vector<std::string> warnings;
+    Chain hosts;
+};
+
+/// Reads `root` for `registry` as containerd of that version does at every pull: HostDirFromRoot,
+/// loadHostDir and ConfigureHosts of remotes/docker/config/hosts.go (1.x) and
+/// core/remotes/docker/config/hosts.go (2.x). Certificates are read as containerd would read them.
+ChainReading readChain(const std::string& root, const std::string& registry,
+                       const ContainerdVersion& version);
+
+/// The names under which containerd looks for a registry's directory, first match wins:
+/// host_port_ (with a port), the name itself, _default (hostPaths).
+std::vector<std::string> directoryNames(const std::string& registry);
+
+/// The directory that this project writes for a registry: the first of directoryNames, so that
+/// nothing else in the tree can hide it.
+std::string ownDirectoryName(const std::string& registry);
+
+/// The registry that a directory name stands for: host_port_ is host:port.
+std::string registryOfDirectory(const std::string& directory);
+
+}  // namespace nodemirror

@@ -1,0 +1,176 @@
+#include "hosts_toml/render.hpp"
+
+#include <cstdio>
+
+#include "base/text.hpp"
+#include "containerd_config/version.hpp"
+#include "hosts_toml/decode.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+constexpr char kNote[] =
+    "# Written by nodemirrord from its desired state. Changes made here are undone; change the\n"
+    "# desired state instead (nodemirrorctl status names the file).\n";
+
+/// A TOML basic string.
+std::string tomlString(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            out += '\\';
+            out += c;
+        } else if (byte < 0x20 || byte == 0x7f) {
+            char buffer[8];
+            std::snprintf(buffer, sizeof buffer, "\\u%04x", byte);
+            out += buffer;
+        } else {
+            out += c;
+        }
+    }
+    return out + "\"";
+}
+
+std::string tomlList(const std::vector<std::string>& items) {
+    std::string out = "[";
+    for (const auto& item : items) {
+        if (&item != &items.front()) out += ", ";
+        out += tomlString(item);
+    }
+    return out + "]";
+}
+
+/// The URL as it is written into the file, and whether override_path goes with it.
+struct Place {
+    std::string url;
+    bool overridePath = false;
+};
+
+Place placeOf(const Mirror& mirror) {
+    Place place{mirror.url.text(), mirror.overridePath};
+    if (mirror.repositoryPrefix.empty()) return place;
+    const bool endsInV2 = mirror.url.path.size() >= 3 &&
+                          mirror.url.path.compare(mirror.url.path.size() - 3, 3, "/v2") == 0;
+    if (!mirror.overridePath && !endsInV2) place.url += "/v2";
+    place.url += "/" + mirror.repositoryPrefix;
+    place.overridePath = true;
+    return place;
+}
+
+std::string keys(const Mirror& mirror, const Place& place, const std::string& indent) {
+    std::string out = indent + "capabilities = " + tomlList(mirror.capabilities) + "\n";
+    if (place.overridePath) out += indent + "override_path = true\n";
+    if (!mirror.ca.empty()) out += indent + "ca = " + tomlList(mirror.ca) + "\n";
+    if (mirror.client)
+        out += indent + "client = [" + tomlList({mirror.client->cert, mirror.client->key}) + "]\n";
+    if (mirror.skipVerify) out += indent + "skip_verify = true\n";
+    if (!mirror.dialTimeout.empty())
+        out += indent + "dial_timeout = " + tomlString(mirror.dialTimeout) + "\n";
+    return out;
+}
+
+std::string headerTable(const Mirror& mirror, const std::string& table, const std::string& indent,
+                        bool redacted) {
+    if (mirror.headers.empty()) return "";
+    std::string out = indent + "[" + table + "]\n";
+    for (const auto& [name, values] : mirror.headers) {
+        std::vector<std::string> shown;
+        for (const auto& value : values)
+            shown.push_back(redacted ? "<redacted>" : value.reveal());
+        out += indent + "  " + tomlString(name) + " = " + tomlList(shown) + "\n";
+    }
+    return out;
+}
+
+std::string renderText(const Registry& registry, bool redacted) {
+    std::string out = kNote;
+    auto mirrors = registry.mirrors;
+    if (registry.fallback == Fallback::None && !mirrors.empty()) {
+        const Mirror last = mirrors.back();
+        mirrors.pop_back();
+        const Place place = placeOf(last);
+        out += "server = " + tomlString(place.url) + "\n" + keys(last, place, "");
+        out += headerTable(last, "header", "", redacted);
+    } else if (registry.server) {
+        out += "server = " + tomlString(registry.server->text()) + "\n";
+    }
+    for (const auto& mirror : mirrors) {
+        const Place place = placeOf(mirror);
+        const std::string table = "host." + tomlString(place.url);
+        out += "\n[" + table + "]\n" + keys(mirror, place, "  ");
+        out += headerTable(mirror, table + ".header", "  ", redacted);
+    }
+    if (mirrors.empty()) out += "\n[host]\n";
+    return out;
+}
+
+ChainHost chainHost(const Mirror& mirror) {
+    ChainHost host;
+    host.scheme = mirror.url.scheme;
+    host.host = mirror.url.host;
+    host.path = mirror.url.path;
+    const bool endsInV2 =
+        host.path.size() >= 3 && host.path.compare(host.path.size() - 3, 3, "/v2") == 0;
+    if (!mirror.overridePath && !endsInV2) host.path += "/v2";
+    if (!mirror.repositoryPrefix.empty()) host.path += "/" + mirror.repositoryPrefix;
+    host.capabilities = mirror.capabilities;
+    for (const auto& [name, values] : mirror.headers)
+        for (const auto& value : values) host.header[name].push_back(value.reveal());
+    if (mirror.skipVerify) host.skipVerify = true;
+    host.ca = mirror.ca;
+    if (mirror.client) host.client = {{mirror.client->cert, mirror.client->key}};
+    if (!mirror.dialTimeout.empty())
+        if (const auto duration = parseGoDuration(mirror.dialTimeout))
+            host.dialTimeout = formatGoDuration(*duration);
+    return host;
+}
+
+/// The image's own host stands in for _default when the chain is checked.
+std::string sampleRegistry(const Registry& registry) {
+    return registry.name == "_default" ? "registry.invalid" : registry.name;
+}
+
+}  // namespace
+
+Chain intendedChain(const Registry& registry) {
+    Chain chain;
+    for (const auto& mirror : registry.mirrors) chain.push_back(chainHost(mirror));
+    if (registry.fallback == Fallback::None) return chain;
+    ChainHost last;
+    if (registry.server) {
+        Mirror server;
+        server.url = *registry.server;
+        server.capabilities = {"pull", "push", "resolve"};
+        last = chainHost(server);
+    }
+    chain.push_back(std::move(last));
+    return chain;
+}
+
+Result<RenderedHosts> renderHosts(const Registry& registry) {
+    RenderedHosts out;
+    out.text = renderText(registry, false);
+    out.redacted = renderText(registry, true);
+    for (const auto& mirror : registry.mirrors)
+        if (!mirror.headers.empty()) out.secret = true;
+
+    for (const ContainerdVersion version :
+         {ContainerdVersion{1, 6, 20}, ContainerdVersion{1, 7, 24}, ContainerdVersion{2, 1, 9}}) {
+        Chain intended = intendedChain(registry);
+        if (!version.knowsDialTimeout())
+            for (auto& host : intended) host.dialTimeout.clear();
+        fillDefaultHost(intended, sampleRegistry(registry), version);
+        Decoded decoded = decodeHostsToml(out.text, "/", version);
+        if (decoded.valid) fillDefaultHost(decoded.hosts, sampleRegistry(registry), version);
+        if (decoded.valid && decoded.hosts == intended) continue;
+        return Error("render hosts.toml for", registry.name,
+                     "containerd " + version.text() + " would not read the intended hosts from it" +
+                         (decoded.valid ? "" : ": " + decoded.error),
+                     "simplify the registry's mirrors and report this");
+    }
+    return out;
+}
+
+}  // namespace nodemirror

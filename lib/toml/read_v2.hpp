@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string_view>
+
+#include "toml/value.hpp"
+
+namespace nodemirror::toml_text {
+
+/// Reads TOML 1.0 (toml++), which is what go-toml 2.x accepts; containerd 2.x reads hosts.toml and
+/// its configuration with that.
+ReadValue readTomlV2(std::string_view text);
+
+}  // namespace nodemirror::toml_text

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace nodemirror::toml_text {
+
+/// A TOML value that remembers the order in which its keys were written, whichever dialect it was
+/// read in. Numbers and dates that no rule here looks into keep only their kind.
+struct Value {
+    enum class Kind { String, Boolean, Number, Time, Array, Table, TableArray };
+    using Entry = std::pair<std::string, Value>;
+
+    Kind kind = Kind::Table;
+    std::string string;          ///< Kind::String
+    bool boolean = false;        ///< Kind::Boolean
+    std::vector<Value> items;    ///< Kind::Array and Kind::TableArray
+    std::vector<Entry> entries;  ///< Kind::Table, in the order of the file
+    int line = 0;                ///< from 1; go-toml 1.x gives inline tables 0
+    bool isInline = false;       ///< Kind::Table: written as { … }
+
+    bool isTable() const { return kind == Kind::Table; }
+    const Value* find(std::string_view key) const {
+        for (const auto& [name, value] : entries)
+            if (name == key) return &value;
+        return nullptr;
+    }
+    Value* find(std::string_view key) {
+        return const_cast<Value*>(static_cast<const Value*>(this)->find(key));
+    }
+
+    static Value ofKind(Kind kind, int line) {
+        Value value;
+        value.kind = kind;
+        value.line = line;
+        return value;
+    }
+};
+
+/// Why a file cannot be read.
+struct SyntaxError {
+    std::string message;
+    int line = 0;  ///< from 1; 0 when unknown
+    bool crashes = false;  ///< the parser that is imitated would end the whole process
+};
+
+struct ReadValue {
+    Value root;
+    bool valid = false;
+    SyntaxError error;  ///< only when not valid
+};
+
+}  // namespace nodemirror::toml_text
