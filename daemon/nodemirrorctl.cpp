@@ -1,24 +1,84 @@
+// The client: reads the command line and calls the command.
+
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "cli/daemon_commands.hpp"
 #include "cli/inspect.hpp"
 #include "cli/validate.hpp"
 
-int main(int argc, char** argv) {
-    using namespace nodemirror::cli;
-    CLI::App app{"Asks and tells about image pulls on this node", "nodemirrorctl"};
+namespace {
+
+using namespace nodemirror::cli;
+
+struct Options {
     std::string format = "text";
-    std::string root, version = "2.1.9", file;
-    std::vector<std::string> registries;
-    auto* inspectCommand = app.add_subcommand("inspect", "x");
-    inspectCommand->add_option("-o", format);
-    inspectCommand->add_option("DIR", root)->required();
-    inspectCommand->allow_extras();
-    inspectCommand->add_option("--containerd", version);
-    auto* validateCommand = app.add_subcommand("validate", "x");
-    validateCommand->add_option("FILE", file)->required();
-    CLI11_PARSE(app, argc, argv);
-    if (*inspectCommand) registries = inspectCommand->remaining();
-    if (*inspectCommand) return inspect(root, registries, version, makeOutput(format));
-    return validate(file, makeOutput(format));
+    std::string socket = "/run/nodemirrord/status.sock";
+    bool watch = false;
+    std::string file;
+    std::string root;
+    std::string containerd = "2.1";
+};
+
+void addCommands(CLI::App& app, Options& options) {
+    app.add_option("-o,--output", options.format, "text, json or yaml")
+        ->check(CLI::IsMember({"text", "json", "yaml"}))
+        ->capture_default_str();
+    app.add_option("--socket", options.socket, "The daemon's status socket")
+        ->capture_default_str();
+    app.require_subcommand(1);
+    app.fallthrough();
+    auto* status = app.add_subcommand("status", "The node at a glance");
+    status->add_flag("--watch,-w", options.watch, "Print it again every two seconds");
+    app.add_subcommand("plan", "What would change, and why");
+    app.add_subcommand("reconcile", "Do it now, wait, report (root only)");
+    auto* validate = app.add_subcommand("validate", "Check a desired-state file; needs no daemon");
+    validate->add_option("FILE", options.file, "The file, or - for standard input")->required();
+    auto* inspect = app.add_subcommand(
+        "inspect", "What containerd makes of a certs.d directory; needs no daemon");
+    inspect->add_option("DIR", options.root, "The directory, such as /etc/containerd/certs.d")
+        ->required();
+    inspect->add_option("--containerd", options.containerd, "As this version reads it")
+        ->capture_default_str();
+    inspect->footer("REGISTRY…: only these registries; all that have a directory otherwise");
+    // As extras, since an option's value of the form [::1] would be taken apart.
+    inspect->allow_extras();
+}
+
+int run(CLI::App& app, const Options& options) {
+    const Output output = makeOutput(options.format);
+    const std::string command = app.get_subcommands().front()->get_name();
+    if (command == "status") return status(options.socket, options.watch, output);
+    if (command == "plan") return plan(options.socket, output);
+    if (command == "reconcile") return reconcile(options.socket, output);
+    if (command == "validate") return validate(options.file, output);
+    const auto registries = app.get_subcommand("inspect")->remaining();
+    for (const auto& registry : registries) {
+        if (registry.rfind('-', 0) != 0) continue;
+        complain("unknown option " + registry + "; see nodemirrorctl inspect --help");
+        return kUsage;
+    }
+    return inspect(options.root, registries, options.containerd, output);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app{"Asks and tells about image pulls on this node", "nodemirrorctl"};
+    app.set_version_flag("--version", std::string("nodemirrorctl ") + NODEMIRROR_VERSION);
+    app.footer("Exit status: 0 fine; 1 the answer is no; 2 wrong usage or unreadable input; "
+               "3 the daemon cannot be reached.");
+    Options options;
+    addCommands(app, options);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? kFine : kUsage;
+    }
+    try {
+        return run(app, options);
+    } catch (const std::exception& error) {
+        complain(error.what());
+        return kUsage;
+    }
 }

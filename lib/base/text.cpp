@@ -75,6 +75,22 @@ std::string printable(std::string_view text) {
     return out;
 }
 
+std::string withoutCredentials(std::string_view text) {
+    std::string out;
+    for (size_t at = text.find("//"); at != std::string_view::npos; at = text.find("//")) {
+        const size_t begin = at + 2;
+        const size_t end = text.find_first_of("/\"' \t\n", begin);
+        const size_t sign = text.substr(0, end).rfind('@');
+        out += text.substr(0, begin);
+        text.remove_prefix(begin);
+        if (sign != std::string_view::npos && sign >= begin) {
+            out += "<redacted>";
+            text.remove_prefix(sign - begin);
+        }
+    }
+    return out += text;
+}
+
 namespace {
 
 size_t editDistance(std::string_view a, std::string_view b) {

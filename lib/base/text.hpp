@@ -18,6 +18,9 @@ std::string inQuotes(std::string_view text);
 /// Replaces control characters (terminal escapes among them) by '?', keeping newlines and tabs.
 std::string printable(std::string_view text);
 
+/// The text with the credentials of every URL in it (scheme://user:password@host) replaced.
+std::string withoutCredentials(std::string_view text);
+
 /// The candidate nearest to `word` by edit distance, or "" when none is near enough to be a typo.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 

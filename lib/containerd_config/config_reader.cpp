@@ -123,7 +123,8 @@ void readMirrors(const ConfigFile& file, const Value& registry, ContainerdConfig
         mirror.file = file.path;
         const Value* endpoints = value.isTable() ? value.find("endpoint") : nullptr;
         if (endpoints != nullptr)
-            for (const auto& item : endpoints->items) mirror.endpoints.push_back(item.string);
+            for (const auto& item : endpoints->items)
+                mirror.endpoints.push_back(withoutCredentials(item.string));
         out.mirrors.push_back(std::move(mirror));
     }
 }

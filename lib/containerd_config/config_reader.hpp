@@ -23,7 +23,7 @@ struct ConfigFile {
 /// A registry of the legacy `mirrors` table with where it led.
 struct LegacyMirror {
     std::string registry;  ///< "*" stands for every registry without its own entry
-    std::vector<std::string> endpoints;
+    std::vector<std::string> endpoints;  ///< without credentials
     std::string file;
 };
 
@@ -52,5 +52,8 @@ struct ContainerdConfig {
 /// what it says.
 Result<ContainerdConfig> readContainerdConfig(const std::string& path,
                                               const ContainerdVersion& containerd);
+
+/// The text of a configuration file with credentials replaced, for people to see.
+std::string redactConfig(const std::string& text);
 
 }  // namespace nodemirror

@@ -165,7 +165,7 @@ class Decoder {
     void place(std::string server, bool overridePath, ChainHost& out) const {
         if (server.compare(0, 4, "http") != 0) server = "https://" + server;
         const auto url = parseGoUrl(server, !version_.readsWithGoTomlV1());
-        if (!url) throw Dropped{"unable to parse the URL " + inQuotes(server)};
+        if (!url) throw Dropped{"unable to parse the URL " + inQuotes(withoutCredentials(server))};
         out.scheme = url->scheme;
         out.host = url->host;
         out.path = url->path;

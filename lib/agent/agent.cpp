@@ -1,0 +1,364 @@
+#include "agent/agent.hpp"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+
+#include "base/text.hpp"
+#include "systemd/notify.hpp"
+
+namespace nodemirror {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+namespace {
+
+/// A look at everything in case an event was lost; nothing should depend on it.
+constexpr minutes kResync{10};
+/// Editors write a file in several steps: read when they are done.
+constexpr milliseconds kSettle{30};
+
+NodeKeeper::Paths pathsOf(const AgentOptions& options) {
+    NodeKeeper::Paths paths;
+    paths.containerdConfig = options.containerdConfig;
+    paths.certsDir = options.certsDir;
+    return paths;
+}
+
+}  // namespace
+
+Agent::Agent(AgentOptions options)
+    : options_(std::move(options)),
+      state_(options_.stateDir),
+      desired_(options_.desired, state_),
+      registries_(files::CertsTree(options_.certsDir), state_),
+      containerd_(io_, options_.containerdSocket),
+      units_(io_),
+      node_(io_, containerd_, units_, state_, pathsOf(options_)),
+      server_(io_, [this](http::Request request) { return handle(std::move(request)); }),
+      treeReady_(io_),
+      desiredReady_(io_),
+      configReady_(io_),
+      dueTimer_(io_),
+      reloadTimer_(io_),
+      resyncTimer_(io_),
+      watchdogTimer_(io_),
+      exitTimer_(io_),
+      streamTimer_(io_),
+      signals_(io_) {}
+
+Agent::~Agent() = default;
+
+Now Agent::now() const {
+    Now now;
+    now.steady = std::chrono::steady_clock::now();
+    now.wall = std::chrono::system_clock::now();
+    return now;
+}
+
+void Agent::spawn(Task<void> task) {
+    const auto done = [](std::exception_ptr failure) {
+        if (failure) std::rethrow_exception(failure);  // leaves run(): the program ends
+    };
+    asio::co_spawn(io_, std::move(task), done);
+}
+
+std::set<std::string> Agent::directories() const {
+    std::set<std::string> out;
+    const files::CertsTree tree(options_.certsDir);
+    if (const auto names = tree.list())
+        for (const auto& name : *names) out.insert(registryOfDirectory(name));
+    return out;
+}
+
+Result<void> Agent::lockState() {
+    if (const auto made = state_.ensure(); !made) return made;
+    const std::string lockPath = options_.stateDir + "/lock";
+    lock_ = UniqueFd(::open(lockPath.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!lock_) return Error::system("open", lockPath, errno);
+    if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
+        return Error("use", options_.stateDir, "another nodemirrord is using it",
+                     "stop it first: systemctl stop nodemirrord");
+    return {};
+}
+
+Result<void> Agent::start(Mode mode) {
+    if (mode == Mode::Act)
+        if (const auto locked = lockState(); !locked) return locked;
+    if (const auto started = registries_.start(); !started) return started;
+    if (const auto started = node_.start(); !started) return started;
+    node_.setDirectories([this] { return directories(); });
+    node_.onVersion([this, mode](ContainerdVersion version) {
+        registries_.setContainerd(version);
+        if (mode == Mode::Act) (void)registries_.reconcileAll(now());
+    });
+    node_.onPass([this] {
+        statusBody_.reset();
+        if (configWatch_) configWatch_->setFiles(node_.configFiles());
+        const Status current = status();
+        const std::string phase = phaseName(current.phase);
+        if (phase != lastPhase_) spdlog::info("event=phase phase={}", phase);
+        lastPhase_ = phase;
+        systemd::notify("STATUS=" + phase +
+                        (current.reasons.empty() ? "" : ": " + current.reasons.front().message));
+    });
+    (void)desired_.reload(mode == Mode::Act);
+    if (desired_.current()) {
+        registries_.setDesired(desired_.current());
+        node_.setDesired(desired_.current());
+    }
+    return {};
+}
+
+void Agent::noteReconcile(SteadyTime began) {
+    ++reconcile_.count;
+    reconcile_.lastAt = std::chrono::system_clock::now();
+    reconcile_.lastDurationMs = std::chrono::duration_cast<milliseconds>(
+                                    std::chrono::steady_clock::now() - began)
+                                    .count();
+    reconcile_.lastError = registries_.treeProblem();
+    statusBody_.reset();
+    armDue();
+}
+
+size_t Agent::reconcileEverything() {
+    const Now began = now();
+    const size_t changed = registries_.reconcileAll(began);
+    noteReconcile(began.steady);
+    return changed;
+}
+
+void Agent::reconcileSome(const files::TreeWatch::Changes& changes) {
+    if (changes.everything) {
+        (void)reconcileEverything();
+        return;
+    }
+    if (changes.directories.empty()) return;
+    const Now began = now();
+    if (registries_.reconcile(changes.directories, began) > 0) noteReconcile(began.steady);
+    statusBody_.reset();
+    armDue();
+}
+
+void Agent::reloadDesired() {
+    const bool changed = desired_.reload(true);
+    statusBody_.reset();
+    if (desiredWatch_) desiredWatch_->setFiles(desired_.files());
+    if (!changed) return;
+    registries_.setDesired(desired_.current());
+    node_.setDesired(desired_.current());
+    (void)reconcileEverything();
+}
+
+Status Agent::status() const {
+    Status out;
+    char host[256] = "";
+    ::gethostname(host, sizeof host - 1);
+    out.version = options_.version;
+    out.node = host;
+    out.socket = options_.containerdSocket;
+    out.certsDir = options_.certsDir;
+    out.desired = desired_.view();
+    out.nodeView = node_.view();
+    out.registries = registries_.views();
+    out.reconcile = reconcile_;
+    out.reconcile.heals = registries_.heals() + node_.heals();
+    judge(out, registries_.treeProblem());
+    return out;
+}
+
+Status Agent::once() {
+    (void)reconcileEverything();
+    if (desired_.current()) {
+        spawn(node_.settle(std::chrono::steady_clock::now() + minutes(10)));
+        io_.run();
+    }
+    return status();
+}
+
+Task<std::vector<PlannedChange>> Agent::planned() {
+    std::vector<PlannedChange> changes = registries_.preview();
+    auto task = node_.preview();
+    for (auto& change : co_await std::move(task)) changes.push_back(std::move(change));
+    co_return changes;
+}
+
+std::vector<PlannedChange> Agent::dryRun() {
+    std::vector<PlannedChange> out;
+    const auto done = [&out](std::exception_ptr failure, std::vector<PlannedChange> changes) {
+        if (failure) std::rethrow_exception(failure);
+        out = std::move(changes);
+    };
+    asio::co_spawn(io_, planned(), done);
+    io_.run();
+    return out;
+}
+
+Result<void> Agent::serve() {
+    if (const auto listening = server_.listen(options_.statusSocket); !listening) return listening;
+    handleSignals();
+    auto tree = files::TreeWatch::open(options_.certsDir);
+    if (!tree) return tree.error();
+    tree_.emplace(std::move(*tree));
+    auto desiredWatch = files::FilesWatch::open();
+    auto configWatch = files::FilesWatch::open();
+    if (!desiredWatch) return desiredWatch.error();
+    if (!configWatch) return configWatch.error();
+    desiredWatch_.emplace(std::move(*desiredWatch));
+    configWatch_.emplace(std::move(*configWatch));
+    desiredWatch_->setFiles(desired_.files());
+    configWatch_->setFiles(node_.configFiles());
+    treeReady_.assign(::dup(tree_->fd()));
+    desiredReady_.assign(::dup(desiredWatch_->fd()));
+    configReady_.assign(::dup(configWatch_->fd()));
+    watchTree();
+    watchDesired();
+    watchConfig();
+    // What changed between the first reading and the watch would be missed otherwise.
+    reloadDesired();
+    (void)reconcileEverything();
+    armResync();
+    armWatchdog();
+    spawn(node_.run());
+    spawn(followImages());
+    systemd::notify("READY=1");
+    spdlog::info("event=serving version={} certs-dir={} socket={}", options_.version,
+                 options_.certsDir, options_.statusSocket);
+    io_.run();
+    spdlog::info("event=stopped");
+    return {};
+}
+
+void Agent::watchTree() {
+    treeReady_.async_wait(asio::posix::stream_descriptor::wait_read,
+                          [this](const error_code& error) {
+                              if (error || stopping_) return;
+                              reconcileSome(tree_->drain());
+                              watchTree();
+                          });
+}
+
+void Agent::watchDesired() {
+    desiredReady_.async_wait(asio::posix::stream_descriptor::wait_read,
+                             [this](const error_code& error) {
+                                 if (error || stopping_) return;
+                                 if (desiredWatch_->drain()) {
+                                     reloadTimer_.expires_after(kSettle);
+                                     reloadTimer_.async_wait([this](const error_code& cancelled) {
+                                         if (!cancelled && !stopping_) reloadDesired();
+                                     });
+                                 }
+                                 watchDesired();
+                             });
+}
+
+void Agent::watchConfig() {
+    configReady_.async_wait(asio::posix::stream_descriptor::wait_read,
+                            [this](const error_code& error) {
+                                if (error || stopping_) return;
+                                if (configWatch_->drain()) node_.trigger();
+                                watchConfig();
+                            });
+}
+
+void Agent::armDue() {
+    const SteadyTime due = registries_.due();
+    if (due == SteadyTime()) return;
+    dueTimer_.expires_at(due);
+    dueTimer_.async_wait([this](const error_code& error) {
+        if (error || stopping_) return;
+        const Now began = now();
+        (void)registries_.reconcileDue(began);
+        noteReconcile(began.steady);
+    });
+}
+
+void Agent::armResync() {
+    resyncTimer_.expires_after(kResync);
+    resyncTimer_.async_wait([this](const error_code& error) {
+        if (error || stopping_) return;
+        (void)reconcileEverything();
+        armResync();
+    });
+}
+
+void Agent::armWatchdog() {
+    const auto interval = systemd::watchdogInterval();
+    if (!interval) return;
+    watchdogTimer_.expires_after(*interval);
+    watchdogTimer_.async_wait([this](const error_code& error) {
+        if (error || stopping_) return;
+        systemd::notify("WATCHDOG=1");
+        armWatchdog();
+    });
+}
+
+void Agent::handleSignals() {
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
+    signals_.async_wait([this](const error_code& error, int number) {
+        if (error) return;
+        if (number != SIGHUP) {
+            shutDown();
+            return;
+        }
+        spdlog::info("event=reload");
+        reloadDesired();
+        (void)reconcileEverything();
+        node_.retryImages();
+        node_.trigger();
+        handleSignals();
+    });
+}
+
+/// Every call under way is cancelled; whatever has not ended within a moment is left behind. No
+/// file is ever half-written, for each write is done in one step of the loop.
+void Agent::shutDown() {
+    if (stopping_) return;
+    stopping_ = true;
+    systemd::notify("STOPPING=1");
+    spdlog::info("event=stopping");
+    node_.stop();
+    server_.stop();
+    containerd_.stop();
+    units_.stop();
+    error_code ignored;
+    treeReady_.close(ignored);
+    desiredReady_.close(ignored);
+    configReady_.close(ignored);
+    for (auto* timer : {&dueTimer_, &reloadTimer_, &resyncTimer_, &watchdogTimer_, &streamTimer_})
+        timer->cancel();
+    exitTimer_.expires_after(milliseconds(300));
+    exitTimer_.async_wait([this](const error_code&) { io_.stop(); });
+}
+
+/// Follows containerd's image events; connects again when the stream ends.
+Task<void> Agent::followImages() {
+    milliseconds wait{100};
+    while (!stopping_) {
+        const auto began = std::chrono::steady_clock::now();
+        auto stream = containerd_.watchImages([this] { node_.trigger(); });
+        const Error ended = co_await std::move(stream);
+        if (stopping_) co_return;
+        spdlog::debug("event=image-events-ended msg={}", inQuotes(ended.text()));
+        node_.trigger();
+        const bool lasted = std::chrono::steady_clock::now() - began > seconds(5);
+        wait = lasted ? milliseconds(100) : std::min(wait * 2, milliseconds(2000));
+        streamTimer_.expires_after(wait);
+        error_code ignored;
+        auto pause =
+            streamTimer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        co_await std::move(pause);
+    }
+}
+
+}  // namespace nodemirror

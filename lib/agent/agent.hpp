@@ -1,0 +1,104 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/desired_source.hpp"
+#include "containerd/grpc_client.hpp"
+#include "files/tree_watch.hpp"
+#include "http/unix_server.hpp"
+#include "reconcile/node_keeper.hpp"
+#include "reconcile/registry_keeper.hpp"
+#include "status/status.hpp"
+#include "systemd/systemd_units.hpp"
+
+namespace nodemirror {
+
+struct AgentOptions {
+    std::string desired = "/etc/nodemirrord/desired.yaml";
+    std::string certsDir = "/etc/containerd/certs.d";
+    std::string containerdSocket = "/run/containerd/containerd.sock";
+    std::string containerdConfig = "/etc/containerd/config.toml";
+    std::string stateDir = "/var/lib/nodemirrord";
+    std::string statusSocket = "/run/nodemirrord/status.sock";
+    std::string version;
+};
+
+/// The daemon: owns the adapters and the keepers, and runs them on one io_context in one thread.
+class Agent {
+  public:
+    explicit Agent(AgentOptions options);
+    ~Agent();
+
+    /// Act: take the state directory for this daemon alone. Look: change nothing, not even there.
+    enum class Mode { Act, Look };
+    /// Reads the state and the desired state. An Error here ends the program.
+    Result<void> start(Mode mode);
+    /// Until SIGTERM or SIGINT.
+    Result<void> serve();
+    /// One reconciliation, pulls included; gives the status after it.
+    Status once();
+    /// What would be changed.
+    std::vector<PlannedChange> dryRun();
+
+  private:
+    Now now() const;
+    Result<void> lockState();
+    void reloadDesired();
+    size_t reconcileEverything();
+    void reconcileSome(const files::TreeWatch::Changes& changes);
+    void noteReconcile(SteadyTime began);
+    void watchTree();
+    void watchDesired();
+    void watchConfig();
+    void armDue();
+    void armResync();
+    void armWatchdog();
+    void handleSignals();
+    void shutDown();
+    Task<void> followImages();
+    Task<http::Answer> handle(http::Request request);
+    Task<http::Answer> reconcileNow();
+    Task<http::Answer> plan();
+    http::Answer statusAnswer();
+    Status status() const;
+    std::set<std::string> directories() const;
+    Task<std::vector<PlannedChange>> planned();
+    void spawn(Task<void> task);
+
+    AgentOptions options_;
+    boost::asio::io_context io_{1};
+    StateDir state_;
+    DesiredSource desired_;
+    RegistryKeeper registries_;
+    GrpcContainerd containerd_;
+    systemd::SystemdUnits units_;
+    NodeKeeper node_;
+    http::UnixServer server_;
+    UniqueFd lock_;
+
+    std::optional<files::TreeWatch> tree_;
+    std::optional<files::FilesWatch> desiredWatch_;
+    std::optional<files::FilesWatch> configWatch_;
+    boost::asio::posix::stream_descriptor treeReady_;
+    boost::asio::posix::stream_descriptor desiredReady_;
+    boost::asio::posix::stream_descriptor configReady_;
+    boost::asio::steady_timer dueTimer_;
+    boost::asio::steady_timer reloadTimer_;
+    boost::asio::steady_timer resyncTimer_;
+    boost::asio::steady_timer watchdogTimer_;
+    boost::asio::steady_timer exitTimer_;
+    boost::asio::steady_timer streamTimer_;
+    boost::asio::signal_set signals_;
+    ReconcileView reconcile_;
+    std::shared_ptr<const std::string> statusBody_;  ///< until something changes
+    bool stopping_ = false;
+    std::string lastPhase_;
+};
+
+}  // namespace nodemirror

@@ -1,0 +1,83 @@
+#include "agent/desired_source.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "base/digest.hpp"
+#include "base/text.hpp"
+#include "desired/load.hpp"
+
+namespace nodemirror {
+
+DesiredSource::DesiredSource(std::string path, StateDir state) : state_(std::move(state)) {
+    view_.path = std::move(path);
+}
+
+std::vector<std::string> DesiredSource::files() const {
+    std::vector<std::string> out{view_.path};
+    out.insert(out.end(), referenced_.begin(), referenced_.end());
+    return out;
+}
+
+bool DesiredSource::useLastGood() {
+    if (current_) return false;
+    const auto text = state_.loadLastGood();
+    if (!text) {
+        spdlog::error("msg={}", inQuotes(text.error().text()));
+        return false;
+    }
+    if (text->empty()) return false;
+    auto parsed = parseDesired(*text, readReferencedFile);
+    if (!parsed.desired) return false;
+    current_ = std::make_shared<const Desired>(std::move(*parsed.desired));
+    inForce_ = *text;
+    view_.lastGood = true;
+    view_.inForce = true;
+    view_.loadedAt = std::chrono::system_clock::now();
+    spdlog::warn("event=last-good msg=\"the last good desired state is in force\"");
+    return true;
+}
+
+bool DesiredSource::reload(bool keep) {
+    auto text = readWholeFile(view_.path, kLargestDesired);
+    if (!text) {
+        view_.valid = false;
+        view_.problems = {{0, 0, "", text.error().text()}};
+        spdlog::error("desired={} msg={}", view_.path, inQuotes(text.error().text()));
+        return useLastGood();
+    }
+    // Everything that was read counts, so that a changed header file is noticed too.
+    std::string bytes = *text;
+    referenced_.clear();
+    const auto read = [&](const std::string& path) {
+        auto content = readReferencedFile(path);
+        referenced_.push_back(path);
+        if (content) bytes += "\n" + path + "\n" + *content;
+        return content;
+    };
+    auto parsed = parseDesired(*text, read);
+    view_.sha256 = sha256Hex(*text);
+    view_.problems = std::move(parsed.problems);
+    view_.valid = parsed.desired.has_value();
+    if (!view_.valid) {
+        for (const auto& problem : view_.problems)
+            spdlog::error("desired={}:{}:{} key={} msg={}", view_.path, problem.line,
+                          problem.column, inQuotes(problem.key), inQuotes(problem.message));
+        return useLastGood();
+    }
+    const bool changed = !current_ || view_.lastGood || sha256Hex(bytes) != fileBytes_;
+    view_.lastGood = false;
+    view_.inForce = true;
+    if (!changed) return false;
+    fileBytes_ = sha256Hex(bytes);
+    current_ = std::make_shared<const Desired>(std::move(*parsed.desired));
+    view_.loadedAt = std::chrono::system_clock::now();
+    if (keep && *text != inForce_)
+        if (const auto saved = state_.saveLastGood(*text); !saved)
+            spdlog::error("msg={}", inQuotes(saved.error().text()));
+    inForce_ = std::move(*text);
+    spdlog::info("desired={} event=loaded registries={}", view_.path,
+                 current_->registries.size());
+    return true;
+}
+
+}  // namespace nodemirror

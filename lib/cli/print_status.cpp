@@ -1,0 +1,161 @@
+#include <iostream>
+
+#include "base/text.hpp"
+#include "cli/daemon_commands.hpp"
+
+namespace nodemirror::cli {
+
+namespace {
+
+std::string text(const Document& value) {
+    return value.is_string() ? value.get<std::string>() : value.is_null() ? "" : value.dump();
+}
+
+Colour phaseColour(const std::string& phase) {
+    if (phase == "Ready") return Colour::Good;
+    return phase == "Blocked" ? Colour::Bad : Colour::Warn;
+}
+
+/// yes, no or unknown.
+std::pair<Colour, std::string> answer(const Document& value, const char* yes, const char* no) {
+    if (!value.is_boolean()) return {Colour::Warn, "unknown"};
+    return value.get<bool>() ? std::pair<Colour, std::string>{Colour::Good, yes}
+                             : std::pair<Colour, std::string>{Colour::Bad, no};
+}
+
+void printReasons(const Document& reasons, const Output& output) {
+    for (const auto& reason : reasons) {
+        const std::string subject = text(reason["subject"]);
+        std::cout << "  " << paint(output, Colour::Warn, text(reason["code"]))
+                  << (subject.empty() ? "" : " " + printable(subject)) << ": "
+                  << printable(text(reason["message"])) << "\n";
+        if (!text(reason["remedy"]).empty())
+            std::cout << "    " << paint(output, Colour::Dim, "remedy: " + text(reason["remedy"]))
+                      << "\n";
+    }
+}
+
+void printDesired(const Document& desired, const Output& output) {
+    std::cout << "Desired     " << printable(text(desired["path"])) << "  ";
+    std::cout << (desired["valid"].get<bool>() ? paint(output, Colour::Good, "valid")
+                                               : paint(output, Colour::Bad, "invalid"));
+    if (!text(desired["loadedAt"]).empty())
+        std::cout << paint(output, Colour::Dim, ", in force since " + text(desired["loadedAt"]));
+    std::cout << "\n";
+    for (const auto& error : desired["errors"])
+        std::cout << "  " << text(error["line"]) << ":" << text(error["column"]) << " "
+                  << printable(text(error["key"])) << ": "
+                  << paint(output, Colour::Bad, text(error["message"])) << "\n";
+}
+
+void printContainerd(const Document& containerd, const Output& output) {
+    const bool reachable = containerd["reachable"].get<bool>();
+    std::cout << "containerd  "
+              << (reachable ? printable(text(containerd["version"]))
+                            : paint(output, Colour::Bad, "cannot be reached"))
+              << "  CRI "
+              << (containerd["cri"]["ready"].get<bool>() ? paint(output, Colour::Good, "ready")
+                                                         : paint(output, Colour::Bad, "not ready"))
+              << "\n";
+    const auto& path = containerd["configPath"];
+    const auto effective = answer(path["effective"], "in effect", "not in effect");
+    std::cout << "            config_path " << inQuotes(text(path["value"])) << " ("
+              << text(path["source"]) << ", " << paint(output, effective.first, effective.second)
+              << ")\n";
+}
+
+void printRegistries(const Document& registries, const Output& output) {
+    std::cout << "\n" << paint(output, Colour::Bold, "Registries") << "\n";
+    if (registries.empty()) std::cout << "  none\n";
+    for (const auto& registry : registries) {
+        const std::string state = text(registry["state"]);
+        const Colour colour = state == "InSync"      ? Colour::Good
+                              : state == "Unmanaged" ? Colour::Dim
+                                                     : Colour::Bad;
+        const std::string fallback = text(registry["fallback"]);
+        std::cout << "  " << paint(output, Colour::Bold, text(registry["name"])) << "  "
+                  << paint(output, colour, state)
+                  << (fallback.empty() ? "" : "  fallback " + fallback) << "\n";
+        if (!text(registry["problem"]).empty())
+            std::cout << "    " << paint(output, Colour::Bad, text(registry["problem"])) << "\n";
+        Table table;
+        size_t index = 0;
+        for (const auto& host : registry["chain"]) {
+            const std::string health = text(host["health"]["state"]);
+            table.row({{Colour::Dim, std::to_string(++index)},
+                       {Colour::None, text(host["url"])},
+                       {Colour::Dim, text(host["role"])},
+                       {health == "Unhealthy" ? Colour::Bad : Colour::Dim,
+                        health == "Unknown" ? "" : health}});
+        }
+        table.print(output, "    ");
+        if (!text(registry["lastHeal"]["at"]).empty())
+            std::cout << "    "
+                      << paint(output, Colour::Dim,
+                               "healed " + text(registry["lastHeal"]["at"]) + ": " +
+                                   text(registry["lastHeal"]["cause"]))
+                      << "\n";
+    }
+}
+
+void printImages(const Document& status, const Output& output) {
+    std::cout << "\n" << paint(output, Colour::Bold, "Pause image") << "\n";
+    Table table;
+    for (const auto& image : status["pause"]["required"])
+        table.row({{Colour::None, text(image["name"])},
+                   answer(image["present"], "present", "missing"),
+                   answer(image["pinned"], "pinned", "not pinned")});
+    table.print(output, "  ");
+    if (status["pause"]["required"].empty()) std::cout << "  not known yet\n";
+    if (status["images"].empty()) return;
+    std::cout << "\n" << paint(output, Colour::Bold, "Images") << "\n";
+    Table images;
+    for (const auto& image : status["images"])
+        images.row({{Colour::None, text(image["name"])},
+                    answer(image["present"], "present", "missing"),
+                    {Colour::Bad, text(image["error"])}});
+    images.print(output, "  ");
+}
+
+void printServices(const Document& services, const Output& output) {
+    std::cout << "\n" << paint(output, Colour::Bold, "Services") << "\n";
+    Table table;
+    for (const auto& service : services) {
+        const std::string state = text(service["activeState"]);
+        const std::string last = text(service["lastRestart"]["at"]);
+        table.row({{Colour::None, text(service["unit"])},
+                   {state == "active" ? Colour::Good : Colour::Warn, state},
+                   {Colour::Dim, text(service["budgetLeft"]) + " restarts left"},
+                   {Colour::Dim, last.empty() ? ""
+                                              : "restarted " + last + ": " +
+                                                    text(service["lastRestart"]["reason"])}});
+    }
+    table.print(output, "  ");
+}
+
+}  // namespace
+
+void printStatus(const Document& status, const Output& output) {
+    if (output.format != Format::Text) {
+        printDocument(output, status);
+        return;
+    }
+    const std::string phase = text(status["phase"]);
+    std::cout << "Node        " << paint(output, Colour::Bold, text(status["node"])) << "  "
+              << paint(output, phaseColour(phase), phase) << "  "
+              << paint(output, Colour::Dim, "nodemirrord " + text(status["version"])) << "\n";
+    printReasons(status["reasons"], output);
+    printDesired(status["desired"], output);
+    printContainerd(status["containerd"], output);
+    printRegistries(status["registries"], output);
+    printImages(status, output);
+    printServices(status["services"], output);
+    const auto& reconcile = status["reconcile"];
+    std::cout << "\n"
+              << paint(output, Colour::Dim,
+                       text(reconcile["count"]) + " passes, " + text(reconcile["heals"]) +
+                           " heals, last " + text(reconcile["lastAt"]))
+              << "\n";
+}
+
+}  // namespace nodemirror::cli

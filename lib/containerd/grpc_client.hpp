@@ -1,0 +1,42 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "ports/containerd.hpp"
+
+namespace nodemirror {
+
+/// containerd over gRPC on its unix socket. gRPC's own threads only post completions to the
+/// io_context; everything else runs on it.
+class GrpcContainerd : public Containerd {
+  public:
+    GrpcContainerd(boost::asio::io_context& context, std::string socket);
+    ~GrpcContainerd() override;
+    GrpcContainerd(const GrpcContainerd&) = delete;
+    GrpcContainerd& operator=(const GrpcContainerd&) = delete;
+
+    Task<Result<std::string>> version() override;
+    Task<Result<CriState>> criState() override;
+    Task<Result<ObservedImage>> image(std::string name) override;
+    Task<Result<void>> pull(std::string name) override;
+    Task<Result<void>> tag(std::string source, std::string target, bool pinned) override;
+    Task<Result<void>> pin(std::string name) override;
+    int processId() override;
+
+    /// Subscribes to changes of images in namespace k8s.io. `changed` runs on the io_context for
+    /// every event and once when the stream is up (what happened before is not replayed). Gives
+    /// the reason when the stream ends.
+    Task<Error> watchImages(std::function<void()> changed);
+
+    /// Cancels every call that is under way; later calls fail at once.
+    void stop();
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nodemirror

@@ -1,0 +1,90 @@
+#include "files/atomic_write.hpp"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+
+namespace nodemirror::files {
+
+std::string temporaryName() {
+    uint64_t random = 0;
+    if (::getrandom(&random, sizeof random, 0) != sizeof random)
+        random = static_cast<uint64_t>(::getpid());
+    char buffer[32];
+    std::snprintf(buffer, sizeof buffer, "%016llx", static_cast<unsigned long long>(random));
+    return std::string(kTemporaryPrefix) + buffer;
+}
+
+namespace {
+
+Result<void> writeAll(int fd, std::string_view content, const std::string& name) {
+    while (!content.empty()) {
+        const ssize_t written = ::write(fd, content.data(), content.size());
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return Error::system("write", name, errno);
+        content.remove_prefix(static_cast<size_t>(written));
+    }
+    return {};
+}
+
+Result<void> fill(int fd, const std::string& name, std::string_view content, const Access& access) {
+    if (const auto written = writeAll(fd, content, name); !written) return written;
+    const bool chown = access.uid != static_cast<uid_t>(-1) || access.gid != static_cast<gid_t>(-1);
+    if (chown && ::fchown(fd, access.uid, access.gid) != 0)
+        return Error::system("set the owner of", name, errno);
+    // After fchown, which clears the set-id bits; and the umask must not have a say.
+    if (::fchmod(fd, access.mode) != 0) return Error::system("set the mode of", name, errno);
+    if (::fsync(fd) != 0) return Error::system("sync", name, errno);
+    return {};
+}
+
+}  // namespace
+
+Result<void> writeNew(int directory, const std::string& name, std::string_view content,
+                      const Access& access) {
+    const UniqueFd fd(::openat(directory, name.c_str(),
+                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!fd) return Error::system("create", name, errno);
+    const auto filled = fill(fd.get(), name, content, access);
+    if (!filled) ::unlinkat(directory, name.c_str(), 0);
+    return filled;
+}
+
+Result<void> syncDirectory(int directory) {
+    if (::fsync(directory) != 0) return Error::system("sync", "the directory", errno);
+    return {};
+}
+
+Result<void> writeAtomically(int directory, const std::string& name, std::string_view content,
+                             const Access& access) {
+    const std::string temporary = temporaryName();
+    if (const auto written = writeNew(directory, temporary, content, access); !written)
+        return written;
+    if (::renameat(directory, temporary.c_str(), directory, name.c_str()) != 0) {
+        const int code = errno;
+        ::unlinkat(directory, temporary.c_str(), 0);
+        return Error::system("put in place", name, code);
+    }
+    return syncDirectory(directory);
+}
+
+Result<UniqueFd> openDirectory(const std::string& path) {
+    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return Error::system("open the directory", path, errno);
+    return fd;
+}
+
+Result<void> writeAtomically(const std::string& path, std::string_view content,
+                             const Access& access) {
+    const size_t slash = path.rfind('/');
+    const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+    const auto directory = openDirectory(parent);
+    if (!directory) return directory.error();
+    return writeAtomically(directory->get(), path.substr(slash + 1), content, access);
+}
+
+}  // namespace nodemirror::files

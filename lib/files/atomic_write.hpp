@@ -1,0 +1,45 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+
+namespace nodemirror::files {
+
+/// Temporary names begin with this; whatever has it in a directory of ours is a leftover.
+inline constexpr std::string_view kTemporaryPrefix = ".nodemirrord-";
+
+/// A temporary name that no other writer uses.
+std::string temporaryName();
+
+/// Owner and mode of a file to be written.
+struct Access {
+    mode_t mode = 0644;
+    uid_t uid = static_cast<uid_t>(-1);  ///< -1: whoever writes
+    gid_t gid = static_cast<gid_t>(-1);
+};
+
+/// Writes a complete file under `name`, a new one, and syncs it; it is not yet visible under its
+/// final name. The directory is not synced.
+Result<void> writeNew(int directory, const std::string& name, std::string_view content,
+                      const Access& access);
+
+/// Replaces `name` in the directory by a complete file: temporary file, fsync, rename, fsync of the
+/// directory (rename(2), fsync(2)). A reader sees the old content or the new, never anything else.
+Result<void> writeAtomically(int directory, const std::string& name, std::string_view content,
+                             const Access& access);
+
+/// The same by path; the directory must exist.
+Result<void> writeAtomically(const std::string& path, std::string_view content,
+                             const Access& access);
+
+/// Opens a directory for use with the functions above. Follows symbolic links.
+Result<UniqueFd> openDirectory(const std::string& path);
+
+Result<void> syncDirectory(int directory);
+
+}  // namespace nodemirror::files

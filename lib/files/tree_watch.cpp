@@ -1,0 +1,207 @@
+#include "files/tree_watch.hpp"
+
+#include <dirent.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <climits>
+#include <memory>
+
+#include "files/atomic_write.hpp"
+
+namespace nodemirror::files {
+
+namespace {
+
+constexpr unsigned kTreeMask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE |
+                               IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+constexpr unsigned kAboveMask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+                                IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+constexpr unsigned kFilesMask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+                                IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF |
+                                IN_ONLYDIR;
+
+Result<UniqueFd> openInotify() {
+    UniqueFd fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    if (!fd)
+        return Error("watch files", "", "inotify is not available",
+                     "raise fs.inotify.max_user_instances");
+    return fd;
+}
+
+std::string parentOf(const std::string& path) {
+    const size_t slash = path.rfind('/');
+    if (slash == std::string::npos) return ".";
+    return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string nameOf(const std::string& path) {
+    const size_t slash = path.rfind('/');
+    return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+/// Calls `event(watch, mask, name)` for everything that is queued.
+template <class Handler>
+void readEvents(int fd, Handler event) {
+    alignas(inotify_event) char buffer[65536];
+    while (true) {
+        const ssize_t size = ::read(fd, buffer, sizeof buffer);
+        if (size < 0 && errno == EINTR) continue;
+        if (size <= 0) return;
+        for (ssize_t at = 0; at < size;) {
+            const auto* raw = reinterpret_cast<const inotify_event*>(buffer + at);
+            event(raw->wd, raw->mask, raw->len > 0 ? std::string(raw->name) : std::string());
+            at += static_cast<ssize_t>(sizeof(inotify_event) + raw->len);
+        }
+    }
+}
+
+bool isTemporary(const std::string& name) {
+    return name.compare(0, kTemporaryPrefix.size(), kTemporaryPrefix) == 0;
+}
+
+}  // namespace
+
+Result<TreeWatch> TreeWatch::open(const std::string& root) {
+    auto fd = openInotify();
+    if (!fd) return fd.error();
+    TreeWatch watch(std::move(*fd), root);
+    Changes ignored;
+    watch.watchAll(ignored);
+    return watch;
+}
+
+void TreeWatch::watchDirectory(const std::string& name) {
+    const std::string path = root_ + "/" + name;
+    const int watch = ::inotify_add_watch(fd_.get(), path.c_str(), kTreeMask | IN_DONT_FOLLOW);
+    if (watch < 0) {
+        if (errno == ENOSPC)
+            limited_ = "fs.inotify.max_user_watches is too small to watch every directory";
+        return;
+    }
+    directories_[watch] = name;
+    watches_[name] = watch;
+}
+
+void TreeWatch::watchAll(Changes& changes) {
+    changes.everything = true;
+    limited_.clear();
+    for (const auto& [watch, path] : above_) ::inotify_rm_watch(fd_.get(), watch);
+    above_.clear();
+    for (std::string path = root_; path != "/" && path != ".";) {
+        path = parentOf(path);
+        const int watch = ::inotify_add_watch(fd_.get(), path.c_str(), kAboveMask);
+        if (watch >= 0) above_[watch] = path;
+        // One directory that is there is enough: what is missing below it will be created in it.
+        if (watch >= 0) break;
+    }
+    rootWatch_ = ::inotify_add_watch(fd_.get(), root_.c_str(), kTreeMask);
+    directories_.clear();
+    watches_.clear();
+    if (rootWatch_ < 0) return;
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(root_.c_str()), ::closedir);
+    if (!dir) return;
+    while (const dirent* entry = ::readdir(dir.get()))
+        if (entry->d_name[0] != '.' && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN))
+            watchDirectory(entry->d_name);
+}
+
+void TreeWatch::handle(int watch, unsigned mask, const std::string& name, Changes& changes) {
+    if ((mask & IN_Q_OVERFLOW) != 0) {
+        changes.everything = true;
+        return;
+    }
+    if (const auto above = above_.find(watch); above != above_.end()) {
+        const std::string prefix = above->second == "/" ? "/" + name : above->second + "/" + name;
+        const bool onTheWay = name.empty() || root_ == prefix ||
+                              root_.compare(0, prefix.size() + 1, prefix + "/") == 0;
+        if (onTheWay) changes.everything = true;
+        return;
+    }
+    if (watch == rootWatch_) {
+        if ((mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0) {
+            rootWatch_ = -1;
+            changes.everything = true;
+        } else if (!name.empty() && name.front() != '.') {
+            if ((mask & (IN_CREATE | IN_MOVED_TO)) != 0) watchDirectory(name);
+            changes.directories.insert(name);
+        }
+        return;
+    }
+    const auto found = directories_.find(watch);
+    if (found == directories_.end()) return;
+    const std::string directory = found->second;
+    if ((mask & IN_IGNORED) != 0) {
+        if (const auto current = watches_.find(directory);
+            current != watches_.end() && current->second == watch)
+            watches_.erase(current);
+        directories_.erase(found);
+    }
+    if (!isTemporary(name)) changes.directories.insert(directory);
+}
+
+TreeWatch::Changes TreeWatch::drain() {
+    Changes changes;
+    readEvents(fd_.get(), [&](int watch, unsigned mask, const std::string& name) {
+        handle(watch, mask, name, changes);
+    });
+    if (changes.everything) watchAll(changes);
+    return changes;
+}
+
+Result<FilesWatch> FilesWatch::open() {
+    auto fd = openInotify();
+    if (!fd) return fd.error();
+    return FilesWatch(std::move(*fd));
+}
+
+void FilesWatch::setFiles(const std::vector<std::string>& files) {
+    files_ = files;
+    rebuild();
+}
+
+void FilesWatch::rebuild() {
+    std::map<int, std::set<std::string>> fresh;
+    const auto add = [&](const std::string& directory, const std::string& name) {
+        const int watch = ::inotify_add_watch(fd_.get(), directory.c_str(), kFilesMask);
+        if (watch >= 0) fresh[watch].insert(name);
+    };
+    for (const auto& file : files_) {
+        std::string path = file;
+        // Each link on the way: a ConfigMap mount swaps ..data, not the file itself.
+        for (int hops = 0; hops < 16; ++hops) {
+            std::string name = nameOf(path);
+            std::string directory = parentOf(path);
+            add(directory, name);
+            // A directory on the way may be the link, or be missing as yet.
+            for (; directory != "/" && directory != "."; directory = parentOf(directory)) {
+                struct stat status {};
+                const bool there = ::lstat(directory.c_str(), &status) == 0;
+                if (!there || S_ISLNK(status.st_mode)) add(parentOf(directory), nameOf(directory));
+            }
+            char buffer[PATH_MAX];
+            const ssize_t size = ::readlink(path.c_str(), buffer, sizeof buffer);
+            if (size < 0) break;
+            const std::string target(buffer, static_cast<size_t>(size));
+            path = target.front() == '/' ? target : parentOf(path) + "/" + target;
+        }
+    }
+    for (const auto& [watch, names] : names_)
+        if (!fresh.count(watch)) ::inotify_rm_watch(fd_.get(), watch);
+    names_ = std::move(fresh);
+}
+
+bool FilesWatch::drain() {
+    bool changed = false;
+    readEvents(fd_.get(), [&](int watch, unsigned mask, const std::string& name) {
+        if ((mask & IN_Q_OVERFLOW) != 0) changed = true;
+        const auto found = names_.find(watch);
+        if (found != names_.end() && (name.empty() || found->second.count(name) > 0))
+            changed = true;
+    });
+    if (changed) rebuild();
+    return changed;
+}
+
+}  // namespace nodemirror::files

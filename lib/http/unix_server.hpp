@@ -1,0 +1,57 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "ports/containerd.hpp"
+
+namespace nodemirror::http {
+
+struct Request {
+    std::string method;
+    std::string target;  ///< path and query
+    uid_t peer = static_cast<uid_t>(-1);
+};
+
+struct Answer {
+    unsigned status = 200;
+    std::string type = "application/json";
+    /// Shared, so that a slow reader costs no copy and holds nothing up.
+    std::shared_ptr<const std::string> body;
+};
+
+/// An answer of type application/problem+json (RFC 9457).
+Answer problem(unsigned status, const std::string& title, const std::string& detail);
+
+using Handler = std::function<Task<Answer>(Request)>;
+
+/// HTTP/1.1 on a unix socket. The number of connections and the time that each may take to send or
+/// to read are bounded. Access is by the socket's owner, group and mode.
+class UnixServer {
+  public:
+    UnixServer(boost::asio::io_context& io, Handler handler);
+
+    /// Binds and listens: mode 0660, group nodemirror where there is one. A socket that a dead
+    /// daemon left is replaced, one that is in use is an error, anything else is left alone.
+    Result<void> listen(const std::string& path);
+    /// Stops accepting and removes the socket.
+    void stop();
+
+  private:
+    Task<void> accept();
+    Task<void> serve(boost::asio::local::stream_protocol::socket socket);
+
+    boost::asio::io_context& io_;
+    Handler handler_;
+    std::string path_;
+    boost::asio::local::stream_protocol::acceptor acceptor_;
+    int connections_ = 0;
+};
+
+}  // namespace nodemirror::http

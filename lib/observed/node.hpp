@@ -1,0 +1,57 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "containerd_config/config_reader.hpp"
+#include "containerd_config/version.hpp"
+
+namespace nodemirror {
+
+/// What CRI itself says of its configuration (Status with verbose; only 1.6 and 1.7 do).
+struct LiveCriConfig {
+    std::string configPath;
+    std::string sandboxImage;
+    std::vector<std::string> mirrors;  ///< registries with legacy mirrors
+};
+
+struct CriState {
+    bool ready = false;
+    std::string error;  ///< containerd's own words where CRI is not ready
+    /// CRI will not become ready by waiting: its plugin failed to load, or is disabled.
+    bool refused = false;
+    Seen<LiveCriConfig> live;
+};
+
+/// An image name in containerd's namespace k8s.io.
+struct ObservedImage {
+    std::string name;
+    bool resolves = false;   ///< CRI ImageStatus knows the name
+    std::string id;          ///< CRI's image id
+    bool hasRecord = false;  ///< there is an image record of that name
+    bool pinLabel = false;   ///< io.cri-containerd.pinned=pinned
+    bool managedLabel = false;
+    std::string digest;      ///< of the record's target
+};
+
+struct ObservedUnit {
+    bool exists = true;
+    std::string activeState;  ///< active, inactive, failed, activating, …
+};
+
+/// The node beside its certs.d. Every part is known, absent or unknown.
+struct ObservedNode {
+    Seen<ContainerdVersion> version;
+    std::string versionText;
+    Seen<CriState> cri;
+    Seen<ContainerdConfig> config;
+    /// Whether the running containerd was started after the configuration last changed; unknown
+    /// where its process cannot be looked at.
+    Seen<bool> runsConfig;
+    std::map<std::string, Seen<ObservedImage>> images;  ///< by normalised name
+    std::map<std::string, Seen<ObservedUnit>> units;
+};
+
+}  // namespace nodemirror

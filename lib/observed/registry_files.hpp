@@ -1,0 +1,29 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "base/result.hpp"
+
+namespace nodemirror {
+
+/// What stands at a path, never following a symbolic link.
+struct ObservedEntry {
+    enum class Type { Absent, File, Directory, Symlink, Other };
+    Type type = Type::Absent;
+    mode_t mode = 0;  ///< permission bits
+    uid_t uid = 0;
+    gid_t gid = 0;
+    std::string content;  ///< Type::File
+    std::string sha256;   ///< of content
+    std::string target;   ///< Type::Symlink
+};
+
+/// A registry's place under certs.d: the directory and the hosts.toml in it.
+struct ObservedRegistry {
+    ObservedEntry directory;  ///< certs.d/<name>; content only where it is a file
+    ObservedEntry hosts;      ///< certs.d/<name>/hosts.toml; Absent when the directory is none
+};
+
+}  // namespace nodemirror

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <vector>
+
+#include "base/time.hpp"
+#include "desired/desired.hpp"
+
+namespace nodemirror {
+
+/// How many more restarts of a unit the budget allows at `now`, given those that were asked for.
+/// Times in the future (the clock was set back) count as now, so that a jump neither frees the
+/// budget nor locks it for longer than its period.
+int budgetLeft(const Budget& budget, const std::vector<WallTime>& restarts, WallTime now);
+
+/// When the next restart will be allowed; `now` when one is allowed already. With restarts: 0 never:
+/// the farthest time there is.
+WallTime budgetFreeAt(const Budget& budget, const std::vector<WallTime>& restarts, WallTime now);
+
+}  // namespace nodemirror

@@ -1,0 +1,167 @@
+#include "plan/config_plan.hpp"
+
+#include "base/digest.hpp"
+#include "base/text.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+using Weight = Reason::Weight;
+
+std::string withoutSlash(std::string path) {
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    return path;
+}
+
+Reason reason(Weight weight, std::string code, std::string subject, std::string message,
+              std::string remedy) {
+    Reason out;
+    out.weight = weight;
+    out.code = std::move(code);
+    out.subject = std::move(subject);
+    out.message = std::move(message);
+    out.remedy = std::move(remedy);
+    return out;
+}
+
+/// What containerd would stop serving if the edit were made: a reason to stop, not to lose it.
+void uncovered(const ContainerdConfig& config, const ConfigSurroundings& around,
+               std::vector<Reason>& reasons) {
+    for (const auto& mirror : config.mirrors) {
+        if (around.covered.count(mirror.registry) || mirror.endpoints.empty()) continue;
+        const std::string name = mirror.registry == "*" ? "_default" : mirror.registry;
+        reasons.push_back(reason(
+            Weight::Blocked, "LegacyMirrors", mirror.registry,
+            "the legacy mirrors in " + mirror.file + " lead " + mirror.registry + " to " +
+                join(mirror.endpoints, ", ") +
+                ", and the desired state does not declare it; they must go for config_path to work",
+            "declare " + name + " in the desired state with these mirrors, or remove them from " +
+                mirror.file));
+    }
+    for (const auto& registry : around.elsewhere)
+        if (!around.covered.count(registry))
+            reasons.push_back(reason(
+                Weight::Blocked, "ConfigPathElsewhere", registry,
+                "containerd reads " + config.configPath + ", which has hosts of " + registry +
+                    ", and the desired state does not declare it",
+                "declare " + registry + " in the desired state, or move its directory to " +
+                    around.certsDir));
+}
+
+void planEdit(const ContainerdConfig& config, const ContainerdVersion& version,
+              const ConfigSurroundings& around, ConfigPlan& plan) {
+    uncovered(config, around, plan.reasons);
+    if (!plan.reasons.empty()) return;
+    auto edits = editConfigPath(config, version, around.certsDir);
+    if (!edits) {
+        plan.reasons.push_back(reason(Weight::Blocked, "ConfigNotEditable", config.path,
+                                      edits.error().text(), edits.error().remedy()));
+        return;
+    }
+    std::string all = version.text();
+    for (const auto& edit : *edits) all += "\n" + edit.path + "\n" + edit.after;
+    plan.fingerprint = sha256Hex(all);
+    if (plan.fingerprint == around.rolledBack) {
+        plan.reasons.push_back(reason(
+            Weight::Blocked, "ConfigRolledBack", config.path,
+            "containerd did not load CRI with config_path set, and the old file was put back: " +
+                around.rolledBackError,
+            "mend what containerd names in " + config.path +
+                "; the edit is tried again as soon as the file changes"));
+        return;
+    }
+    plan.edits = std::move(*edits);
+    plan.editReason = config.configPath.empty()
+                          ? "config_path is not set: containerd does not read " + around.certsDir
+                      : config.configPath != around.certsDir
+                          ? "config_path is " + inQuotes(config.configPath) + ", not " +
+                                around.certsDir
+                          : "legacy registry tables beside config_path keep CRI from loading";
+    for (const auto& mirror : config.mirrors)
+        plan.editReason += "; the legacy mirrors of " + mirror.registry + " (" +
+                           join(mirror.endpoints, ", ") + ") are moved out";
+    for (const auto& host : config.tlsHosts)
+        if (!version.hasImagesPlugin())
+            plan.editReason += "; the legacy TLS settings of " + host + " are moved out";
+}
+
+}  // namespace
+
+bool readsCertsDir(const std::string& configPath, const ContainerdVersion& version,
+                   const std::string& certsDir) {
+    const std::string wanted = withoutSlash(certsDir);
+    if (!version.splitsConfigPath()) return withoutSlash(configPath) == wanted;
+    return withoutSlash(split(configPath, ':').front()) == wanted;
+}
+
+EffectiveConfigPath effectiveConfigPath(const ObservedNode& node, const std::string& certsDir) {
+    EffectiveConfigPath out;
+    if (!node.version.isKnown()) return out;
+    const ContainerdVersion& version = node.version.value();
+    if (node.cri.isKnown() && node.cri.value().live.isKnown()) {
+        const LiveCriConfig& live = node.cri.value().live.value();
+        out.value = live.configPath;
+        out.source = "live";
+        out.effective = readsCertsDir(live.configPath, version, certsDir);
+        return out;
+    }
+    if (!node.config.isKnown()) return out;
+    out.value = node.config.value().configPath;
+    out.source = "inferred";
+    const bool onDisk = readsCertsDir(out.value, version, certsDir) &&
+                        node.config.value().mirrors.empty();
+    if (!onDisk)
+        out.effective = false;
+    else if (node.runsConfig.isKnown() && node.runsConfig.value())
+        out.effective = node.cri.isKnown() && node.cri.value().ready;
+    return out;
+}
+
+ConfigPlan planConfig(const Desired& desired, const ObservedNode& node,
+                      const ConfigSurroundings& around) {
+    ConfigPlan plan;
+    if (desired.configPath == ConfigPathPolicy::Ignore || desired.registries.empty()) return plan;
+    if (!node.version.isKnown()) return plan;
+    if (!node.config.isKnown()) {
+        if (!node.config.why().empty())
+            plan.reasons.push_back(reason(Weight::Blocked, "ConfigUnreadable", "",
+                                          node.config.why(), "mend containerd's configuration"));
+        return plan;
+    }
+    const ContainerdVersion& version = node.version.value();
+    const ContainerdConfig& config = node.config.value();
+    if (config.criDisabled) {
+        plan.reasons.push_back(reason(
+            Weight::Blocked, "CriDisabled", config.path,
+            "disabled_plugins names CRI, without which no kubelet can use this containerd",
+            "remove \"cri\" from disabled_plugins in " + config.path +
+                " and restart containerd"));
+        return plan;
+    }
+    const bool conflicts = !config.mirrors.empty() ||
+                           (!version.hasImagesPlugin() && !config.tlsHosts.empty());
+    const bool onDisk = readsCertsDir(config.configPath, version, around.certsDir) && !conflicts;
+    if (!onDisk && desired.configPath == ConfigPathPolicy::Check) {
+        plan.reasons.push_back(
+            reason(Weight::Degraded, "ConfigPathNotSet", config.path,
+                   "containerd does not read " + around.certsDir + ": config_path is " +
+                       inQuotes(config.configPath) +
+                       (conflicts ? " and legacy registry tables stand beside it" : ""),
+                   "set config_path to " + around.certsDir + ", or configPath: manage"));
+        return plan;
+    }
+    if (!onDisk) {
+        planEdit(config, version, around, plan);
+        return plan;
+    }
+    const auto running = effectiveConfigPath(node, around.certsDir);
+    if (running.source == "live" && !running.effective.value_or(true)) {
+        plan.restart = desired.configPath == ConfigPathPolicy::Manage;
+        plan.restartReason = "containerd runs with an older configuration, in which config_path is " +
+                             inQuotes(running.value);
+    }
+    return plan;
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,255 @@
+#include "reconcile/config_keeper.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cstdlib>
+#include <memory>
+
+#include "base/digest.hpp"
+#include "base/text.hpp"
+#include "desired/load.hpp"
+#include "files/atomic_write.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds kCriStart{60};
+constexpr milliseconds kPoll{100};
+constexpr size_t kLargestConfig = 16U << 20;
+
+std::string backupName(const std::string& path) {
+    std::string name = "containerd-config";
+    for (const char c : path) name += c == '/' ? '@' : c;
+    return name;
+}
+
+/// The file behind symbolic links: a link that a person made stays a link.
+std::string resolved(const std::string& path) {
+    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
+                                                           &std::free);
+    return real ? std::string(real.get()) : path;
+}
+
+/// Writes a configuration file with the owner and mode that it had.
+Result<void> writeConfig(const std::string& path, const std::string& text) {
+    files::Access access;
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0) {
+        access.mode = status.st_mode & 07777;
+        access.uid = status.st_uid;
+        access.gid = status.st_gid;
+    }
+    const std::string target = resolved(path);
+    if (const size_t slash = target.rfind('/'); slash != std::string::npos && slash > 0)
+        ::mkdir(target.substr(0, slash).c_str(), 0755);
+    return files::writeAtomically(target, text, access);
+}
+
+bool holds(const ConfigEditRecord::File& file) {
+    const auto text = readWholeFile(file.path, kLargestConfig);
+    return text && sha256Hex(*text) == file.afterSha256;
+}
+
+}  // namespace
+
+Result<void> ConfigKeeper::start() {
+    auto record = state_.loadConfigEdit();
+    if (!record) return record.error();
+    record_ = std::move(*record);
+    return {};
+}
+
+void ConfigKeeper::save() {
+    if (const auto saved = state_.saveConfigEdit(record_); !saved)
+        spdlog::error("msg={}", inQuotes(saved.error().text()));
+}
+
+Task<CriState> ConfigKeeper::waitForCri() {
+    boost::asio::steady_timer timer(io_);
+    const auto end = std::chrono::steady_clock::now() + kCriStart;
+    CriState last;
+    last.error = "containerd did not answer after its restart";
+    while (true) {
+        auto ask = containerd_.criState();
+        const auto state = co_await std::move(ask);
+        if (state) last = *state;
+        if (state && (state->ready || state->refused)) co_return last;
+        if (!state) last.error = state.error().text();
+        if (std::chrono::steady_clock::now() >= end) co_return last;
+        timer.expires_after(kPoll);
+        auto wait = timer.async_wait(boost::asio::use_awaitable);
+        co_await std::move(wait);
+    }
+}
+
+Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
+    ConfigEditRecord record;
+    record.stage = ConfigEditRecord::Stage::Applying;
+    record.fingerprint = plan.fingerprint;
+    for (const auto& edit : plan.edits) {
+        ConfigEditRecord::File file;
+        file.path = edit.path;
+        file.existed = edit.existed;
+        file.afterSha256 = sha256Hex(edit.after);
+        file.backup = backupName(edit.path);
+        if (edit.existed)
+            if (const auto kept = state_.storeBackup(file.backup, edit.before); !kept) return kept;
+        record.files.push_back(std::move(file));
+    }
+    if (const auto saved = state_.saveConfigEdit(record); !saved) return saved;
+    record_ = std::move(record);
+    for (const auto& edit : plan.edits) {
+        // Somebody may have written in between: their text must not be lost.
+        const auto now = readWholeFile(edit.path, kLargestConfig);
+        if (edit.existed && (!now || *now != edit.before))
+            return Error("edit", edit.path, "it changed meanwhile");
+        if (const auto written = writeConfig(edit.path, edit.after); !written) return written;
+        spdlog::info("file={} event=edited reason={}", edit.path, inQuotes(plan.editReason));
+    }
+    return {};
+}
+
+Result<void> ConfigKeeper::putBack() {
+    for (const auto& file : record_.files) {
+        // Only what is still ours is taken back; a later change is somebody's own.
+        if (!holds(file)) continue;
+        if (!file.existed) {
+            if (::unlink(file.path.c_str()) != 0)
+                return Error::system("remove", file.path, errno);
+            continue;
+        }
+        const auto before = state_.loadBackup(file.backup);
+        if (!before) return before.error();
+        if (const auto written = writeConfig(file.path, *before); !written) return written;
+    }
+    return {};
+}
+
+Task<void> ConfigKeeper::takeBack(Service service, std::string error,
+                                  std::vector<Reason>* reasons) {
+    spdlog::error("event=rolling-back msg={}", inQuotes(error));
+    if (const auto back = putBack(); !back) {
+        spdlog::error("msg={}", inQuotes(back.error().text()));
+        Reason reason;
+        reason.weight = Reason::Weight::Blocked;
+        reason.code = "RollbackFailed";
+        reason.message = back.error().text();
+        reason.remedy = "put the file back by hand from " + state_.path() + "/backups";
+        reasons->push_back(std::move(reason));
+        co_return;
+    }
+    record_.stage = ConfigEditRecord::Stage::RolledBack;
+    record_.error = error;
+    save();
+    auto restart = restarter_.restart(
+        service, "the earlier configuration of containerd was put back", reasons);
+    const auto outcome = co_await std::move(restart);
+    if (outcome != Restarter::Outcome::Restarted) co_return;
+    auto wait = waitForCri();
+    (void)co_await std::move(wait);
+}
+
+/// Restarts containerd and wants CRI to answer.
+Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<Reason>* reasons) {
+    auto restart = restarter_.restart(service, reason, reasons);
+    const auto outcome = co_await std::move(restart);
+    if (outcome == Restarter::Outcome::NotNow || outcome == Restarter::Outcome::Never) {
+        // Never: a person restarts it. Not now: the edit waits on disk for the budget.
+        if (outcome == Restarter::Outcome::Never) {
+            record_ = ConfigEditRecord();
+            save();
+        }
+        co_return false;
+    }
+    auto wait = waitForCri();
+    const CriState cri = co_await std::move(wait);
+    if (cri.ready) {
+        record_ = ConfigEditRecord();
+        save();
+        spdlog::info("event=configured msg=\"CRI is loaded with the new configuration\"");
+        co_return true;
+    }
+    auto back = takeBack(service, cri.error, reasons);
+    co_await std::move(back);
+    co_return true;
+}
+
+Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Reason>* reasons) {
+    if (plan.edits.empty()) {
+        if (!plan.restart) co_return false;
+        auto restart = restarter_.restart(service, plan.restartReason, reasons);
+        const auto outcome = co_await std::move(restart);
+        if (outcome != Restarter::Outcome::Restarted) co_return false;
+        auto wait = waitForCri();
+        (void)co_await std::move(wait);
+        co_return true;
+    }
+    // Room for the restart, and for a second one should the edit have to be taken back.
+    const int needed = std::min(2, restarter_.budget().restarts);
+    const int left = restarter_.budgetLeft(service.unit);
+    if (service.restart && (left < needed || left <= 0)) {
+        Reason reason;
+        reason.code = "RestartBudget";
+        reason.subject = service.unit;
+        reason.message = "the configuration is to be edited, which needs restarts that the budget "
+                         "does not allow now: " +
+                         plan.editReason;
+        reason.remedy = "wait, or raise services.budget";
+        reasons->push_back(std::move(reason));
+        co_return false;
+    }
+    if (const auto written = keepAndWrite(plan); !written) {
+        spdlog::error("msg={}", inQuotes(written.error().text()));
+        Reason reason;
+        reason.code = "ConfigNotWritten";
+        reason.message = written.error().text();
+        reason.remedy = written.error().remedy();
+        reasons->push_back(std::move(reason));
+        if (const auto back = putBack(); back) {
+            record_ = ConfigEditRecord();
+            save();
+        }
+        co_return false;
+    }
+    auto proof = prove(service, plan.editReason, reasons);
+    co_return co_await std::move(proof);
+}
+
+Task<bool> ConfigKeeper::resume(Service service, bool runsConfig, std::vector<Reason>* reasons) {
+    if (record_.stage != ConfigEditRecord::Stage::Applying) co_return false;
+    bool written = !record_.files.empty();
+    for (const auto& file : record_.files) written = written && holds(file);
+    if (!written) {
+        // Some files may hold the edit and others not: back to what was there before all of it.
+        if (const auto back = putBack(); !back) {
+            spdlog::error("msg={}", inQuotes(back.error().text()));
+            co_return false;
+        }
+        record_ = ConfigEditRecord();
+        save();
+        co_return false;
+    }
+    if (runsConfig) {
+        auto wait = waitForCri();
+        const CriState cri = co_await std::move(wait);
+        if (cri.ready) {
+            record_ = ConfigEditRecord();
+            save();
+            co_return false;
+        }
+        auto back = takeBack(service, cri.error, reasons);
+        co_await std::move(back);
+        co_return true;
+    }
+    auto proof = prove(service, "containerd has not read its edited configuration yet", reasons);
+    co_return co_await std::move(proof);
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "plan/config_plan.hpp"
+#include "ports/containerd.hpp"
+#include "reconcile/restarter.hpp"
+#include "state/state_dir.hpp"
+
+namespace nodemirror {
+
+/// Carries out edits of containerd's configuration: the old files are kept first, containerd is
+/// restarted, and CRI must answer; if it does not load, the old files come back and containerd is
+/// restarted again. A crash in between is taken up where it was.
+class ConfigKeeper {
+  public:
+    ConfigKeeper(boost::asio::io_context& io, Containerd& containerd, Restarter& restarter,
+                 StateDir state)
+        : io_(io), containerd_(containerd), restarter_(restarter), state_(std::move(state)) {}
+    Result<void> start();
+
+    /// The edit that was taken back, for planConfig.
+    const ConfigEditRecord& record() const { return record_; }
+
+    /// Makes the edits and proves them. True when containerd was restarted.
+    Task<bool> apply(ConfigPlan plan, Service service, std::vector<Reason>* reasons);
+
+    /// Takes up an edit that a crash interrupted. True when containerd was restarted.
+    Task<bool> resume(Service service, bool runsConfig, std::vector<Reason>* reasons);
+
+    /// Waits until CRI is ready or has refused to load, or for as long as a start may take.
+    Task<CriState> waitForCri();
+
+  private:
+    Result<void> keepAndWrite(const ConfigPlan& plan);
+    Result<void> putBack();
+    Task<bool> prove(Service service, std::string reason, std::vector<Reason>* reasons);
+    Task<void> takeBack(Service service, std::string error, std::vector<Reason>* reasons);
+    void save();
+
+    boost::asio::io_context& io_;
+    Containerd& containerd_;
+    Restarter& restarter_;
+    StateDir state_;
+    ConfigEditRecord record_;
+};
+
+}  // namespace nodemirror

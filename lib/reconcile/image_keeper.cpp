@@ -1,0 +1,158 @@
+#include "reconcile/image_keeper.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/text.hpp"
+
+namespace nodemirror {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr seconds kFirstRetry{2};
+constexpr int kMostDoublings = 7;  // 2 s, 4 s, … 256 s
+/// How long CRI may take to notice a name that was made in the image store.
+constexpr milliseconds kNotice{5000};
+constexpr milliseconds kPoll{50};
+
+}  // namespace
+
+/// CRI learns of a new name by an event: asked until it knows it.
+Task<bool> ImageKeeper::resolves(std::string name) {
+    boost::asio::steady_timer timer(io_);
+    const auto end = std::chrono::steady_clock::now() + kNotice;
+    while (true) {
+        auto ask = containerd_.image(name);
+        const auto seen = co_await std::move(ask);
+        if (seen && seen->resolves) co_return true;
+        if (!seen || std::chrono::steady_clock::now() >= end) co_return false;
+        timer.expires_after(kPoll);
+        auto wait = timer.async_wait(boost::asio::use_awaitable);
+        co_await std::move(wait);
+    }
+}
+
+/// Gives `source`, which is on the node, the wanted name too.
+Task<Result<void>> ImageKeeper::bring(RequiredImage image, std::string source) {
+    Result<void> done;
+    if (source != image.name) {
+        auto tag = containerd_.tag(source, image.name, image.pin);
+        done = co_await std::move(tag);
+    } else if (image.pin) {
+        auto pin = containerd_.pin(image.name);
+        done = co_await std::move(pin);
+    }
+    if (!done) co_return done;
+    auto check = resolves(image.name);
+    if (!co_await std::move(check))
+        co_return Error("find", image.name, "CRI does not resolve the name",
+                        "journalctl -u containerd tells why");
+    co_return Result<void>();
+}
+
+Task<Result<std::string>> ImageKeeper::ensure(RequiredImage image) {
+    // A source that is on the node already needs no network.
+    for (const auto& source : image.sources) {
+        auto look = containerd_.image(source);
+        const auto seen = co_await std::move(look);
+        if (!seen || !seen->hasRecord || !seen->resolves) continue;
+        auto task = bring(image, source);
+        const auto done = co_await std::move(task);
+        if (done) co_return source;
+    }
+    std::vector<std::string> errors;
+    std::vector<std::string> names{image.name};
+    names.insert(names.end(), image.sources.begin(), image.sources.end());
+    for (const auto& name : names) {
+        auto pull = containerd_.pull(name);
+        const auto pulled = co_await std::move(pull);
+        if (!pulled) {
+            errors.push_back(pulled.error().text());
+            continue;
+        }
+        auto task = bring(image, name);
+        const auto done = co_await std::move(task);
+        if (done) co_return name;
+        errors.push_back(done.error().text());
+    }
+    co_return Error("bring", image.name, join(errors, "; "),
+                    image.pause ? "give a reachable copy in pause.sources"
+                                : "check the mirrors of its registry");
+}
+
+void ImageKeeper::finished(const RequiredImage& image, const Result<std::string>& source) {
+    --underWay_;
+    Attempt& attempt = attempts_[image.name];
+    attempt.underWay = false;
+    if (source) {
+        ++ensured_;
+        if (image.pause) lastSource_ = *source;
+        attempt = Attempt();
+        spdlog::info("image={} event=present source={}", image.name, *source);
+    } else {
+        attempt.error = source.error().text();
+        attempt.retryAt = std::chrono::steady_clock::now() +
+                          kFirstRetry * (1 << std::min(attempt.failures, kMostDoublings));
+        ++attempt.failures;
+        spdlog::error("image={} event=absent msg={}", image.name, inQuotes(attempt.error));
+    }
+    changed_();
+}
+
+void ImageKeeper::spawn(const RequiredImage& image) {
+    attempts_[image.name].underWay = true;
+    ++underWay_;
+    const auto done = [this, image](std::exception_ptr error, Result<std::string> source) {
+        if (error) std::rethrow_exception(error);  // a bug: ends run(), and systemd restarts us
+        finished(image, source);
+    };
+    boost::asio::co_spawn(io_, ensure(image), done);
+}
+
+Task<void> ImageKeeper::apply(ImagePlan plan) {
+    const auto now = std::chrono::steady_clock::now();
+    for (const auto& missing : plan.missing) {
+        const Attempt& attempt = attempts_[missing.image.name];
+        if (attempt.underWay || attempt.retryAt > now) continue;
+        spdlog::info("image={} event=missing reason={}", missing.image.name,
+                     inQuotes(missing.reason));
+        spawn(missing.image);
+    }
+    for (const auto& pin : plan.pins) {
+        auto task = containerd_.pin(pin.name);
+        const auto done = co_await std::move(task);
+        if (done)
+            spdlog::info("image={} event=pinned reason={}", pin.name, inQuotes(pin.reason));
+        else
+            spdlog::warn("image={} msg={}", pin.name, inQuotes(done.error().text()));
+    }
+}
+
+void ImageKeeper::forgetFailures() {
+    for (auto& [name, attempt] : attempts_) {
+        attempt.failures = 0;
+        attempt.retryAt = SteadyTime();
+    }
+}
+
+SteadyTime ImageKeeper::due() const {
+    SteadyTime earliest;
+    for (const auto& [name, attempt] : attempts_)
+        if (attempt.retryAt != SteadyTime() &&
+            (earliest == SteadyTime() || attempt.retryAt < earliest))
+            earliest = attempt.retryAt;
+    return earliest;
+}
+
+std::string ImageKeeper::error(const std::string& name) const {
+    const auto found = attempts_.find(name);
+    return found == attempts_.end() ? "" : found->second.error;
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,390 @@
+#include "reconcile/node_keeper.hpp"
+
+#include <dirent.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fstream>
+#include <memory>
+
+#include "base/text.hpp"
+#include "hosts_toml/reader.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr minutes kResync{10};
+/// Events come in bursts: one pass for what comes within this time.
+constexpr milliseconds kGather{20};
+
+double readSeconds(const std::string& path) {
+    std::ifstream in(path);
+    double value = -1;
+    in >> value;
+    return value;
+}
+
+/// How long a process has been running, in seconds; negative when unknown. From the boot clock, so
+/// that a wall clock that was set does not matter (proc(5), /proc/pid/stat field 22).
+double processAge(int pid) {
+    std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    std::getline(in, text);
+    const size_t close = text.rfind(')');
+    if (close == std::string::npos) return -1;
+    const auto fields = split(text.substr(close + 2), ' ');
+    constexpr size_t kStart = 19;  // field 22, counted from the one behind the name
+    const double uptime = readSeconds("/proc/uptime");
+    if (fields.size() <= kStart || uptime < 0) return -1;
+    return uptime - std::strtod(fields[kStart].c_str(), nullptr) /
+                        static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+double fileAge(const std::string& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) return -1;
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return static_cast<double>(now.tv_sec - status.st_mtim.tv_sec) +
+           1e-9 * static_cast<double>(now.tv_nsec - status.st_mtim.tv_nsec);
+}
+
+/// The registries with a directory under `root`.
+std::set<std::string> registriesUnder(const std::string& root) {
+    std::set<std::string> out;
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(root.c_str()), ::closedir);
+    if (!dir) return out;
+    while (const dirent* entry = ::readdir(dir.get()))
+        if (entry->d_name[0] != '.') out.insert(registryOfDirectory(entry->d_name));
+    return out;
+}
+
+}  // namespace
+
+NodeKeeper::NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Units& units,
+                       StateDir state, Paths paths)
+    : io_(io),
+      containerd_(containerd),
+      restarter_(units, state),
+      config_(io, containerd, restarter_, state),
+      images_(io, containerd, [this] { trigger(); }),
+      paths_(std::move(paths)),
+      wake_(io) {}
+
+Result<void> NodeKeeper::start() {
+    if (const auto started = restarter_.start(); !started) return started;
+    return config_.start();
+}
+
+void NodeKeeper::setDesired(std::shared_ptr<const Desired> desired) {
+    desired_ = std::move(desired);
+    restarter_.setDesired(*desired_);
+    images_.forgetFailures();
+    trigger();
+}
+
+void NodeKeeper::setDirectories(std::function<std::set<std::string>()> directories) {
+    directories_ = std::move(directories);
+}
+
+void NodeKeeper::trigger() {
+    triggered_ = true;
+    wake_.cancel();
+}
+
+void NodeKeeper::stop() {
+    stopped_ = true;
+    wake_.cancel();
+}
+
+SteadyTime NodeKeeper::due(SteadyTime now) const {
+    SteadyTime due = now + kResync;
+    const auto consider = [&](SteadyTime time) {
+        if (time != SteadyTime() && time < due) due = std::max(time, now + milliseconds(10));
+    };
+    consider(images_.due());
+    if (unreachableFor_ > 0) consider(now + milliseconds(250) * (1 << std::min(unreachableFor_, 5)));
+    for (const auto& reason : reasons_) {
+        if (reason.code == "RestartBudget") {
+            const WallTime free = restarter_.freeAt(reason.subject);
+            const auto wait = free == WallTime::max() ? kResync : free - WallTime::clock::now();
+            consider(now + std::chrono::duration_cast<milliseconds>(wait) + milliseconds(50));
+        } else if (reason.weight == Reason::Weight::Degraded) {
+            consider(now + seconds(30));
+        } else if (reason.code == "CriNotReady") {
+            consider(now + seconds(2));
+        }
+    }
+    return due;
+}
+
+Task<void> NodeKeeper::run() {
+    while (!stopped_) {
+        if (!triggered_) {
+            wake_.expires_at(due(std::chrono::steady_clock::now()));
+            boost::system::error_code ignored;
+            auto wait =
+                wake_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+            co_await std::move(wait);
+            if (stopped_) co_return;
+            boost::asio::steady_timer gather(io_, kGather);
+            auto more = gather.async_wait(
+                boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+            co_await std::move(more);
+        }
+        auto task = pass();
+        co_await std::move(task);
+    }
+}
+
+Task<void> NodeKeeper::settle(SteadyTime until) {
+    boost::asio::steady_timer timer(io_);
+    while (!stopped_) {
+        if (!passing_) {
+            auto task = pass();
+            co_await std::move(task);
+            if (!images_.busy() && !triggered_) co_return;
+        }
+        if (std::chrono::steady_clock::now() >= until) co_return;
+        timer.expires_after(kGather);
+        auto wait = timer.async_wait(boost::asio::use_awaitable);
+        co_await std::move(wait);
+    }
+}
+
+Task<void> NodeKeeper::pass() {
+    if (!desired_) {
+        triggered_ = false;
+        co_return;
+    }
+    // Only one pass at a time: whoever comes meanwhile leaves a trigger for the next.
+    if (passing_) {
+        triggered_ = true;
+        boost::asio::steady_timer timer(io_, kGather);
+        auto wait = timer.async_wait(boost::asio::use_awaitable);
+        co_await std::move(wait);
+        co_return;
+    }
+    passing_ = true;
+    triggered_ = false;
+    reasons_.clear();
+    auto look = observe();
+    co_await std::move(look);
+    if (observed_.version.isKnown()) {
+        auto configure = keepConfig();
+        co_await std::move(configure);
+        judgeCri();
+        auto lookAtImages = observeImages();
+        co_await std::move(lookAtImages);
+        ImagePlan plan = planImages(view_.required, observed_);
+        auto keep = images_.apply(std::move(plan));
+        co_await std::move(keep);
+        judgeImages();
+        auto kubelet = keepKubelet();
+        co_await std::move(kubelet);
+    }
+    view_.observed = observed_;
+    view_.sandboxImage = sandboxImageOf(observed_);
+    view_.configPath = effectiveConfigPath(observed_, paths_.certsDir);
+    view_.pauseSource = images_.lastSource();
+    view_.units = {restarter_.view(desired_->containerd.unit),
+                   restarter_.view(desired_->kubelet.unit)};
+    view_.reasons = reasons_;
+    view_.passed = true;
+    passing_ = false;
+    if (onPass_) onPass_();
+}
+
+/// Whether the process behind the socket was started after the configuration last changed.
+Seen<bool> NodeKeeper::runsConfig(const ContainerdConfig& config) {
+    const int pid = containerd_.processId();
+    const double running = pid > 0 ? processAge(pid) : -1;
+    if (running < 0) return Seen<bool>::unknown("containerd's process cannot be looked at");
+    bool older = true;
+    for (const auto& file : config.files) {
+        const double age = fileAge(file.path);
+        if (age < 0) return Seen<bool>::unknown(file.path + " cannot be looked at");
+        older = older && age > running;
+    }
+    return Seen<bool>::known(older);
+}
+
+Task<void> NodeKeeper::observe() {
+    for (const auto& unit : {desired_->containerd.unit, desired_->kubelet.unit}) {
+        auto task = restarter_.observe(unit);
+        co_await std::move(task);
+    }
+    auto ask = containerd_.version();
+    const auto version = co_await std::move(ask);
+    view_.reachable = version.has_value();
+    view_.unreachable = version ? "" : version.error().text();
+    if (!version) {
+        ++unreachableFor_;
+        observed_ = ObservedNode();
+        Reason reason;
+        reason.code = "ContainerdUnreachable";
+        reason.message = version.error().text();
+        reason.remedy = "systemctl status " + desired_->containerd.unit;
+        reasons_.push_back(std::move(reason));
+        co_return;
+    }
+    unreachableFor_ = 0;
+    observed_.versionText = *version;
+    const auto parsed = parseContainerdVersion(*version);
+    if (!parsed) {
+        observed_.version = Seen<ContainerdVersion>::unknown("unknown version " + *version);
+        Reason reason;
+        reason.code = "ContainerdVersionUnknown";
+        reason.message = "containerd says its version is " + inQuotes(*version) +
+                         ", which cannot be read";
+        reason.remedy = "install a released containerd";
+        reasons_.push_back(std::move(reason));
+        co_return;
+    }
+    const bool changed = !observed_.version.isKnown() || observed_.version.value() != *parsed;
+    observed_.version = Seen<ContainerdVersion>::known(*parsed);
+    if (changed && onVersion_) onVersion_(*parsed);
+    auto askCri = containerd_.criState();
+    const auto cri = co_await std::move(askCri);
+    observed_.cri =
+        cri ? Seen<CriState>::known(*cri) : Seen<CriState>::unknown(cri.error().text());
+    auto config = readContainerdConfig(paths_.containerdConfig, *parsed);
+    observed_.runsConfig =
+        config ? runsConfig(*config) : Seen<bool>::unknown(config.error().text());
+    observed_.config = config ? Seen<ContainerdConfig>::known(std::move(*config))
+                              : Seen<ContainerdConfig>::unknown(config.error().text());
+}
+
+ConfigSurroundings NodeKeeper::surroundings() const {
+    ConfigSurroundings around;
+    around.certsDir = paths_.certsDir;
+    for (const auto& registry : desired_->registries) around.covered.insert(registry.name);
+    if (directories_)
+        for (const auto& registry : directories_()) around.covered.insert(registry);
+    if (around.covered.count("_default")) around.covered.insert("*");
+    if (config_.record().stage == ConfigEditRecord::Stage::RolledBack) {
+        around.rolledBack = config_.record().fingerprint;
+        around.rolledBackError = config_.record().error;
+    }
+    if (!observed_.config.isKnown() || !observed_.version.isKnown()) return around;
+    const std::string& current = observed_.config.value().configPath;
+    const bool splits = observed_.version.value().splitsConfigPath();
+    const auto roots = splits ? split(current, ':') : std::vector<std::string>{current};
+    for (const auto& root : roots)
+        if (!root.empty() && root != paths_.certsDir)
+            for (const auto& registry : registriesUnder(root)) around.elsewhere.insert(registry);
+    return around;
+}
+
+Task<void> NodeKeeper::keepConfig() {
+    const bool refused = observed_.cri.isKnown() && observed_.cri.value().refused;
+    const Service service = desired_->containerd;
+    const bool runs = observed_.runsConfig.isKnown() && observed_.runsConfig.value();
+    auto resume = config_.resume(service, runs, &reasons_);
+    bool restarted = co_await std::move(resume);
+    if (!restarted && config_.record().stage != ConfigEditRecord::Stage::Applying) {
+        ConfigPlan plan = planConfig(*desired_, observed_, surroundings());
+        for (const auto& reason : plan.reasons) reasons_.push_back(reason);
+        auto apply = config_.apply(std::move(plan), service, &reasons_);
+        restarted = co_await std::move(apply);
+    }
+    if (!restarted) co_return;
+    auto look = observe();
+    co_await std::move(look);
+    // What the plan says of the configuration as it is now: an edit that was taken back blocks.
+    if (config_.record().stage == ConfigEditRecord::Stage::RolledBack)
+        for (const auto& reason : planConfig(*desired_, observed_, surroundings()).reasons)
+            reasons_.push_back(reason);
+    if (refused && observed_.cri.isKnown() && observed_.cri.value().ready)
+        kubeletReason_ = "containerd was restarted because CRI had not been loaded";
+}
+
+void NodeKeeper::judgeCri() {
+    if (observed_.cri.isKnown() && observed_.cri.value().ready) return;
+    for (const auto& reason : reasons_)
+        if (reason.code == "CriDisabled") return;
+    Reason reason;
+    const bool refused = observed_.cri.isKnown() && observed_.cri.value().refused;
+    reason.weight = refused ? Reason::Weight::Blocked : Reason::Weight::Degraded;
+    reason.code = refused ? "CriNotLoaded" : "CriNotReady";
+    reason.subject = desired_->containerd.unit;
+    reason.message = observed_.cri.isKnown() ? "CRI is not loaded: " + observed_.cri.value().error
+                                             : observed_.cri.why();
+    reason.remedy = "mend what containerd names in " + paths_.containerdConfig +
+                    " and restart containerd";
+    reasons_.push_back(std::move(reason));
+}
+
+Task<void> NodeKeeper::observeImages() {
+    view_.required = requiredImages(*desired_, sandboxImageOf(observed_));
+    observed_.images.clear();
+    const bool ready = observed_.cri.isKnown() && observed_.cri.value().ready;
+    for (const auto& image : view_.required) {
+        using Answer = Seen<ObservedImage>;
+        if (!ready) {
+            observed_.images[image.name] = Answer::unknown("CRI is not ready");
+            continue;
+        }
+        auto ask = containerd_.image(image.name);
+        const auto seen = co_await std::move(ask);
+        observed_.images[image.name] =
+            seen ? Answer::known(*seen) : Answer::unknown(seen.error().text());
+    }
+}
+
+void NodeKeeper::judgeImages() {
+    view_.imageErrors.clear();
+    for (const auto& image : view_.required) {
+        const auto& seen = observed_.images[image.name];
+        if (!seen.isKnown()) continue;
+        if (seen.value().resolves) {
+            if (missingPause_.erase(image.name) > 0 && missingPause_.empty())
+                kubeletReason_ = "the pause image " + image.name + " was missing and is back";
+            continue;
+        }
+        if (image.pause) missingPause_.insert(image.name);
+        const std::string error = images_.error(image.name);
+        view_.imageErrors[image.name] = error;
+        Reason reason;
+        reason.code = image.pause ? "PauseImageMissing" : "ImageMissing";
+        reason.subject = image.name;
+        reason.message = error.empty() ? "it is being brought to the node" : error;
+        reason.remedy = image.pause
+                            ? "give a reachable copy in pause.sources, or mend the mirrors of its "
+                              "registry"
+                            : "mend the mirrors of its registry";
+        reasons_.push_back(std::move(reason));
+    }
+}
+
+Task<void> NodeKeeper::keepKubelet() {
+    if (kubeletReason_.empty() || !missingPause_.empty()) co_return;
+    const Service service = desired_->kubelet;
+    const auto& seen = restarter_.observed(service.unit);
+    // A unit that a person stopped stays stopped.
+    if (seen.isKnown() && seen.value().exists && seen.value().activeState == "inactive") {
+        kubeletReason_.clear();
+        co_return;
+    }
+    auto restart = restarter_.restart(service, kubeletReason_, &reasons_);
+    const auto outcome = co_await std::move(restart);
+    if (outcome == Restarter::Outcome::Restarted || outcome == Restarter::Outcome::Never)
+        kubeletReason_.clear();
+}
+
+std::vector<std::string> NodeKeeper::configFiles() const {
+    std::vector<std::string> out{paths_.containerdConfig};
+    if (view_.observed.config.isKnown())
+        for (const auto& file : view_.observed.config.value().files)
+            if (file.path != paths_.containerdConfig) out.push_back(file.path);
+    return out;
+}
+
+}  // namespace nodemirror

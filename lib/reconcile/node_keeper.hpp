@@ -1,0 +1,107 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "reconcile/config_keeper.hpp"
+#include "reconcile/image_keeper.hpp"
+#include "reconcile/registry_keeper.hpp"
+#include "reconcile/restarter.hpp"
+
+namespace nodemirror {
+
+/// The node beside its certs.d, as status shows it.
+struct NodeView {
+    ObservedNode observed;
+    bool reachable = false;
+    std::string unreachable;  ///< why not
+    std::string sandboxImage;
+    EffectiveConfigPath configPath;
+    std::vector<RequiredImage> required;
+    std::map<std::string, std::string> imageErrors;
+    std::string pauseSource;
+    std::vector<UnitView> units;
+    std::vector<Reason> reasons;
+    bool passed = false;  ///< at least one pass has been made
+};
+
+/// Keeps containerd's configuration, the pause image, other images and the services as desired: a
+/// pass observes, plans and applies, and is made whenever something may have changed.
+class NodeKeeper {
+  public:
+    struct Paths {
+        std::string containerdConfig;
+        std::string certsDir;
+    };
+
+    NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Units& units, StateDir state,
+               Paths paths);
+    Result<void> start();
+
+    void setDesired(std::shared_ptr<const Desired> desired);
+    /// Gives the registries that have a directory under certs.d.
+    void setDirectories(std::function<std::set<std::string>()> directories);
+    /// Called after every pass.
+    void onPass(std::function<void()> handler) { onPass_ = std::move(handler); }
+    /// Called when containerd's version becomes known or changes.
+    void onVersion(std::function<void(ContainerdVersion)> handler) {
+        onVersion_ = std::move(handler);
+    }
+
+    /// Makes passes until stopped.
+    Task<void> run();
+    /// Something may have changed: a pass soon, together with whatever else comes meanwhile.
+    void trigger();
+    void stop();
+    /// One pass, and further ones while pulls are under way and `until` is not reached.
+    Task<void> settle(SteadyTime until);
+    /// Observes and plans without changing anything.
+    Task<std::vector<PlannedChange>> preview();
+
+    /// The files that containerd's configuration was read from, to be watched.
+    std::vector<std::string> configFiles() const;
+    const NodeView& view() const { return view_; }
+    size_t heals() const { return images_.ensured(); }
+    void retryImages() { images_.forgetFailures(); }
+
+  private:
+    Task<void> pass();
+    Task<void> observe();
+    Task<void> observeImages();
+    Task<void> keepConfig();
+    Task<void> keepKubelet();
+    ConfigSurroundings surroundings() const;
+    void judgeImages();
+    void judgeCri();
+    SteadyTime due(SteadyTime now) const;
+    Seen<bool> runsConfig(const ContainerdConfig& config);
+
+    boost::asio::io_context& io_;
+    Containerd& containerd_;
+    Restarter restarter_;
+    ConfigKeeper config_;
+    ImageKeeper images_;
+    Paths paths_;
+    std::shared_ptr<const Desired> desired_;
+    std::function<std::set<std::string>()> directories_;
+    std::function<void()> onPass_;
+    std::function<void(ContainerdVersion)> onVersion_;
+    ObservedNode observed_;
+    std::vector<Reason> reasons_;
+    NodeView view_;
+    std::set<std::string> missingPause_;  ///< seen missing and not yet back
+    std::string kubeletReason_;           ///< why kubelet is to be restarted; empty: it is not
+    int unreachableFor_ = 0;              ///< passes in a row
+    boost::asio::steady_timer wake_;
+    bool triggered_ = true;
+    bool passing_ = false;
+    bool stopped_ = false;
+};
+
+}  // namespace nodemirror

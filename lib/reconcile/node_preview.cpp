@@ -1,0 +1,53 @@
+#include "base/diff.hpp"
+#include "reconcile/node_keeper.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+PlannedChange change(std::string subject, std::string reason) {
+    PlannedChange out;
+    out.subject = std::move(subject);
+    out.reason = std::move(reason);
+    return out;
+}
+
+}  // namespace
+
+Task<std::vector<PlannedChange>> NodeKeeper::preview() {
+    std::vector<PlannedChange> out;
+    if (!desired_) co_return out;
+    // A pass that is under way has the observation in hand; then the last one is shown.
+    if (!passing_) {
+        passing_ = true;
+        const auto reasons = reasons_;
+        auto look = observe();
+        co_await std::move(look);
+        auto images = observeImages();
+        co_await std::move(images);
+        reasons_ = reasons;
+        passing_ = false;
+    }
+    const ConfigPlan config = planConfig(*desired_, observed_, surroundings());
+    for (const auto& edit : config.edits) {
+        PlannedChange item = change(edit.path, config.editReason);
+        item.diff = unifiedDiff(edit.existed ? edit.path : "/dev/null", redactConfig(edit.before),
+                                edit.path, redactConfig(edit.after));
+        out.push_back(std::move(item));
+    }
+    if (!config.edits.empty() || config.restart)
+        out.push_back(change("restart " + desired_->containerd.unit,
+                             config.restart ? config.restartReason : "its configuration changes"));
+    const ImagePlan images = planImages(view_.required, observed_);
+    for (const auto& missing : images.missing)
+        out.push_back(change("pull " + missing.image.name, missing.reason));
+    for (const auto& pin : images.pins) out.push_back(change("pin " + pin.name, pin.reason));
+    bool pause = false;
+    for (const auto& missing : images.missing) pause = pause || missing.image.pause;
+    if (pause)
+        out.push_back(change("restart " + desired_->kubelet.unit,
+                             "the pause image was missing; after it is back"));
+    co_return out;
+}
+
+}  // namespace nodemirror

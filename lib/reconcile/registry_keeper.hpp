@@ -1,0 +1,124 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "desired/desired.hpp"
+#include "files/certs_tree.hpp"
+#include "hosts_toml/reader.hpp"
+#include "plan/contest.hpp"
+#include "plan/registry_plan.hpp"
+#include "state/state_dir.hpp"
+
+namespace nodemirror {
+
+enum class RegistryState { InSync, Drifted, Contested, Unmanaged, Invalid };
+
+/// A registry as status shows it.
+struct RegistryView {
+    std::string name;
+    std::string directory;
+    RegistryState state = RegistryState::Drifted;
+    std::string fallback;  ///< upstream, none, or empty where it is not declared
+    Chain chain;           ///< header values are never in it
+    size_t mirrors = 0;    ///< how many of the chain's first hosts are mirrors
+    bool ownServer = false;  ///< the last host is named by the file, and is no upstream by default
+    std::string problem;   ///< why it is not in sync, or what is wrong with the file
+    std::vector<std::string> warnings;
+    std::optional<WallTime> healedAt;
+    std::string healCause;
+};
+
+/// A change that is to be made, for people to read.
+struct PlannedChange {
+    std::string subject;
+    std::string reason;
+    std::string diff;  ///< unified, without secrets; may be empty
+};
+
+struct Now {
+    SteadyTime steady;
+    WallTime wall;
+};
+
+/// Keeps the certs.d tree as desired: observes, plans and applies one registry at a time, keeps
+/// what was there before, and gives it back. Its work is bounded by what it is asked to look at, so
+/// that a heal costs the same whatever the tree's size.
+class RegistryKeeper {
+  public:
+    RegistryKeeper(files::CertsTree tree, StateDir state);
+
+    /// Reads what it owns. On an error it must not be used: it would not know what is the user's.
+    Result<void> start();
+
+    /// The desired state from now on. Does not touch the tree.
+    void setDesired(std::shared_ptr<const Desired> desired);
+    /// The containerd whose reading of undeclared registries is reported.
+    void setContainerd(const ContainerdVersion& version) { containerd_ = version; }
+
+    /// Brings these directories, or all, to what is desired. Says how many files it changed.
+    size_t reconcile(const std::set<std::string>& directories, const Now& now);
+    size_t reconcileAll(const Now& now);
+    /// Looks at what is due again: contested files, and writes that failed.
+    size_t reconcileDue(const Now& now);
+    /// When something is due; the epoch when nothing is.
+    SteadyTime due() const;
+
+    /// What reconcileAll would change, without changing it.
+    std::vector<PlannedChange> preview() const;
+
+    std::vector<RegistryView> views() const;
+    size_t heals() const { return heals_; }
+    /// The tree as a whole cannot be used, and why; empty when it can.
+    const std::string& treeProblem() const { return treeProblem_; }
+
+  private:
+    struct Track {
+        Contest contest;
+        RegistryState state = RegistryState::Drifted;
+        std::string problem;
+        std::vector<std::string> warnings;
+        Chain chain;  ///< of an undeclared registry
+        std::optional<WallTime> healedAt;
+        std::string healCause;
+        int failures = 0;
+        SteadyTime retryAt;
+    };
+    struct Step {
+        std::string directory;
+        RegistryAction action;
+        Seen<ObservedRegistry> observed;
+    };
+
+    std::optional<Step> planFor(const std::string& directory) const;
+    void observeOnly(const std::string& directory, const Seen<ObservedRegistry>& observed,
+                     const Now& now);
+    bool mayApply(const Step& step, const Now& now);
+    Result<void> claim(Step& step);
+    Result<void> keepEarlier(const Step& step, Ownership& ownership);
+    void apply(const Step& step, const Now& now);
+    Result<void> write(const WriteHosts& action);
+    Result<void> release(const ReleaseHosts& action);
+    Result<void> prune(const PruneHosts& action);
+    void failed(const std::string& directory, const Error& error, const Now& now);
+    void checkUndeclared(const std::string& directory, Track& track) const;
+    std::set<std::string> allDirectories() const;
+
+    files::CertsTree tree_;
+    StateDir state_;
+    Manifest manifest_;
+    bool manifestDirty_ = false;
+    std::shared_ptr<const Desired> desired_;
+    std::map<std::string, IntendedHosts> intended_;      ///< by directory
+    std::map<std::string, std::string> renderProblems_;  ///< by directory
+    std::map<std::string, Track> tracks_;                ///< by directory
+    ContainerdVersion containerd_{2, 1, 0};
+    size_t heals_ = 0;
+    std::string treeProblem_;
+};
+
+}  // namespace nodemirror

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "desired/desired.hpp"
+#include "plan/reason.hpp"
+#include "ports/units.hpp"
+#include "state/state_dir.hpp"
+
+namespace nodemirror {
+
+/// A unit as status shows it.
+struct UnitView {
+    std::string unit;
+    Seen<ObservedUnit> observed;
+    size_t restarts = 0;  ///< that the daemon asked for and that the state still remembers
+    std::optional<WallTime> lastAt;
+    std::string lastReason;
+    std::string lastResult;
+    int budgetLeft = 0;
+};
+
+/// Restarts units, never outside the budget; the budget survives a restart of the daemon, since a
+/// restart is recorded on disk before it is asked for.
+class Restarter {
+  public:
+    enum class Outcome {
+        Restarted,  ///< the job is done
+        Failed,     ///< systemd could not be asked, or the job failed
+        NotNow,     ///< the budget is used up; see retryAt()
+        Never,      ///< restart: never, or there is no such unit
+    };
+
+    Restarter(Units& units, StateDir state) : units_(units), state_(std::move(state)) {}
+    Result<void> start();
+    void setDesired(const Desired& desired) { budget_ = desired.budget; }
+
+    Task<void> observe(std::string unit);
+    Task<Outcome> restart(Service service, std::string reason, std::vector<Reason>* reasons);
+
+    int budgetLeft(const std::string& unit) const;
+    const Budget& budget() const { return budget_; }
+    /// When the budget of a unit that had to wait is free again.
+    WallTime freeAt(const std::string& unit) const;
+    UnitView view(const std::string& unit) const;
+    const Seen<ObservedUnit>& observed(const std::string& unit) { return seen_[unit]; }
+
+  private:
+    struct Last {
+        WallTime at;
+        std::string reason;
+        std::string result;
+    };
+    Units& units_;
+    StateDir state_;
+    Budget budget_;
+    RestartHistory history_;
+    std::map<std::string, Seen<ObservedUnit>> seen_;
+    std::map<std::string, Last> last_;
+    std::set<std::string> toldMissing_;
+};
+
+}  // namespace nodemirror

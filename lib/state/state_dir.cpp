@@ -1,0 +1,226 @@
+#include "state/state_dir.hpp"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "desired/load.hpp"
+#include "files/atomic_write.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kLargest = 256U << 20;
+
+/// A file's content; empty when there is none.
+Result<std::string> readIfThere(const std::string& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) return std::string();
+    return readWholeFile(path, kLargest);
+}
+
+Result<Json> readJson(const std::string& path) {
+    const auto text = readIfThere(path);
+    if (!text) return text.error();
+    if (text->empty()) return Json();
+    Json json = Json::parse(*text, nullptr, false);
+    if (json.is_discarded() || !json.is_object())
+        return Error("read the daemon's state", path, "it is no valid JSON",
+                     "restore it from a backup, or move it away to begin anew: files that the "
+                     "daemon wrote then count as the user's own");
+    return json;
+}
+
+Result<void> writePrivate(const std::string& path, const std::string& content) {
+    files::Access access;
+    access.mode = 0600;
+    return files::writeAtomically(path, content, access);
+}
+
+Result<void> makeDirectory(const std::string& path) {
+    if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
+    return Error::system("create", path, errno);
+}
+
+const char* typeName(BackedUpEntry::Type type) {
+    switch (type) {
+        case BackedUpEntry::Type::File: return "file";
+        case BackedUpEntry::Type::Symlink: return "symlink";
+        case BackedUpEntry::Type::Aside: return "aside";
+    }
+    return "";
+}
+
+BackedUpEntry::Type typeOf(const std::string& name) {
+    if (name == "symlink") return BackedUpEntry::Type::Symlink;
+    return name == "aside" ? BackedUpEntry::Type::Aside : BackedUpEntry::Type::File;
+}
+
+Json toJson(const Ownership& ownership) {
+    Json backups = Json::array();
+    for (const auto& entry : ownership.backups) {
+        Json item;
+        item["path"] = entry.path;
+        item["type"] = typeName(entry.type);
+        item["mode"] = entry.mode;
+        item["uid"] = entry.uid;
+        item["gid"] = entry.gid;
+        item["stored"] = entry.stored;
+        item["sha256"] = entry.sha256;
+        backups.push_back(std::move(item));
+    }
+    Json out;
+    out["digests"] = ownership.digests;
+    out["pruned"] = ownership.pruned;
+    out["backups"] = std::move(backups);
+    return out;
+}
+
+Ownership ownershipFrom(const std::string& directory, const Json& json) {
+    Ownership out;
+    out.directory = directory;
+    out.digests = json.at("digests").get<std::vector<std::string>>();
+    out.pruned = json.at("pruned").get<bool>();
+    for (const auto& item : json.at("backups")) {
+        BackedUpEntry entry;
+        entry.path = item.at("path").get<std::string>();
+        entry.type = typeOf(item.at("type").get<std::string>());
+        entry.mode = item.at("mode").get<mode_t>();
+        entry.uid = item.at("uid").get<uid_t>();
+        entry.gid = item.at("gid").get<gid_t>();
+        entry.stored = item.at("stored").get<std::string>();
+        entry.sha256 = item.at("sha256").get<std::string>();
+        out.backups.push_back(std::move(entry));
+    }
+    return out;
+}
+
+/// Reads a state file with `read`, turning what JSON throws for a missing field into an Error.
+template <class T, class Read>
+Result<T> decode(const std::string& path, Read read) {
+    const auto json = readJson(path);
+    if (!json) return json.error();
+    try {
+        T out;
+        if (!json->is_null()) read(*json, out);
+        return out;
+    } catch (const nlohmann::json::exception& error) {
+        return Error("read the daemon's state", path, error.what(),
+                     "restore it from a backup, or move it away to begin anew");
+    }
+}
+
+}  // namespace
+
+Result<void> StateDir::ensure() const {
+    if (const auto made = makeDirectory(path_); !made) return made;
+    return makeDirectory(path_ + "/backups");
+}
+
+Result<Manifest> StateDir::loadManifest() const {
+    return decode<Manifest>(path_ + "/manifest.json", [](const Json& json, Manifest& out) {
+        for (const auto& [directory, item] : json.at("owned").items())
+            out.emplace(directory, ownershipFrom(directory, item));
+    });
+}
+
+Result<void> StateDir::saveManifest(const Manifest& manifest) const {
+    Json owned = Json::object();
+    for (const auto& [directory, ownership] : manifest) owned[directory] = toJson(ownership);
+    Json json;
+    json["version"] = 1;
+    json["owned"] = std::move(owned);
+    return writePrivate(path_ + "/manifest.json", json.dump(1) + "\n");
+}
+
+Result<void> StateDir::storeBackup(const std::string& name, const std::string& content) const {
+    return writePrivate(path_ + "/backups/" + name, content);
+}
+
+Result<std::string> StateDir::loadBackup(const std::string& name) const {
+    return readWholeFile(path_ + "/backups/" + name, kLargest);
+}
+
+void StateDir::dropBackup(const std::string& name) const {
+    ::unlink((path_ + "/backups/" + name).c_str());
+}
+
+Result<std::string> StateDir::loadLastGood() const {
+    return readIfThere(path_ + "/last-good.yaml");
+}
+
+Result<void> StateDir::saveLastGood(const std::string& yaml) const {
+    return writePrivate(path_ + "/last-good.yaml", yaml);
+}
+
+Result<RestartHistory> StateDir::loadRestarts() const {
+    return decode<RestartHistory>(
+        path_ + "/restarts.json", [](const Json& json, RestartHistory& out) {
+            for (const auto& [unit, times] : json.at("units").items())
+                for (const auto& time : times)
+                    out[unit].push_back(WallTime(std::chrono::milliseconds(time.get<int64_t>())));
+        });
+}
+
+Result<void> StateDir::saveRestarts(const RestartHistory& history) const {
+    Json units = Json::object();
+    for (const auto& [unit, times] : history) {
+        Json list = Json::array();
+        for (const auto& time : times)
+            list.push_back(std::chrono::duration_cast<std::chrono::milliseconds>(
+                               time.time_since_epoch())
+                               .count());
+        units[unit] = std::move(list);
+    }
+    Json json;
+    json["units"] = std::move(units);
+    return writePrivate(path_ + "/restarts.json", json.dump(1) + "\n");
+}
+
+Result<ConfigEditRecord> StateDir::loadConfigEdit() const {
+    return decode<ConfigEditRecord>(
+        path_ + "/config-edit.json", [](const Json& json, ConfigEditRecord& out) {
+            const auto stage = json.at("stage").get<std::string>();
+            out.stage = stage == "applying"      ? ConfigEditRecord::Stage::Applying
+                        : stage == "rolled-back" ? ConfigEditRecord::Stage::RolledBack
+                                                 : ConfigEditRecord::Stage::None;
+            out.fingerprint = json.at("fingerprint").get<std::string>();
+            out.error = json.at("error").get<std::string>();
+            for (const auto& item : json.at("files")) {
+                ConfigEditRecord::File file;
+                file.path = item.at("path").get<std::string>();
+                file.existed = item.at("existed").get<bool>();
+                file.backup = item.at("backup").get<std::string>();
+                file.afterSha256 = item.at("afterSha256").get<std::string>();
+                file.mode = item.at("mode").get<mode_t>();
+                out.files.push_back(std::move(file));
+            }
+        });
+}
+
+Result<void> StateDir::saveConfigEdit(const ConfigEditRecord& record) const {
+    Json list = Json::array();
+    for (const auto& file : record.files) {
+        Json item;
+        item["path"] = file.path;
+        item["existed"] = file.existed;
+        item["backup"] = file.backup;
+        item["afterSha256"] = file.afterSha256;
+        item["mode"] = file.mode;
+        list.push_back(std::move(item));
+    }
+    Json json;
+    json["stage"] = record.stage == ConfigEditRecord::Stage::Applying     ? "applying"
+                    : record.stage == ConfigEditRecord::Stage::RolledBack ? "rolled-back"
+                                                                          : "none";
+    json["fingerprint"] = record.fingerprint;
+    json["error"] = record.error;
+    json["files"] = std::move(list);
+    return writePrivate(path_ + "/config-edit.json", json.dump(1) + "\n");
+}
+
+}  // namespace nodemirror

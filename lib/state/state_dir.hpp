@@ -1,0 +1,64 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "observed/ownership.hpp"
+
+namespace nodemirror {
+
+/// Restarts that the daemon asked for, by unit, oldest first.
+using RestartHistory = std::map<std::string, std::vector<WallTime>>;
+
+/// An edit of containerd's configuration that is under way or has been taken back.
+struct ConfigEditRecord {
+    enum class Stage { None, Applying, RolledBack };
+    struct File {
+        std::string path;
+        bool existed = true;
+        std::string backup;  ///< name in the state directory's backups
+        std::string afterSha256;
+        mode_t mode = 0644;
+    };
+    Stage stage = Stage::None;
+    std::vector<File> files;
+    std::string fingerprint;  ///< of what was attempted; the same is not attempted again
+    std::string error;        ///< containerd's own text, when rolled back
+};
+
+/// The daemon's own state on disk (/var/lib/nodemirrord): what it owns, what it replaced, the last
+/// good desired state, the restarts it has asked for. Every write is atomic and synced before it
+/// returns. A file that cannot be understood is an error, never an empty state.
+class StateDir {
+  public:
+    explicit StateDir(std::string path) : path_(std::move(path)) {}
+    const std::string& path() const { return path_; }
+
+    /// Creates the directory (mode 0700) and its backups.
+    Result<void> ensure() const;
+
+    Result<Manifest> loadManifest() const;
+    Result<void> saveManifest(const Manifest& manifest) const;
+
+    Result<void> storeBackup(const std::string& name, const std::string& content) const;
+    Result<std::string> loadBackup(const std::string& name) const;
+    void dropBackup(const std::string& name) const;
+
+    /// The desired state that was last in force; empty when there has been none.
+    Result<std::string> loadLastGood() const;
+    Result<void> saveLastGood(const std::string& yaml) const;
+
+    Result<RestartHistory> loadRestarts() const;
+    Result<void> saveRestarts(const RestartHistory& history) const;
+
+    Result<ConfigEditRecord> loadConfigEdit() const;
+    Result<void> saveConfigEdit(const ConfigEditRecord& record) const;
+
+  private:
+    std::string path_;
+};
+
+}  // namespace nodemirror

@@ -1,0 +1,195 @@
+#include "base/text.hpp"
+#include "status/status.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+Document time(const std::optional<WallTime>& at) {
+    return at ? Document(rfc3339(*at)) : Document(nullptr);
+}
+
+Document reasons(const Status& status) {
+    Document out = Document::array();
+    for (const auto& reason : status.reasons)
+        out.push_back({{"code", reason.code},
+                       {"subject", printable(reason.subject)},
+                       {"message", printable(reason.message)},
+                       {"remedy", printable(reason.remedy)}});
+    return out;
+}
+
+Document desired(const DesiredView& view) {
+    Document errors = Document::array();
+    for (const auto& problem : view.problems)
+        errors.push_back({{"line", problem.line},
+                          {"column", problem.column},
+                          {"key", problem.key},
+                          {"message", problem.message}});
+    Document out;
+    out["path"] = view.path;
+    out["sha256"] = view.sha256;
+    out["loadedAt"] = time(view.loadedAt);
+    out["valid"] = view.valid;
+    out["errors"] = std::move(errors);
+    return out;
+}
+
+Document containerd(const Status& status) {
+    const NodeView& node = status.nodeView;
+    const auto& cri = node.observed.cri;
+    Document out;
+    out["socket"] = status.socket;
+    out["reachable"] = node.reachable;
+    out["version"] = node.observed.versionText;
+    out["cri"]["ready"] = cri.isKnown() && cri.value().ready;
+    out["cri"]["error"] = cri.isKnown() ? cri.value().error : cri.why();
+    out["configPath"]["value"] = node.configPath.value;
+    out["configPath"]["source"] = node.configPath.source;
+    out["configPath"]["effective"] =
+        node.configPath.effective ? Document(*node.configPath.effective) : Document(nullptr);
+    out["sandboxImage"] = node.sandboxImage;
+    return out;
+}
+
+const char* stateName(RegistryState state) {
+    switch (state) {
+        case RegistryState::InSync: return "InSync";
+        case RegistryState::Drifted: return "Drifted";
+        case RegistryState::Contested: return "Contested";
+        case RegistryState::Unmanaged: return "Unmanaged";
+        case RegistryState::Invalid: return "Invalid";
+    }
+    return "";
+}
+
+Document registry(const RegistryView& view) {
+    Document chain = Document::array();
+    for (size_t i = 0; i < view.chain.size(); ++i) {
+        Document health;
+        health["state"] = "Unknown";
+        health["latencyMs"] = nullptr;
+        health["error"] = "";
+        health["checkedAt"] = nullptr;
+        Document host;
+        host["url"] = view.chain[i].url();
+        host["role"] = i < view.mirrors ? "mirror" : view.ownServer ? "server" : "upstream";
+        host["capabilities"] = view.chain[i].capabilities;
+        host["health"] = std::move(health);
+        chain.push_back(std::move(host));
+    }
+    Document out;
+    out["name"] = view.name;
+    out["directory"] = view.directory;
+    out["state"] = stateName(view.state);
+    out["fallback"] = view.fallback;
+    out["chain"] = std::move(chain);
+    out["lastHeal"]["at"] = time(view.healedAt);
+    out["lastHeal"]["cause"] = printable(view.healCause);
+    out["problem"] = printable(view.problem);
+    out["warnings"] = view.warnings;
+    return out;
+}
+
+/// A fact about an image, or null where it could not be looked up.
+template <class Read>
+Document fact(const NodeView& node, const std::string& name, Read read) {
+    const auto found = node.observed.images.find(name);
+    if (found == node.observed.images.end() || !found->second.isKnown()) return nullptr;
+    return read(found->second.value());
+}
+
+Document pause(const NodeView& node) {
+    Document required = Document::array();
+    for (const auto& image : node.required) {
+        if (!image.pause) continue;
+        Document item;
+        item["name"] = image.name;
+        item["present"] =
+            fact(node, image.name, [](const ObservedImage& seen) { return seen.resolves; });
+        item["pinned"] =
+            fact(node, image.name, [](const ObservedImage& seen) { return seen.pinLabel; });
+        item["digest"] =
+            fact(node, image.name, [](const ObservedImage& seen) { return seen.digest; });
+        required.push_back(std::move(item));
+    }
+    Document out;
+    out["required"] = std::move(required);
+    out["source"] = node.pauseSource;
+    return out;
+}
+
+Document images(const NodeView& node) {
+    Document out = Document::array();
+    for (const auto& image : node.required) {
+        if (image.pause) continue;
+        const auto error = node.imageErrors.find(image.name);
+        Document item;
+        item["name"] = image.name;
+        item["present"] =
+            fact(node, image.name, [](const ObservedImage& seen) { return seen.resolves; });
+        item["digest"] =
+            fact(node, image.name, [](const ObservedImage& seen) { return seen.digest; });
+        item["error"] = error == node.imageErrors.end() ? "" : printable(error->second);
+        out.push_back(std::move(item));
+    }
+    return out;
+}
+
+Document services(const NodeView& node) {
+    Document out = Document::array();
+    for (const auto& unit : node.units) {
+        std::string state = "unknown";
+        if (unit.observed.isKnown())
+            state = unit.observed.value().exists ? unit.observed.value().activeState : "not-found";
+        Document item;
+        item["unit"] = unit.unit;
+        item["activeState"] = state;
+        item["restarts"] = unit.restarts;
+        item["lastRestart"]["at"] = time(unit.lastAt);
+        item["lastRestart"]["reason"] = printable(unit.lastReason);
+        item["lastRestart"]["result"] = printable(unit.lastResult);
+        item["budgetLeft"] = unit.budgetLeft;
+        out.push_back(std::move(item));
+    }
+    return out;
+}
+
+}  // namespace
+
+Document toDocument(const Status& status) {
+    Document registries = Document::array();
+    for (const auto& view : status.registries) registries.push_back(registry(view));
+    Document out;
+    out["apiVersion"] = "nodemirrord/v1";
+    out["version"] = status.version;
+    out["node"] = status.node;
+    out["phase"] = phaseName(status.phase);
+    out["reasons"] = reasons(status);
+    out["desired"] = desired(status.desired);
+    out["containerd"] = containerd(status);
+    out["registries"] = std::move(registries);
+    out["pause"] = pause(status.nodeView);
+    out["images"] = images(status.nodeView);
+    out["services"] = services(status.nodeView);
+    out["reconcile"]["count"] = status.reconcile.count;
+    out["reconcile"]["heals"] = status.reconcile.heals;
+    out["reconcile"]["lastAt"] = time(status.reconcile.lastAt);
+    out["reconcile"]["lastDurationMs"] = status.reconcile.lastDurationMs;
+    out["reconcile"]["lastError"] = printable(status.reconcile.lastError);
+    return out;
+}
+
+Document planDocument(const std::vector<PlannedChange>& changes) {
+    Document list = Document::array();
+    for (const auto& change : changes)
+        list.push_back({{"subject", printable(change.subject)},
+                        {"reason", printable(change.reason)},
+                        {"diff", printable(change.diff)}});
+    Document out;
+    out["apiVersion"] = "nodemirrord/v1";
+    out["changes"] = std::move(list);
+    return out;
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,99 @@
+#include <algorithm>
+
+#include "status/status.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+Reason make(Reason::Weight weight, const char* code, const std::string& subject,
+            std::string message, std::string remedy) {
+    Reason reason;
+    reason.weight = weight;
+    reason.code = code;
+    reason.subject = subject;
+    reason.message = std::move(message);
+    reason.remedy = std::move(remedy);
+    return reason;
+}
+
+void judgeDesired(const DesiredView& desired, std::vector<Reason>& reasons) {
+    using Weight = Reason::Weight;
+    if (desired.valid) return;
+    const std::string held = desired.inForce ? "; the last good state stays in force"
+                                             : "; nothing is done until it is valid";
+    const std::string first =
+        desired.problems.empty()
+            ? "it has not been read"
+            : (desired.problems.front().line > 0
+                   ? "line " + std::to_string(desired.problems.front().line) + ": "
+                   : "") +
+                  desired.problems.front().message;
+    reasons.push_back(make(desired.inForce ? Weight::Degraded : Weight::Blocked, "DesiredInvalid",
+                           desired.path, first + held,
+                           "nodemirrorctl validate " + desired.path));
+}
+
+void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {
+    using Weight = Reason::Weight;
+    const bool declared = !view.fallback.empty();
+    switch (view.state) {
+        case RegistryState::InSync:
+        case RegistryState::Unmanaged: break;
+        case RegistryState::Drifted:
+            reasons.push_back(make(Weight::Degraded, "RegistryDrifted", view.name,
+                                   view.problem.empty() ? "not in place yet" : view.problem,
+                                   "it is tried again by itself"));
+            break;
+        case RegistryState::Contested:
+            reasons.push_back(make(Weight::Degraded, "RegistryContested", view.name, view.problem,
+                                   "stop what writes " + view.directory +
+                                       "/hosts.toml, or declare there what it wants"));
+            break;
+        case RegistryState::Invalid:
+            reasons.push_back(make(declared ? Weight::Blocked : Weight::Note,
+                                   declared ? "RegistryInvalid" : "UnmanagedInvalid", view.name,
+                                   view.problem,
+                                   declared ? "change the registry's mirrors"
+                                            : "mend or remove " + view.directory +
+                                                  "/hosts.toml, or declare the registry"));
+            break;
+    }
+}
+
+}  // namespace
+
+void judge(Status& status, const std::string& treeProblem) {
+    status.reasons = status.nodeView.reasons;
+    judgeDesired(status.desired, status.reasons);
+    if (!treeProblem.empty())
+        status.reasons.push_back(make(Reason::Weight::Blocked, "CertsDirUnusable",
+                                      status.certsDir, treeProblem, "make it a directory"));
+    for (const auto& view : status.registries) judgeRegistry(view, status.reasons);
+    for (const auto& unit : status.nodeView.units)
+        if (unit.observed.isKnown() && !unit.observed.value().exists)
+            status.reasons.push_back(make(Reason::Weight::Note, "UnitMissing", unit.unit,
+                                          "there is no such unit: it will not be restarted",
+                                          "name the right unit under services"));
+    std::stable_sort(status.reasons.begin(), status.reasons.end(),
+                     [](const Reason& a, const Reason& b) { return a.weight > b.weight; });
+    const bool started = status.nodeView.passed || !status.desired.inForce;
+    const Reason::Weight worst =
+        status.reasons.empty() ? Reason::Weight::Note : status.reasons.front().weight;
+    status.phase = worst == Reason::Weight::Blocked    ? Phase::Blocked
+                   : !started                          ? Phase::Starting
+                   : worst == Reason::Weight::Degraded ? Phase::Degraded
+                                                       : Phase::Ready;
+}
+
+const char* phaseName(Phase phase) {
+    switch (phase) {
+        case Phase::Starting: return "Starting";
+        case Phase::Ready: return "Ready";
+        case Phase::Degraded: return "Degraded";
+        case Phase::Blocked: return "Blocked";
+    }
+    return "";
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "desired/desired.hpp"
+#include "plan/reason.hpp"
+#include "reconcile/node_keeper.hpp"
+#include "reconcile/registry_keeper.hpp"
+
+namespace nodemirror {
+
+enum class Phase { Starting, Ready, Degraded, Blocked };
+
+/// The desired-state file as it was last read.
+struct DesiredView {
+    std::string path;
+    std::string sha256;
+    std::optional<WallTime> loadedAt;  ///< when the state that is in force was loaded
+    bool valid = false;
+    std::vector<Problem> problems;
+    bool lastGood = false;  ///< the state in force comes from the state directory
+    bool inForce = false;   ///< there is a state in force at all
+};
+
+struct ReconcileView {
+    size_t count = 0;
+    size_t heals = 0;
+    std::optional<WallTime> lastAt;
+    int64_t lastDurationMs = 0;
+    std::string lastError;
+};
+
+/// Everything that status tells, as values.
+struct Status {
+    std::string version;
+    std::string node;
+    std::string socket;    ///< containerd's
+    std::string certsDir;
+    DesiredView desired;
+    NodeView nodeView;
+    std::vector<RegistryView> registries;
+    ReconcileView reconcile;
+    std::vector<Reason> reasons;  ///< all, the gravest first
+    Phase phase = Phase::Starting;
+};
+
+/// Fills `reasons` and `phase` from the rest.
+void judge(Status& status, const std::string& treeProblem);
+
+using Document = nlohmann::ordered_json;
+/// The answer of GET /v1/status.
+Document toDocument(const Status& status);
+/// The answer of GET /v1/plan.
+Document planDocument(const std::vector<PlannedChange>& changes);
+const char* phaseName(Phase phase);
+
+/// The answer of GET /metrics, in Prometheus' text format.
+std::string metricsText(const Status& status);
+
+}  // namespace nodemirror

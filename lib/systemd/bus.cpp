@@ -1,0 +1,166 @@
+#include "systemd/bus.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <cstring>
+
+#include "base/text.hpp"
+
+namespace nodemirror::systemd {
+
+Result<std::shared_ptr<Bus>> Bus::connect(boost::asio::io_context& io) {
+    sd_bus* raw = nullptr;
+    const int code = sd_bus_open_system(&raw);
+    BusPointer bus(raw);
+    if (code < 0)
+        return Error("connect to", "the system D-Bus", std::strerror(-code),
+                     "start dbus.service; until then no unit can be restarted");
+    auto out = std::shared_ptr<Bus>(new Bus(io, std::move(bus)));
+    out->pump();
+    return out;
+}
+
+Bus::Bus(boost::asio::io_context& io, BusPointer bus)
+    : io_(io), bus_(std::move(bus)), descriptor_(io), timer_(io) {
+    // A duplicate, so that Asio closes its own and sd-bus keeps its own.
+    descriptor_.assign(::dup(sd_bus_get_fd(bus_.get())));
+}
+
+Bus::~Bus() { close(); }
+
+void Bus::close() {
+    broken_ = true;
+    ++generation_;
+    boost::system::error_code ignored;
+    descriptor_.close(ignored);
+    timer_.cancel();
+    bus_.reset();
+}
+
+void Bus::fail() {
+    broken_ = true;
+    ++generation_;
+    boost::system::error_code ignored;
+    descriptor_.close(ignored);
+    timer_.cancel();
+}
+
+void Bus::pump() {
+    if (broken_ || pumping_) return;
+    pumping_ = true;
+    const auto self = shared_from_this();  // a callback may drop the last owner
+    int code = 0;
+    do {
+        code = sd_bus_process(bus_.get(), nullptr);
+    } while (code > 0 && !broken_);
+    pumping_ = false;
+    if (broken_) return;
+    if (code < 0)
+        fail();
+    else
+        arm();
+}
+
+void Bus::arm() {
+    ++generation_;
+    const unsigned generation = generation_;
+    const std::weak_ptr<Bus> weak = weak_from_this();
+    const auto wake = [weak, generation](const boost::system::error_code& error) {
+        const auto self = weak.lock();
+        if (!self || self->generation_ != generation) return;
+        if (error == boost::asio::error::operation_aborted) return;
+        self->pump();
+    };
+    const int events = sd_bus_get_events(bus_.get());
+    descriptor_.cancel();
+    timer_.cancel();
+    if (events >= 0 && (events & POLLIN) != 0)
+        descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read, wake);
+    if (events >= 0 && (events & POLLOUT) != 0)
+        descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_write, wake);
+    uint64_t timeout = UINT64_MAX;
+    if (sd_bus_get_timeout(bus_.get(), &timeout) < 0 || timeout == UINT64_MAX) return;
+    // CLOCK_MONOTONIC in microseconds: the clock of std::chrono::steady_clock.
+    timer_.expires_at(
+        std::chrono::steady_clock::time_point(std::chrono::microseconds(timeout)));
+    timer_.async_wait(wake);
+}
+
+namespace {
+
+/// Lives from the call to its reply; sd-bus holds it as userdata.
+struct PendingCall {
+    std::function<void(Message)> done;
+};
+
+int onReply(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
+    auto* pending = static_cast<PendingCall*>(userdata);
+    pending->done(Message(sd_bus_message_ref(message)));
+    return 0;
+}
+
+void destroyPending(void* userdata) noexcept { delete static_cast<PendingCall*>(userdata); }
+
+int onSignal(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
+    (*static_cast<std::function<void(sd_bus_message*)>*>(userdata))(message);
+    return 0;
+}
+
+}  // namespace
+
+Task<Result<Message>> Bus::call(Message request, std::chrono::microseconds timeout) {
+    const auto self = shared_from_this();
+    const Error gone("call", "systemd over D-Bus", "the connection is broken");
+    if (broken_) co_return gone;
+    auto shared = std::make_shared<Message>(std::move(request));
+    auto initiate = [self, shared, timeout](auto handler) {
+        auto held = std::make_shared<decltype(handler)>(std::move(handler));
+        auto pending = std::make_unique<PendingCall>();
+        pending->done = [self, held](Message reply) {
+            auto moved = std::make_shared<Message>(std::move(reply));
+            boost::asio::post(self->io_, [held, moved] { std::move (*held)(std::move(*moved)); });
+        };
+        sd_bus_slot* slot = nullptr;
+        const int code =
+            sd_bus_call_async(self->bus_.get(), &slot, shared->get(), onReply, pending.get(),
+                              static_cast<uint64_t>(timeout.count()));
+        if (code < 0) {
+            pending->done(nullptr);
+            return;
+        }
+        // From here sd-bus owns the state and frees it with the slot, which floats with the bus.
+        sd_bus_slot_set_destroy_callback(slot, destroyPending);
+        pending.release();
+        sd_bus_slot_set_floating(slot, 1);
+        sd_bus_slot_unref(slot);
+        self->pump();
+    };
+    auto task =
+        boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Message)>(
+            std::move(initiate), boost::asio::use_awaitable);
+    Message reply = co_await std::move(task);
+    if (!reply) co_return gone;
+    if (sd_bus_message_is_method_error(reply.get(), nullptr) > 0) {
+        const sd_bus_error* error = sd_bus_message_get_error(reply.get());
+        co_return Error("call", "systemd over D-Bus",
+                        printable(error->message != nullptr ? error->message : error->name),
+                        error->name);
+    }
+    co_return std::move(reply);
+}
+
+Result<Slot> Bus::match(const std::string& rule, std::function<void(sd_bus_message*)>* handler) {
+    sd_bus_slot* slot = nullptr;
+    const int code =
+        sd_bus_add_match_async(bus_.get(), &slot, rule.c_str(), onSignal, nullptr, handler);
+    if (code < 0) return Error("watch", "signals of systemd", std::strerror(-code));
+    pump();
+    return Slot(slot);
+}
+
+}  // namespace nodemirror::systemd

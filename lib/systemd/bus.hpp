@@ -1,0 +1,69 @@
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "ports/containerd.hpp"
+
+namespace nodemirror::systemd {
+
+struct BusUnref {
+    void operator()(sd_bus* bus) const { sd_bus_close_unref(bus); }
+};
+struct MessageUnref {
+    void operator()(sd_bus_message* message) const { sd_bus_message_unref(message); }
+};
+struct SlotUnref {
+    void operator()(sd_bus_slot* slot) const { sd_bus_slot_unref(slot); }
+};
+using BusPointer = std::unique_ptr<sd_bus, BusUnref>;
+using Message = std::unique_ptr<sd_bus_message, MessageUnref>;
+using Slot = std::unique_ptr<sd_bus_slot, SlotUnref>;
+
+/// One connection to the system bus, pumped by the io_context: sd_bus_process until it is idle,
+/// then wait for what sd_bus_get_events(3) asks and for sd_bus_get_timeout(3). Not usable any more
+/// once broken(): make a new one.
+class Bus : public std::enable_shared_from_this<Bus> {
+  public:
+    /// Connects to the system bus (DBUS_SYSTEM_BUS_ADDRESS, or its usual place).
+    static Result<std::shared_ptr<Bus>> connect(boost::asio::io_context& io);
+    ~Bus();
+    Bus(const Bus&) = delete;
+    Bus& operator=(const Bus&) = delete;
+
+    bool broken() const { return broken_; }
+    sd_bus* raw() { return bus_.get(); }
+
+    /// Sends a method call and gives the reply, or the D-Bus error as an Error.
+    Task<Result<Message>> call(Message request, std::chrono::microseconds timeout);
+
+    /// Calls `handler` for signals that match, for as long as the slot lives.
+    Result<Slot> match(const std::string& rule, std::function<void(sd_bus_message*)>* handler);
+
+    /// Processes what is there and waits for more. Called by itself; call it after sending.
+    void pump();
+    void close();
+
+  private:
+    Bus(boost::asio::io_context& io, BusPointer bus);
+    void arm();
+    void fail();
+
+    boost::asio::io_context& io_;
+    BusPointer bus_;
+    boost::asio::posix::stream_descriptor descriptor_;
+    boost::asio::steady_timer timer_;
+    bool broken_ = false;
+    bool pumping_ = false;
+    unsigned generation_ = 0;  ///< of the waits; those of an earlier one do nothing
+};
+
+}  // namespace nodemirror::systemd

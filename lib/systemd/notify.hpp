@@ -1,0 +1,15 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace nodemirror::systemd {
+
+/// sd_notify(3): tells systemd of this service's state; nothing where it is not run by systemd.
+void notify(const std::string& state);
+
+/// How often the watchdog wants to hear (sd_watchdog_enabled(3)): half of WatchdogSec.
+std::optional<std::chrono::microseconds> watchdogInterval();
+
+}  // namespace nodemirror::systemd

@@ -1,0 +1,171 @@
+#include "systemd/systemd_units.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <cstring>
+
+#include "base/text.hpp"
+
+namespace nodemirror::systemd {
+
+namespace {
+
+using std::chrono::seconds;
+
+constexpr char kService[] = "org.freedesktop.systemd1";
+constexpr char kManagerPath[] = "/org/freedesktop/systemd1";
+constexpr char kManager[] = "org.freedesktop.systemd1.Manager";
+constexpr char kUnit[] = "org.freedesktop.systemd1.Unit";
+constexpr seconds kCall{10};
+/// A restart waits for the stop of the old process (90 s by default) and the start of the new.
+constexpr seconds kJob{200};
+
+Error about(const std::string& doing, const std::string& unit, const Error& error) {
+    return {doing, unit, error.reason(), error.remedy()};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Bus>> SystemdUnits::bus() {
+    if (bus_ && !bus_->broken()) return bus_;
+    jobSignals_.reset();
+    subscribed_ = false;
+    auto fresh = Bus::connect(io_);
+    if (!fresh) return fresh;
+    bus_ = *fresh;
+    return bus_;
+}
+
+void SystemdUnits::stop() {
+    jobSignals_.reset();
+    for (auto& [job, timer] : jobWaits_) timer->cancel();
+    if (bus_) bus_->close();
+}
+
+Result<Message> SystemdUnits::request(Bus& bus, const char* path, const char* interface,
+                                      const char* method) {
+    sd_bus_message* raw = nullptr;
+    const int code =
+        sd_bus_message_new_method_call(bus.raw(), &raw, kService, path, interface, method);
+    if (code < 0) return Error("call", "systemd over D-Bus", std::strerror(-code));
+    return Message(raw);
+}
+
+/// LoadUnit gives a path for units that do not exist too; their LoadState says so.
+Task<Result<std::string>> SystemdUnits::loadedPath(std::shared_ptr<Bus> bus, std::string unit) {
+    auto message = request(*bus, kManagerPath, kManager, "LoadUnit");
+    if (!message) co_return message.error();
+    sd_bus_message_append(message->get(), "s", unit.c_str());
+    auto task = bus->call(std::move(*message), kCall);
+    auto reply = co_await std::move(task);
+    if (!reply) co_return about("look up the unit", unit, reply.error());
+    const char* path = nullptr;
+    if (sd_bus_message_read(reply->get(), "o", &path) < 0)
+        co_return Error("look up the unit", unit, "systemd's answer cannot be read");
+    co_return std::string(path);
+}
+
+Task<Result<std::string>> SystemdUnits::property(std::shared_ptr<Bus> bus, std::string path,
+                                                 std::string name) {
+    auto message = request(*bus, path.c_str(), "org.freedesktop.DBus.Properties", "Get");
+    if (!message) co_return message.error();
+    sd_bus_message_append(message->get(), "ss", kUnit, name.c_str());
+    auto task = bus->call(std::move(*message), kCall);
+    auto reply = co_await std::move(task);
+    if (!reply) co_return reply.error();
+    const char* value = nullptr;
+    if (sd_bus_message_read(reply->get(), "v", "s", &value) < 0)
+        co_return Error("read", name, "systemd's answer cannot be read");
+    co_return std::string(value);
+}
+
+Task<Result<ObservedUnit>> SystemdUnits::state(std::string unit) {
+    auto connected = bus();
+    if (!connected) co_return connected.error();
+    auto find = loadedPath(*connected, unit);
+    const auto path = co_await std::move(find);
+    if (!path) co_return path.error();
+    auto askLoad = property(*connected, *path, "LoadState");
+    const auto load = co_await std::move(askLoad);
+    if (!load) co_return about("read the state of", unit, load.error());
+    auto askActive = property(*connected, *path, "ActiveState");
+    const auto active = co_await std::move(askActive);
+    if (!active) co_return about("read the state of", unit, active.error());
+    ObservedUnit out;
+    out.exists = *load != "not-found";
+    out.activeState = *active;
+    co_return out;
+}
+
+void SystemdUnits::onJobRemoved(sd_bus_message* message) {
+    uint32_t id = 0;
+    const char* job = nullptr;
+    const char* unit = nullptr;
+    const char* result = nullptr;
+    if (sd_bus_message_read(message, "uoss", &id, &job, &unit, &result) < 0) return;
+    const auto waiting = jobWaits_.find(job);
+    // The signal may come before the reply that names the job.
+    if (jobResults_.size() > 64) jobResults_.clear();
+    jobResults_[job] = result;
+    if (waiting != jobWaits_.end()) waiting->second->cancel();
+}
+
+Task<Result<void>> SystemdUnits::subscribe(std::shared_ptr<Bus> bus) {
+    if (subscribed_) co_return Result<void>();
+    jobHandler_ = [this](sd_bus_message* message) { onJobRemoved(message); };
+    auto slot = bus->match(
+        "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',"
+        "interface='org.freedesktop.systemd1.Manager',member='JobRemoved'",
+        &jobHandler_);
+    if (!slot) co_return slot.error();
+    jobSignals_ = std::move(*slot);
+    auto message = request(*bus, kManagerPath, kManager, "Subscribe");
+    if (!message) co_return message.error();
+    auto task = bus->call(std::move(*message), kCall);
+    const auto reply = co_await std::move(task);
+    if (!reply) co_return reply.error();
+    subscribed_ = true;
+    co_return Result<void>();
+}
+
+Task<Result<std::string>> SystemdUnits::jobResult(std::string job) {
+    if (!jobResults_.count(job)) {
+        auto timer = std::make_shared<boost::asio::steady_timer>(io_, kJob);
+        jobWaits_[job] = timer;
+        boost::system::error_code ignored;
+        auto wait = timer->async_wait(
+            boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+        co_await std::move(wait);
+        jobWaits_.erase(job);
+    }
+    const auto found = jobResults_.find(job);
+    if (found == jobResults_.end())
+        co_return Error("wait for", job, "systemd did not finish the job in time");
+    const std::string result = found->second;
+    jobResults_.erase(found);
+    co_return result;
+}
+
+Task<Result<std::string>> SystemdUnits::restart(std::string unit) {
+    auto connected = bus();
+    if (!connected) co_return connected.error();
+    auto prepare = subscribe(*connected);
+    const auto subscribed = co_await std::move(prepare);
+    if (!subscribed) co_return about("restart", unit, subscribed.error());
+    auto message = request(**connected, kManagerPath, kManager, "RestartUnit");
+    if (!message) co_return message.error();
+    sd_bus_message_append(message->get(), "ss", unit.c_str(), "replace");
+    auto task = (*connected)->call(std::move(*message), kCall);
+    const auto reply = co_await std::move(task);
+    if (!reply) co_return about("restart", unit, reply.error());
+    const char* job = nullptr;
+    if (sd_bus_message_read(reply->get(), "o", &job) < 0)
+        co_return Error("restart", unit, "systemd's answer cannot be read");
+    auto wait = jobResult(job);
+    const auto result = co_await std::move(wait);
+    if (!result) co_return about("restart", unit, result.error());
+    co_return *result;
+}
+
+}  // namespace nodemirror::systemd

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "ports/units.hpp"
+#include "systemd/bus.hpp"
+
+namespace nodemirror::systemd {
+
+/// systemd over its D-Bus API (org.freedesktop.systemd1(5)). Connects when first used and again
+/// after the bus broke.
+class SystemdUnits : public Units {
+  public:
+    explicit SystemdUnits(boost::asio::io_context& io) : io_(io) {}
+
+    Task<Result<ObservedUnit>> state(std::string unit) override;
+    Task<Result<std::string>> restart(std::string unit) override;
+    /// Drops the connection: calls under way end with an error.
+    void stop();
+
+  private:
+    Result<std::shared_ptr<Bus>> bus();
+    Result<Message> request(Bus& bus, const char* path, const char* interface, const char* method);
+    Task<Result<std::string>> loadedPath(std::shared_ptr<Bus> bus, std::string unit);
+    Task<Result<std::string>> property(std::shared_ptr<Bus> bus, std::string path,
+                                       std::string name);
+    Task<Result<void>> subscribe(std::shared_ptr<Bus> bus);
+    Task<Result<std::string>> jobResult(std::string job);
+    void onJobRemoved(sd_bus_message* message);
+
+    boost::asio::io_context& io_;
+    std::shared_ptr<Bus> bus_;
+    bool subscribed_ = false;
+    Slot jobSignals_;
+    std::function<void(sd_bus_message*)> jobHandler_;
+    std::map<std::string, std::string> jobResults_;  ///< by job path, until they are taken
+    std::map<std::string, std::shared_ptr<boost::asio::steady_timer>> jobWaits_;
+};
+
+}  // namespace nodemirror::systemd
