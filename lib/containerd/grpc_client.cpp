@@ -271,8 +271,13 @@ Task<Result<void>> GrpcContainerd::tag(std::string source, std::string target, b
 }
 
 Task<Result<void>> GrpcContainerd::pin(std::string name) {
-    images::Image image;
-    image.set_name(name);
+    // The whole record goes along, whatever the mask says: without a target containerd 1.7 and 2.1
+    // end with a nil dereference (descFromProto).
+    auto lookUp = impl_->record(name);
+    auto record = co_await std::move(lookUp);
+    if (!record) co_return record.error();
+    if (record->name().empty()) co_return Error("pin", name, "there is no such image");
+    images::Image image = std::move(*record);
     (*image.mutable_labels())[kPinnedLabel] = kPinned;
     std::vector<std::string> paths{std::string("labels.") + kPinnedLabel};
     auto task = impl_->update(std::move(image), std::move(paths));

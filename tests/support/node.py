@@ -109,9 +109,12 @@ class Node:
             directory.mkdir(parents=True)
         for name in ("ca.crt", "server.crt", "server.key"):
             shutil.copy(shared / name, place / name)
+        # A copy: the node's /tmp is its own, wherever the cache is.
+        shutil.copytree(shared / "registry", place / "registry")
+        (etc / "etc/hostname").write_text("testnode\n")
         (place / "registry.yml").write_text(f"""version: 0.1
 log: {{level: error}}
-storage: {{filesystem: {{rootdirectory: {shared / 'registry'}}}}}
+storage: {{filesystem: {{rootdirectory: /etc/nodetest/registry}}}}
 http:
   addr: 127.0.0.1:443
   tls: {{certificate: /etc/nodetest/server.crt, key: /etc/nodetest/server.key}}
@@ -180,7 +183,7 @@ http:
             self.work = None
 
     def command(self, *command):
-        return ["nsenter", "-t", str(self.pid), "-a", "-r", "-w/", *[str(part) for part in command]]
+        return ["nsenter", "-t", str(self.pid), "-a", "-r", "-W", "/", *[str(part) for part in command]]
 
     def run(self, *command, check=True, timeout=120, text=None):
         done = subprocess.run(self.command(*command), capture_output=True, text=True,
