@@ -19,11 +19,15 @@ for directory in run tmp var/lib/containerd var/lib/nodemirrord var/log; do
     mount -t tmpfs tmpfs "$root/$directory"
 done
 rm -rf "$root/etc/containerd" "$root/etc/nodemirrord"
-cp -a "$etc/." "$root/"
+cp -R --preserve=mode,links,timestamps "$etc/." "$root/"
 for binary in "$containerd"/usr/bin/*; do
     install -m 0755 "$binary" "$root/usr/bin/${binary##*/}"
 done
 cat "$root/etc/nodetest/ca.crt" >>"$root/etc/ssl/certs/ca-certificates.crt"
+for path in "$@"; do
+    mkdir -p "$root$path"
+    mount --bind "$path" "$root$path"
+done
 hostname testnode
 ip link set lo up
 # What a test node has no use for.

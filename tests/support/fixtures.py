@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -145,4 +146,13 @@ def fixtures(cache):
     _run("strip", target / "pause")
     _fill_registry(target, (target / "pause").read_bytes())
     (target / "done").touch()
+    return target
+
+
+def staged(build, cache):
+    """The build installed as its users would install it, in a directory of its own."""
+    target = Path(cache) / "stage"
+    shutil.rmtree(target, ignore_errors=True)
+    _run("cmake", "--install", build, "--prefix", "/usr", "--strip",
+         env={**os.environ, "DESTDIR": str(target)})
     return target

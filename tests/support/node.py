@@ -127,6 +127,13 @@ http:
             (wants / f"{name}.service").symlink_to(units / f"{name}.service")
         (etc / "etc/hosts").write_text(
             "127.0.0.1 localhost testnode " + " ".join(fixtures.HOSTS[:-1]) + "\n")
+        stage = Path(self.cache) / "stage"
+        if stage.exists():
+            shutil.copytree(stage, etc, symlinks=True, dirs_exist_ok=True)
+        sanitized = units / "nodemirrord.service.d"
+        sanitized.mkdir()
+        (sanitized / "sanitizers.conf").write_text(
+            "[Service]\nEnvironment=ASAN_OPTIONS=quarantine_size_mb=8:detect_leaks=0\n")
         runc = etc / "usr/local/sbin/runc"
         runc.write_text(RUNC)
         runc.chmod(0o755)
@@ -148,7 +155,7 @@ http:
         self.boot = subprocess.Popen(
             ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "--net",
              "--cgroup", "--mount-proc", str(HERE / "boot_node.sh"), str(root), str(binaries),
-             str(etc)], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+             str(etc), str(SOURCE), str(self.build), str(self.cache)], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.pid = wait_until(self._init, "the node's first process", 20)
         wait_until(lambda: self.run("systemctl", "is-active", "dbus.service", "containerd.service",
                                     "mirror.service", check=False).returncode == 0,
@@ -228,11 +235,6 @@ http:
         return self.probe("image", name).returncode == 0
 
     # --- the daemon ---------------------------------------------------------------------------
-
-    def install(self):
-        """Installs the daemon as its users would, and its unit."""
-        self.sh(f"cmake --install {self.build} --prefix /usr >/dev/null && "
-                "systemctl daemon-reload", timeout=300)
 
     def desire(self, yaml):
         self.write("/etc/nodemirrord/desired.yaml.new", yaml)

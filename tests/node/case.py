@@ -1,0 +1,76 @@
+"""The base of the node tests. Which containerd and which build come from the command line of
+run.py, by way of the environment."""
+import os
+import sys
+import unittest
+from pathlib import Path
+
+SUPPORT = Path(__file__).resolve().parent.parent / "support"
+sys.path.insert(0, str(SUPPORT))
+
+from node import Node, wait_until  # noqa: E402
+
+VERSION = os.environ.get("NODE_CONTAINERD", "1.6")
+BUILD = os.environ.get("NODE_BUILD", "")
+CACHE = os.environ.get("NODE_CACHE", "")
+
+SANDBOX = {"1.6": "registry.k8s.io/pause:3.6", "1.7": "registry.k8s.io/pause:3.8",
+           "2.1": "registry.k8s.io/pause:3.10"}[VERSION]
+
+# What a user in the field would write.
+DESIRED = """apiVersion: nodemirrord/v1
+registries:
+  docker.io:
+    mirrors:
+      - url: https://docker.m.daocloud.io
+  registry.k8s.io:
+    fallback: none
+    mirrors:
+      - url: https://registry.aliyuncs.com
+        repositoryPrefix: google_containers
+pause:
+  sources: [registry.aliyuncs.com/google_containers/pause:3.10]
+  aliases: [k8s.gcr.io/pause:3.10]
+"""
+
+CERTS = "/etc/containerd/certs.d"
+HOSTS = f"{CERTS}/docker.io/hosts.toml"
+
+# A configuration with which containerd reads certs.d from the start, so that nothing is restarted.
+CRI = "io.containerd.grpc.v1.cri" if VERSION < "2" else "io.containerd.cri.v1.images"
+CONFIGURED = f"""version = {2 if VERSION < '2' else 3}
+[plugins."{CRI}".registry]
+  config_path = "{CERTS}"
+"""
+
+
+class NodeCase(unittest.TestCase):
+    """One node a test, so that no test sees what another left."""
+
+    config = {"config.toml": CONFIGURED}
+    kubelet = True
+
+    def boot(self, **options):
+        node = Node(VERSION, BUILD, CACHE, **{"config": self.config, "kubelet": self.kubelet,
+                                              **options})
+        node.__enter__()
+        self.addCleanup(node.close)
+        return node
+
+    def ready(self, desired=DESIRED, **options):
+        """A node whose daemon runs and has everything as desired."""
+        node = self.boot(**options)
+        node.desire(desired)
+        node.start_daemon()
+        node.wait_for_phase("Ready")
+        return node
+
+    def wait_for(self, condition, what, seconds=30):
+        return wait_until(condition, what, seconds)
+
+    def registry(self, node, name):
+        status = node.status()
+        return next((item for item in status["registries"] if item["name"] == name), None)
+
+    def reasons(self, node):
+        return {reason["code"]: reason for reason in node.status()["reasons"]}

@@ -1,0 +1,60 @@
+"""The desired-state file: however it is replaced it is taken up, and a bad one changes nothing."""
+from case import DESIRED, HOSTS, NodeCase
+
+OTHER = DESIRED.replace("docker.m.daocloud.io", "mirror.example")
+BAD = DESIRED.replace("fallback: none", "fallbck: none").replace("https://docker", "docker")
+
+
+class DesiredState(NodeCase):
+    def use(self, node, host):
+        self.wait_for(lambda: host in node.read(HOSTS), f"{host} is in place", 10)
+
+    def test_every_way_to_replace_it(self):
+        node = self.ready()
+        path = "/etc/nodemirrord/desired.yaml"
+        node.write("/root/other.yaml", OTHER)
+        node.write("/root/first.yaml", DESIRED)
+        node.sh(f"cp /root/other.yaml {path}")
+        self.use(node, "mirror.example")
+        node.sh(f"cp /root/first.yaml {path}.tmp && mv {path}.tmp {path}")
+        self.use(node, "daocloud")
+        # As kubelet swaps a ConfigMap volume.
+        node.sh(f"""cd /etc/nodemirrord && mkdir ..v1 ..v2 && cp /root/other.yaml ..v1/desired.yaml
+            cp /root/first.yaml ..v2/desired.yaml
+            ln -s ..v1 ..data && rm desired.yaml && ln -s ..data/desired.yaml desired.yaml""")
+        self.use(node, "mirror.example")
+        node.sh("cd /etc/nodemirrord && ln -s ..v2 ..tmp && mv -T ..tmp ..data")
+        self.use(node, "daocloud")
+        node.sh(f"rm {path}; cp /root/other.yaml {path}")
+        self.use(node, "mirror.example")
+
+    def test_a_bad_file_leaves_the_last_good_state_in_force(self):
+        node = self.ready()
+        node.desire(BAD)
+        status = node.wait_for_phase("Degraded")
+        self.assertFalse(status["desired"]["valid"])
+        errors = {(error["line"], error["key"]) for error in status["desired"]["errors"]}
+        self.assertEqual(errors, {(5, 'registries."docker.io".mirrors[0].url'),
+                                  (7, 'registries."registry.k8s.io".fallbck')})
+        node.sh(f"rm {HOSTS}")
+        self.wait_for(lambda: node.exists(HOSTS), "it is still defended", 5)
+        node.run("systemctl", "restart", "nodemirrord")
+        node.wait_for_phase("Degraded")
+        node.sh(f"rm {HOSTS}")
+        self.wait_for(lambda: node.exists(HOSTS), "and after a restart too", 5)
+        node.sh("rm /etc/nodemirrord/desired.yaml; rm " + HOSTS)
+        self.wait_for(lambda: node.exists(HOSTS), "and without any file", 5)
+        node.desire(DESIRED)
+        node.wait_for_phase("Ready")
+
+    def test_nothing_is_done_without_any_good_state(self):
+        node = self.boot()
+        node.desire(BAD)
+        node.start_daemon()
+        status = node.wait_for_phase("Blocked")
+        self.assertEqual([reason["code"] for reason in status["reasons"]], ["DesiredInvalid"])
+        self.assertFalse(node.exists("/etc/containerd/certs.d/docker.io"))
+        done = node.run("nodemirrorctl", "validate", "/etc/nodemirrord/desired.yaml", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/etc/nodemirrord/desired.yaml:5:14: error:", done.stdout)
+        self.assertIn('did you mean "fallback"?', done.stdout)

@@ -1,0 +1,69 @@
+"""Services are restarted exactly when that is needed, and never outside the budget."""
+from case import DESIRED, SANDBOX, NodeCase
+
+
+class Restarts(NodeCase):
+    def service(self, node, unit):
+        return next(item for item in node.status()["services"] if item["unit"] == unit)
+
+    def test_hosts_toml_never_needs_one(self):
+        node = self.ready()
+        pid = node.sh("systemctl show -p MainPID containerd")
+        starts = node.kubelet_starts()
+        node.desire(DESIRED.replace("docker.m.daocloud.io", "mirror.example"))
+        self.wait_for(lambda: "mirror.example" in
+                      node.read("/etc/containerd/certs.d/docker.io/hosts.toml"), "in place")
+        node.sh("rm -r /etc/containerd/certs.d")
+        self.wait_for(lambda: node.exists("/etc/containerd/certs.d/docker.io/hosts.toml"), "healed")
+        self.assertEqual(node.sh("systemctl show -p MainPID containerd"), pid)
+        self.assertEqual(node.kubelet_starts(), starts)
+
+    def test_the_budget_holds_and_survives_the_daemon(self):
+        node = self.ready(DESIRED + "services: {budget: {restarts: 2, per: 1h}}\n")
+        self.assertEqual(node.kubelet_starts(), 2)
+        for _ in range(4):
+            node.probe("remove", SANDBOX, check=True)
+            self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 10)
+            self.wait_for(lambda: self.service(node, "kubelet.service")["budgetLeft"] == 0 or
+                          node.kubelet_starts() == 3, "the restart is done or refused")
+        self.wait_for(lambda: "RestartBudget" in self.reasons(node), "the refusal is told")
+        self.assertEqual(node.kubelet_starts(), 3)
+        node.run("systemctl", "restart", "nodemirrord")
+        node.probe("remove", SANDBOX, check=True)
+        self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 10)
+        self.wait_for(lambda: "RestartBudget" in self.reasons(node), "the refusal is told again")
+        self.assertEqual(node.kubelet_starts(), 3)
+        # The budget is given room: the restart that was due is made.
+        node.desire(DESIRED + "services: {budget: {restarts: 3, per: 1h}}\n")
+        self.wait_for(lambda: node.kubelet_starts() == 4, "the restart that was due")
+
+    def test_never_means_never(self):
+        node = self.boot(config={"config.toml": ""})
+        pid = node.sh("systemctl show -p MainPID containerd")
+        node.desire(DESIRED + "services: {containerd: {restart: never}, kubelet: {restart: never}}\n")
+        node.start_daemon()
+        self.wait_for(lambda: node.status() and "RestartNeeded" in self.reasons(node),
+                      "the need is told")
+        self.assertEqual(node.sh("systemctl show -p MainPID containerd"), pid)
+        node.run("systemctl", "restart", "containerd")
+        self.wait_for(lambda: node.image_present(SANDBOX), "the pause image", 60)
+        self.assertEqual(node.kubelet_starts(), 1)
+
+    def test_a_unit_that_does_not_exist_is_told_once(self):
+        node = self.ready(kubelet=False)
+        self.assertIn("UnitMissing", self.reasons(node))
+        for _ in range(3):
+            node.probe("remove", SANDBOX, check=True)
+            self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 10)
+        told = node.journal(lines=1000).count("there is no such unit")
+        self.assertEqual(told, 1)
+        self.assertEqual(self.service(node, "kubelet.service")["restarts"], 0)
+
+    def test_a_kubelet_that_was_stopped_stays_stopped(self):
+        node = self.boot()
+        node.run("systemctl", "stop", "kubelet")
+        starts = node.kubelet_starts()
+        node.desire(DESIRED)
+        node.start_daemon()
+        node.wait_for_phase("Ready")
+        self.assertEqual(node.kubelet_starts(), starts)

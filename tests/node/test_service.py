@@ -1,0 +1,110 @@
+"""As a service: signals, the socket, and neighbours that go away and come back."""
+import json
+import time
+
+from case import CERTS, DESIRED, HOSTS, SANDBOX, NodeCase
+
+SOCKET = "/run/nodemirrord/status.sock"
+
+
+class Service(NodeCase):
+    def test_it_ends_within_a_second_whatever_is_under_way(self):
+        node = self.boot()
+        # A mirror that accepts and never answers: the pull hangs.
+        node.run("systemctl", "stop", "mirror")
+        node.sh("python3 -c 'import socket,time\ns=socket.create_server((\"127.0.0.1\",443))\n"
+                "time.sleep(1000)' >/dev/null 2>&1 &")
+        node.desire(DESIRED)
+        node.start_daemon()
+        self.wait_for(lambda: "event=missing" in node.journal(lines=1000), "a pull is under way")
+        began = time.monotonic()
+        node.run("systemctl", "stop", "nodemirrord")
+        took = time.monotonic() - began
+        self.assertLess(took, 5, "systemd would have killed it")
+        result = node.sh("systemctl show -p Result,ExecMainStatus nodemirrord")
+        self.assertIn("Result=success", result)
+        self.assertIn("ExecMainStatus=0", result)
+
+    def test_containerd_and_dbus_come_and_go(self):
+        node = self.ready()
+        node.run("systemctl", "stop", "containerd")
+        status = node.wait_for_phase("Degraded")
+        self.assertIn("ContainerdUnreachable", [reason["code"] for reason in status["reasons"]])
+        self.assertFalse(status["containerd"]["reachable"])
+        self.assertEqual([item["present"] for item in status["pause"]["required"]], [None, None])
+        node.sh(f"rm {HOSTS}")
+        self.wait_for(lambda: node.exists(HOSTS), "files are healed meanwhile", 5)
+        node.run("systemctl", "start", "containerd")
+        node.wait_for_phase("Ready")
+        node.run("systemctl", "kill", "-s", "KILL", "containerd")
+        node.run("systemctl", "kill", "-s", "KILL", "dbus")
+        node.wait_for_phase("Ready")
+        node.ctr("images", "rm", SANDBOX)
+        self.wait_for(lambda: node.image_present(SANDBOX), "events are followed again", 10)
+
+    def test_reload_and_once_and_dry_run(self):
+        node = self.boot()
+        node.desire(DESIRED)
+        dry = node.run("nodemirrord", "--dry-run", check=False)
+        self.assertEqual(dry.returncode, 1)
+        self.assertIn("+[host.\"https://docker.m.daocloud.io\"]", dry.stdout)
+        self.assertIn(f"pull {SANDBOX}", dry.stdout)
+        self.assertFalse(node.exists(CERTS + "/docker.io"))
+        self.assertEqual(node.sh("ls -A /var/lib/nodemirrord"), "")
+        once = node.run("nodemirrord", "--once", "-o", "json", check=False)
+        self.assertEqual(once.returncode, 0, once.stderr)
+        self.assertEqual(json.loads(once.stdout)["phase"], "Ready")
+        self.assertEqual(node.run("nodemirrord", "--dry-run").stdout, "Nothing to change.\n")
+        node.start_daemon()
+        node.wait_for_phase("Ready")
+        node.run("systemctl", "reload", "nodemirrord")
+        self.wait_for(lambda: "event=reload" in node.journal(lines=1000), "it reloads")
+        second = node.run("nodemirrord", "--once", check=False)
+        self.assertEqual(second.returncode, 2)
+        self.assertIn("another nodemirrord is using it", second.stderr)
+
+    def test_the_socket(self):
+        node = self.ready()
+
+        def curl(path, *options):
+            done = node.run("curl", "-s", "-m", "20", "-w", "\n%{http_code} %{content_type}",
+                            "--unix-socket", SOCKET, *options, f"http://localhost{path}")
+            body, _, last = done.stdout.rpartition("\n")
+            code, _, kind = last.partition(" ")
+            return int(code), kind, body
+        self.assertEqual(curl("/healthz")[0], 200)
+        self.assertEqual(curl("/readyz")[0], 200)
+        code, kind, body = curl("/v1/status")
+        self.assertEqual((code, kind), (200, "application/json"))
+        self.assertEqual(json.loads(body)["apiVersion"], "nodemirrord/v1")
+        code, kind, body = curl("/metrics")
+        self.assertIn('nodemirrord_phase{phase="Ready"} 1', body)
+        self.assertEqual(curl("/v1/plan")[0], 200)
+        code, kind, body = curl("/nope")
+        self.assertEqual((code, kind), (404, "application/problem+json"))
+        self.assertEqual(json.loads(body)["status"], 404)
+        self.assertEqual(curl("/v1/reconcile")[0], 405)
+        code, _, body = curl("/v1/reconcile", "-X", "POST")
+        self.assertEqual((code, json.loads(body)["status"]["phase"]), (200, "Ready"))
+        self.assertEqual(node.sh(f"stat -c '%a %U:%G' {SOCKET}").strip(), "660 root:nodemirror")
+        # A member of the group may read, and may not reconcile; others may not even ask.
+        member = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--groups", "nodemirror"]
+        asked = node.run(*member, "nodemirrorctl", "status", check=False)
+        self.assertEqual(asked.returncode, 0, asked.stderr)
+        refused = node.run(*member, "nodemirrorctl", "reconcile", check=False)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("only root", refused.stderr)
+        stranger = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
+        asked = node.run(*stranger, "nodemirrorctl", "status", check=False)
+        self.assertEqual(asked.returncode, 3)
+        self.assertIn("group nodemirror", asked.stderr)
+
+    def test_without_a_daemon(self):
+        node = self.boot()
+        done = node.run("nodemirrorctl", "status", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("systemctl status nodemirrord", done.stderr)
+        self.assertEqual(node.run("nodemirrorctl", "no-such", check=False).returncode, 2)
+        self.assertEqual(node.run("nodemirrorctl", "validate", "/nope", check=False).returncode, 2)
+        self.assertEqual(node.run("nodemirrorctl", "inspect", "/nope", check=False).returncode, 2)
+        self.assertEqual(node.run("nodemirrord", "--nope", check=False).returncode, 2)
