@@ -180,7 +180,12 @@ Status Agent::status() const {
 Status Agent::once() {
     (void)reconcileEverything();
     if (desired_.current()) {
-        spawn(node_.settle(std::chrono::steady_clock::now() + minutes(10)));
+        // The connection to D-Bus would keep run() waiting: it is ended by hand.
+        const auto done = [this](std::exception_ptr failure) {
+            io_.stop();
+            if (failure) std::rethrow_exception(failure);
+        };
+        asio::co_spawn(io_, node_.settle(std::chrono::steady_clock::now() + minutes(10)), done);
         io_.run();
     }
     return status();
@@ -195,7 +200,8 @@ Task<std::vector<PlannedChange>> Agent::planned() {
 
 std::vector<PlannedChange> Agent::dryRun() {
     std::vector<PlannedChange> out;
-    const auto done = [&out](std::exception_ptr failure, std::vector<PlannedChange> changes) {
+    const auto done = [this, &out](std::exception_ptr failure, std::vector<PlannedChange> changes) {
+        io_.stop();
         if (failure) std::rethrow_exception(failure);
         out = std::move(changes);
     };

@@ -242,6 +242,9 @@ Result<std::vector<std::string>> CertsTree::list() const {
 
 Seen<ObservedRegistry> CertsTree::observe(const std::string& directory) const {
     using Answer = Seen<ObservedRegistry>;
+    struct stat status {};
+    // Without the tree there is no registry in it: that is known.
+    if (::stat(root_.c_str(), &status) != 0 && errno == ENOENT) return Answer::known({});
     const auto root = open();
     if (!root) return Answer::unknown(root.error().text());
     ObservedRegistry out;

@@ -47,6 +47,7 @@ class Crash(NodeCase):
         with_all = DESIRED.replace("registries:\n", "registries:\n" + registries(mine))
         node.write("/root/with.yaml", with_all)
         node.write("/root/without.yaml", DESIRED)
+        node.desire(DESIRED)
         killed = node.run("env", "ASAN_OPTIONS=detect_leaks=0", "python3", "-c", SCRIPT, CERTS,
                           "40", "7", timeout=240).stdout
         self.assertGreater(int(killed), 20)

@@ -1,4 +1,6 @@
 """Drift of hosts.toml is healed at once and told; a fight is not fought at full speed."""
+import subprocess
+
 from case import CERTS, DESIRED, HOSTS, NodeCase
 
 # Reads a file in a loop until told to end, and prints everything odd that it saw.
@@ -21,38 +23,42 @@ print(reads, seen)
 
 class Drift(NodeCase):
     def test_every_kind_of_drift_is_healed_and_told(self):
-        node = self.ready()
-        wanted = node.read(HOSTS)
-        directory = f"{CERTS}/docker.io"
+        # A registry for each kind, so that none of them looks like a fight.
+        names = [f"r{index}.example" for index in range(20)]
+        more = "".join(f"  {name}:\n    mirrors:\n      - url: https://mirror.example\n"
+                       for name in names)
+        node = self.ready(DESIRED.replace("registries:\n", "registries:\n" + more))
+        wanted = node.read(f"{CERTS}/{names[0]}/hosts.toml")
         kinds = {
-            f"echo '# mine' >>{HOSTS}": "edited",
-            f"sed -i s/daocloud/evil/ {HOSTS}": "edited",
-            f": >{HOSTS}": "truncated",
-            f"rm {HOSTS}": "deleted",
-            f"chmod 600 {HOSTS}": "mode",
-            f"chown nobody {HOSTS}": "owner",
-            f"rm -r {directory}": "deleted",
-            f"rm -r {directory} && echo hello >{directory}": "replaced by a file",
-            f"rm -r {directory} && mkdir /root/evil; ln -s /root/evil {directory}": "symbolic link",
-            f"rm {HOSTS} && ln -s /etc/passwd {HOSTS}": "symbolic link",
-            f"rm {HOSTS} && mkdir {HOSTS}": "replaced by a directory",
-            f"rm {HOSTS} && mkdir -p {HOSTS}/inner && touch {HOSTS}/inner/file":
-                "replaced by a directory",
+            "echo '# mine' >>HOSTS": "edited",
+            "sed -i s/mirror/evil/ HOSTS": "edited",
+            ": >HOSTS": "truncated",
+            "rm HOSTS": "deleted",
+            "chmod 600 HOSTS": "mode",
+            "chown nobody HOSTS": "owner",
+            "rm -r DIRECTORY": "deleted",
+            "rm -r DIRECTORY && echo hello >DIRECTORY": "replaced by a file",
+            "rm -r DIRECTORY && mkdir /root/evil; ln -s /root/evil DIRECTORY": "symbolic link",
+            "rm HOSTS && ln -s /etc/passwd HOSTS": "symbolic link",
+            "rm HOSTS && mkdir HOSTS": "replaced by a directory",
+            "rm HOSTS && mkdir -p HOSTS/inner && touch HOSTS/inner/file": "replaced by a directory",
             f"rm -r {CERTS}": "deleted",
             f"mv {CERTS} {CERTS}.moved": "deleted",
+            "rm -r /etc/containerd": "deleted",
         }
-        for command, told in kinds.items():
+        for name, (command, told) in zip(names, kinds.items()):
+            hosts = f"{CERTS}/{name}/hosts.toml"
             with self.subTest(command):
-                # Far apart enough not to look like a fight.
-                self.wait_for(lambda: self.registry(node, "docker.io")["state"] == "InSync",
-                              "it is in sync", 90)
-                node.sh(command)
-                self.wait_for(lambda: node.run("cat", HOSTS, check=False).stdout == wanted,
-                              "the content is back", 90)
-                self.assertEqual(node.sh(f"stat -c '%a %U %F' {HOSTS}").strip(),
-                                 "644 root regular file")
-                self.wait_for(lambda: told in self.registry(node, "docker.io")["lastHeal"]["cause"],
-                              f"status says {told}", 90)
+                # Held meanwhile: it heals faster than two commands of a shell follow one another.
+                node.run("systemctl", "kill", "--kill-who=main", "-s", "STOP", "nodemirrord")
+                node.sh(command.replace("HOSTS", hosts).replace("DIRECTORY", f"{CERTS}/{name}"))
+                node.run("systemctl", "kill", "--kill-who=main", "-s", "CONT", "nodemirrord")
+                self.wait_for(lambda: node.run("cat", hosts, check=False).stdout == wanted,
+                              "the content is back", 10)
+                self.wait_for(lambda: node.sh(f"stat -c '%a %U %F' {hosts}", check=False).strip() ==
+                              "644 root regular file", "its mode and owner are back", 10)
+                self.wait_for(lambda: told in self.registry(node, name)["lastHeal"]["cause"],
+                              f"status says {told}", 10)
         self.assertEqual(node.sh("cat /root/evil/hosts.toml 2>/dev/null", check=False), "",
                          "nothing is written through a planted link")
         self.assertEqual(node.sh("head -1 /etc/passwd").split(":")[0], "root")
@@ -82,22 +88,27 @@ class Drift(NodeCase):
 
     def test_a_reader_never_sees_a_torn_or_missing_file(self):
         node = self.ready()
-        reader = node.command("python3", "-c", READER, HOSTS, "/run/stop-reading",
-                              "daocloud.io", "# drifted")
-        import subprocess
-        with subprocess.Popen(reader, stdout=subprocess.PIPE, text=True) as reading:
-            for _ in range(30):
-                node.sh(f"printf '# drifted\\n[host]\\n' >{CERTS}/new && mv {CERTS}/new {HOSTS}")
-                self.wait_for(lambda: "daocloud" in node.read(HOSTS), "healed", 90)
-            node.sh("touch /run/stop-reading")
-            reads, seen = reading.communicate(timeout=30)[0].split(" ", 1)
+        reader = subprocess.Popen(
+            node.command("python3", "-c", READER, HOSTS, "/run/stop-reading", "daocloud.io",
+                         "mirror.example", "# drifted"), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(reader.kill)
+        # A few heals, fewer than would look like a fight, and many changes of what is desired.
+        for _ in range(4):
+            node.sh(f"printf '# drifted\\n[host]\\n' >{CERTS}/new && mv {CERTS}/new {HOSTS}")
+            self.wait_for(lambda: "daocloud" in node.read(HOSTS), "healed", 10)
+        for _ in range(20):
+            node.desire(DESIRED.replace("docker.m.daocloud.io", "mirror.example"))
+            self.wait_for(lambda: "mirror.example" in node.read(HOSTS), "changed", 10)
+            node.desire(DESIRED)
+            self.wait_for(lambda: "daocloud" in node.read(HOSTS), "changed back", 10)
+        node.sh("touch /run/stop-reading")
+        reads, seen = reader.communicate(timeout=30)[0].split(" ", 1)
         self.assertGreater(int(reads), 100)
         self.assertEqual(seen.strip(), "{}")
 
     def test_a_fight_is_contested_and_ends_well(self):
         node = self.ready()
         wanted = node.read(HOSTS)
-        import subprocess
         fighter = subprocess.Popen(node.command(
             "/bin/sh", "-c", f"while [ ! -e /run/peace ]; do echo '# mine' >{HOSTS}; done"))
         try:
