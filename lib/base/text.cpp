@@ -111,7 +111,7 @@ size_t editDistance(std::string_view a, std::string_view b) {
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
     std::string best;
-    size_t bestDistance = std::max<size_t>(1, word.size() / 3) + 1;
+    size_t bestDistance = (word.size() + 1) / 3 + 1;  // about one slip in three letters
     if (word.size() > 64) return best;
     for (const auto& candidate : candidates) {
         const size_t distance = editDistance(lower(word), lower(candidate));

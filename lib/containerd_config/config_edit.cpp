@@ -1,6 +1,7 @@
 #include "containerd_config/config_edit.hpp"
 
 #include <algorithm>
+#include <regex>
 
 #include "base/text.hpp"
 #include "toml/expressions.hpp"
@@ -87,6 +88,18 @@ Error byHand(const Path& table, const std::string& key, const std::string& value
             "set " + key + " = " + inQuotes(value) + " there by hand"};
 }
 
+/// The text with the string of a key that an inline table has replaced; empty where it has none.
+std::string inlineStringReplaced(const std::string& text, const Expression& expression,
+                                 const std::string& key, const std::string& quotedValue) {
+    const std::string value =
+        text.substr(expression.valueBegin, expression.end - expression.valueBegin);
+    const std::regex entry("([{,\\s]" + key + "\\s*=\\s*)(\"[^\"]*\"|'[^']*')");
+    std::smatch match;
+    if (!std::regex_search(value, match, entry)) return "";
+    const size_t begin = expression.valueBegin + static_cast<size_t>(match.position(2));
+    return std::string(text).replace(begin, static_cast<size_t>(match.length(2)), quotedValue);
+}
+
 /// The text with the key set, by the first way that fits; empty when none does.
 std::string withStringSet(const std::string& text, const Path& table, const std::string& key,
                           const std::string& value) {
@@ -104,6 +117,8 @@ std::string withStringSet(const std::string& text, const Path& table, const std:
                               indentOf(text, expression.begin) + "  " + key + " = " + quotedValue);
         if (expression.kind != Expression::Kind::KeyValue) continue;
         if (path == table && text[expression.valueBegin] == '{') {
+            const auto replaced = inlineStringReplaced(text, expression, key, quotedValue);
+            if (!replaced.empty()) return replaced;
             const size_t inside = text.find_first_not_of(" \t\r\n", expression.valueBegin + 1);
             const bool empty = inside != std::string::npos && text[inside] == '}';
             return std::string(text).insert(expression.valueBegin + 1,

@@ -16,8 +16,9 @@ bool isHost(const std::string& text) {
     static const std::regex pattern(kHostPattern, std::regex::ECMAScript | std::regex::optimize);
     std::smatch match;
     if (text.size() > 300 || !std::regex_match(text, match, pattern)) return false;
-    if (!match[5].matched) return true;
-    const int port = std::stoi(match[5].str());
+    constexpr size_t kPort = 6;
+    if (!match[kPort].matched) return true;
+    const int port = std::stoi(match[kPort].str());
     return port >= 1 && port <= 65535;
 }
 

@@ -147,7 +147,7 @@ class Config(NodeCase):
         self.assertEqual(node.read("/etc/containerd/config.toml"), config["config.toml"])
 
     def test_a_disabled_cri_is_told(self):
-        name = "cri" if VERSION < "2" else "io.containerd.grpc.v1.cri"
+        name = "cri" if VERSION == "1.6" else "io.containerd.grpc.v1.cri"
         node = self.boot(config=None)
         node.write("/etc/containerd/config.toml",
                    f'version = {FORMAT}\ndisabled_plugins = ["{name}"]\n'

@@ -1,0 +1,178 @@
+#include <poll.h>
+#include <sys/stat.h>
+
+#include "support/result_printer.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "files/certs_tree.hpp"
+#include "files/tree_watch.hpp"
+#include "temporary_directory.hpp"
+
+using namespace nodemirror;
+namespace fs = std::filesystem;
+
+namespace {
+
+bool readable(int fd) {
+    pollfd waiting{fd, POLLIN, 0};
+    return ::poll(&waiting, 1, 2000) == 1;
+}
+
+mode_t modeOf(const std::string& path) {
+    struct stat status {};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    return status.st_mode & 07777;
+}
+
+}  // namespace
+
+TEST_CASE("a file is replaced whole, with its mode, and no temporary is left") {
+    const TemporaryDirectory root;
+    files::Access access;
+    access.mode = 0640;
+    REQUIRE(files::writeAtomically(root / "file", "one", access));
+    REQUIRE(files::writeAtomically(root / "file", "two", access));
+    CHECK(root.read("file") == "two");
+    CHECK(modeOf(root / "file") == 0640);
+    CHECK(std::distance(fs::directory_iterator(root / ""), {}) == 1);
+    CHECK_FALSE(files::writeAtomically(root / "no/such/file", "x", access));
+}
+
+TEST_CASE("hosts.toml is put in place whatever stands there") {
+    const TemporaryDirectory root;
+    const files::CertsTree tree(root / "certs.d");
+    REQUIRE(tree.ensureRoot());
+    root.write("outside/hosts.toml", "outside");
+    root.write("elsewhere", "elsewhere");
+    SECTION("nothing") {}
+    SECTION("a directory without it") { fs::create_directories(root / "certs.d/docker.io"); }
+    SECTION("a file of it") { root.write("certs.d/docker.io/hosts.toml", "old"); }
+    SECTION("a file in the directory's place") { root.write("certs.d/docker.io", "odd"); }
+    SECTION("a link in the directory's place") {
+        fs::create_directory_symlink(root / "outside", root / "certs.d/docker.io");
+    }
+    SECTION("a dangling link in the directory's place") {
+        fs::create_directory_symlink(root / "nowhere", root / "certs.d/docker.io");
+    }
+    SECTION("a link in the file's place") {
+        fs::create_directories(root / "certs.d/docker.io");
+        fs::create_symlink(root / "elsewhere", root / "certs.d/docker.io/hosts.toml");
+    }
+    SECTION("an empty directory in the file's place") {
+        fs::create_directories(root / "certs.d/docker.io/hosts.toml");
+    }
+    const auto aside = tree.write("docker.io", "wanted", 0644);
+    REQUIRE(aside);
+    CHECK(aside->empty());
+    CHECK(root.read("certs.d/docker.io/hosts.toml") == "wanted");
+    CHECK(fs::is_directory(fs::symlink_status(root / "certs.d/docker.io")));
+    CHECK(fs::is_regular_file(fs::symlink_status(root / "certs.d/docker.io/hosts.toml")));
+    CHECK(modeOf(root / "certs.d/docker.io") == 0755);
+    // Nothing was written through a link, and no temporary is left.
+    CHECK(root.read("outside/hosts.toml") == "outside");
+    CHECK(root.read("elsewhere") == "elsewhere");
+    for (const auto& entry : fs::recursive_directory_iterator(root / "certs.d"))
+        CHECK_THAT(entry.path().filename().string(), !Catch::StartsWith(".nodemirrord-"));
+}
+
+TEST_CASE("a directory that is not empty is set aside and can be put back") {
+    const TemporaryDirectory root;
+    const files::CertsTree tree(root / "certs.d");
+    root.write("certs.d/docker.io/hosts.toml/inner", "precious");
+    const auto aside = tree.write("docker.io", "wanted", 0600);
+    REQUIRE(aside);
+    CHECK(root.read("certs.d/" + *aside + "/inner") == "precious");
+    CHECK(modeOf(root / "certs.d/docker.io/hosts.toml") == 0600);
+    BackedUpEntry entry;
+    entry.path = "docker.io/hosts.toml";
+    entry.type = BackedUpEntry::Type::Aside;
+    entry.stored = *aside;
+    REQUIRE(tree.restore(entry, ""));
+    CHECK(root.read("certs.d/docker.io/hosts.toml/inner") == "precious");
+}
+
+TEST_CASE("what is there is seen as it is, and what cannot be looked at is unknown") {
+    const TemporaryDirectory root;
+    const files::CertsTree tree(root / "certs.d");
+    CHECK(tree.observe("docker.io").value().directory.type == ObservedEntry::Type::Absent);
+    root.write("certs.d/docker.io/hosts.toml", "x");
+    CHECK(tree.observe("docker.io").value().hosts.content == "x");
+    fs::remove_all(root / "certs.d");
+    root.write("certs.d", "a file");
+    const auto seen = tree.observe("docker.io");
+    CHECK(seen.isUnknown());
+    CHECK_FALSE(seen.why().empty());
+    CHECK_FALSE(tree.ensureRoot());
+}
+
+TEST_CASE("removing leaves no empty directory, and never what is not ours") {
+    const TemporaryDirectory root;
+    const files::CertsTree tree(root / "certs.d");
+    root.write("certs.d/a/hosts.toml", "x");
+    root.write("certs.d/b/hosts.toml", "x");
+    root.write("certs.d/b/ca.crt", "mine");
+    REQUIRE(tree.remove("a"));
+    REQUIRE(tree.remove("b"));
+    REQUIRE(tree.remove("never-was"));
+    CHECK_FALSE(root.exists("certs.d/a"));
+    CHECK_FALSE(root.exists("certs.d/b/hosts.toml"));
+    CHECK(root.read("certs.d/b/ca.crt") == "mine");
+}
+
+TEST_CASE("the tree is watched wherever it comes and goes") {
+    const TemporaryDirectory root;
+    root.write("etc/certs.d/docker.io/hosts.toml", "x");
+    auto watch = files::TreeWatch::open(root / "etc/certs.d");
+    REQUIRE(watch);
+    const auto changes = [&] {
+        REQUIRE(readable(watch->fd()));
+        return watch->drain();
+    };
+    root.write("etc/certs.d/docker.io/hosts.toml", "y");
+    CHECK(changes().directories == std::set<std::string>{"docker.io"});
+    fs::permissions(root / "etc/certs.d/docker.io/hosts.toml", fs::perms::owner_read);
+    CHECK(changes().directories == std::set<std::string>{"docker.io"});
+    root.write("etc/certs.d/quay.io/hosts.toml", "y");
+    CHECK(changes().directories.count("quay.io") == 1);
+    // The new directory is watched too.
+    root.write("etc/certs.d/quay.io/hosts.toml", "z");
+    CHECK(changes().directories == std::set<std::string>{"quay.io"});
+    fs::rename(root / "etc/certs.d", root / "etc/away");
+    CHECK(changes().everything);
+    fs::create_directories(root / "etc/certs.d/docker.io");
+    CHECK(changes().everything);
+    fs::remove_all(root / "etc");
+    CHECK(changes().everything);
+    fs::create_directories(root / "etc");
+    CHECK(changes().everything);
+    fs::create_directories(root / "etc/certs.d");
+    CHECK(changes().everything);
+    root.write("etc/certs.d/docker.io/hosts.toml", "again");
+    CHECK(changes().directories.count("docker.io") == 1);
+}
+
+TEST_CASE("files are watched through links and swaps") {
+    const TemporaryDirectory root;
+    root.write("v1/desired.yaml", "1");
+    root.write("v2/desired.yaml", "2");
+    fs::create_directories(root / "d");
+    fs::create_directory_symlink(root / "v1", root / "d/..data");
+    fs::create_symlink("..data/desired.yaml", root / "d/desired.yaml");
+    auto watch = files::FilesWatch::open();
+    REQUIRE(watch);
+    watch->setFiles({root / "d/desired.yaml"});
+    const auto changed = [&] { return readable(watch->fd()) && watch->drain(); };
+    fs::create_directory_symlink(root / "v2", root / "d/..tmp");
+    fs::rename(root / "d/..tmp", root / "d/..data");
+    CHECK(changed());
+    root.write("v2/desired.yaml", "3");
+    CHECK(changed());
+    fs::remove(root / "d/desired.yaml");
+    CHECK(changed());
+    root.write("d/desired.yaml", "4");
+    CHECK(changed());
+    root.write("d/other", "no matter");
+    CHECK(readable(watch->fd()));
+    CHECK_FALSE(watch->drain());
+}

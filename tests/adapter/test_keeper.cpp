@@ -1,0 +1,190 @@
+#include <spdlog/sinks/null_sink.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include "support/result_printer.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "reconcile/registry_keeper.hpp"
+#include "temporary_directory.hpp"
+
+using namespace nodemirror;
+namespace fs = std::filesystem;
+using std::chrono::hours;
+using std::chrono::seconds;
+
+namespace {
+
+std::shared_ptr<const Desired> desire(const std::vector<std::string>& names,
+                                      const std::string& host = "mirror.example",
+                                      UnmanagedPolicy unmanaged = UnmanagedPolicy::Keep) {
+    auto desired = std::make_shared<Desired>();
+    desired->unmanaged = unmanaged;
+    for (const auto& name : names) {
+        Registry registry;
+        registry.name = name;
+        registry.mirrors.resize(1);
+        registry.mirrors[0].url = Url{"https", host, ""};
+        desired->registries.push_back(registry);
+    }
+    return desired;
+}
+
+/// A keeper on its own tree and state, with a clock that the test moves.
+struct World {
+    TemporaryDirectory root;
+    Now now{SteadyTime(hours(1)), WallTime(hours(500000))};
+    std::unique_ptr<RegistryKeeper> keeper;
+
+    World() {
+        spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+            "", std::make_shared<spdlog::sinks::null_sink_mt>()));
+        restart();
+    }
+    /// As if the daemon had been started anew.
+    void restart() {
+        const StateDir state(root / "state");
+        REQUIRE(state.ensure());
+        keeper = std::make_unique<RegistryKeeper>(files::CertsTree(root / "certs.d"), state);
+        REQUIRE(keeper->start());
+    }
+    size_t want(std::shared_ptr<const Desired> desired) {
+        keeper->setDesired(std::move(desired));
+        return keeper->reconcileAll(now);
+    }
+    std::string hosts(const std::string& directory) const {
+        return root.read("certs.d/" + directory + "/hosts.toml");
+    }
+    RegistryView view(const std::string& name) const {
+        for (const auto& view : keeper->views())
+            if (view.name == name) return view;
+        return {};
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a pass over what is as desired changes nothing") {
+    World world;
+    CHECK(world.want(desire({"docker.io", "localhost:5000"})) == 2);
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    CHECK_THAT(world.hosts("localhost_5000_"), Catch::Contains("mirror.example"));
+    struct stat before {}, after {};
+    ::stat((world.root / "certs.d/docker.io/hosts.toml").c_str(), &before);
+    CHECK(world.keeper->reconcileAll(world.now) == 0);
+    CHECK(world.keeper->preview().empty());
+    world.restart();
+    CHECK(world.want(desire({"docker.io", "localhost:5000"})) == 0);
+    ::stat((world.root / "certs.d/docker.io/hosts.toml").c_str(), &after);
+    CHECK(before.st_ino == after.st_ino);
+}
+
+TEST_CASE("the earlier file survives changes, restarts and re-declarations") {
+    World world;
+    world.root.write("certs.d/docker.io/hosts.toml", "# mine\n");
+    fs::permissions(world.root / "certs.d/docker.io/hosts.toml", fs::perms(0640));
+    world.want(desire({"docker.io"}));
+    world.restart();
+    world.want(desire({"docker.io"}, "second.example"));
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("second.example"));
+    world.restart();
+    world.want(desire({}));
+    CHECK(world.hosts("docker.io") == "# mine\n");
+    struct stat status {};
+    ::stat((world.root / "certs.d/docker.io/hosts.toml").c_str(), &status);
+    CHECK((status.st_mode & 07777) == 0640);
+    CHECK(world.view("docker.io").state == RegistryState::Unmanaged);
+}
+
+TEST_CASE("a claim that was recorded before a crash is not mistaken for the user's file") {
+    World world;
+    world.root.write("certs.d/docker.io/hosts.toml", "# mine\n");
+    world.want(desire({"docker.io"}));
+    const std::string ours = world.hosts("docker.io");
+    SECTION("crashed before the write: the user's file is still there, and stays") {
+        world.root.write("certs.d/docker.io/hosts.toml", "# mine\n");
+        world.restart();
+        world.want(desire({}));
+        CHECK(world.hosts("docker.io") == "# mine\n");
+    }
+    SECTION("crashed between two versions: the older one of ours is known too") {
+        world.want(desire({"docker.io"}, "second.example"));
+        world.root.write("certs.d/docker.io/hosts.toml", ours);
+        world.restart();
+        world.want(desire({}));
+        CHECK(world.hosts("docker.io") == "# mine\n");
+    }
+}
+
+TEST_CASE("pruning keeps what it takes, and a newer file as well") {
+    World world;
+    world.root.write("certs.d/quay.io/hosts.toml", "# one\n");
+    world.want(desire({"docker.io"}, "mirror.example", UnmanagedPolicy::Prune));
+    CHECK_FALSE(world.root.exists("certs.d/quay.io"));
+    world.root.write("certs.d/quay.io/hosts.toml", "# two\n");
+    CHECK(world.keeper->reconcileAll(world.now) == 1);
+    CHECK_FALSE(world.root.exists("certs.d/quay.io"));
+    world.restart();
+    world.want(desire({"docker.io"}));
+    CHECK(world.hosts("quay.io") == "# two\n");
+}
+
+TEST_CASE("drift is healed one directory at a time, and a fight slows down") {
+    World world;
+    world.want(desire({"docker.io", "quay.io"}));
+    const auto drift = [&] { world.root.write("certs.d/docker.io/hosts.toml", "# theirs\n"); };
+    for (int i = 0; i < 5; ++i) {
+        drift();
+        CHECK(world.keeper->reconcile({"docker.io"}, world.now) == 1);
+    }
+    CHECK(world.keeper->heals() == 5);
+    CHECK(world.view("docker.io").state == RegistryState::Contested);
+    drift();
+    CHECK(world.keeper->reconcile({"docker.io"}, world.now) == 0);
+    CHECK(world.view("docker.io").state == RegistryState::Contested);
+    CHECK_THAT(world.view("docker.io").problem, Catch::Contains("edited"));
+    // The other registry is healed meanwhile as ever.
+    world.root.write("certs.d/quay.io/hosts.toml", "");
+    CHECK(world.keeper->reconcile({"quay.io"}, world.now) == 1);
+    CHECK(world.view("quay.io").healCause == "hosts.toml was truncated");
+    // And when the wait is over, so is this one.
+    world.now.steady = world.keeper->due();
+    CHECK(world.keeper->reconcileDue(world.now) == 1);
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    world.now.steady += hours(1);
+    world.keeper->reconcileDue(world.now);
+    CHECK(world.view("docker.io").state == RegistryState::InSync);
+    CHECK(world.keeper->due() == SteadyTime());
+}
+
+TEST_CASE("a manifest that cannot be read stops everything") {
+    World world;
+    world.want(desire({"docker.io"}));
+    world.root.write("state/manifest.json", "{broken");
+    RegistryKeeper keeper(files::CertsTree(world.root / "certs.d"), StateDir(world.root / "state"));
+    const auto started = keeper.start();
+    REQUIRE_FALSE(started);
+    CHECK_THAT(started.error().text(), Catch::Contains("manifest.json"));
+}
+
+TEST_CASE("a preview shows a diff, without secrets, and changes nothing") {
+    World world;
+    world.root.write("certs.d/docker.io/hosts.toml",
+                     "[host.\"https://old\"]\n[host.\"https://old\".header]\nX = \"hunter2\"\n");
+    auto desired = std::make_shared<Desired>(*desire({"docker.io"}));
+    desired->registries[0].mirrors[0].headers["Authorization"] = {Secret("hunter3")};
+    world.keeper->setDesired(desired);
+    const auto changes = world.keeper->preview();
+    REQUIRE(changes.size() == 1);
+    CHECK_THAT(changes[0].diff, Catch::Contains("-[host.\"https://old\"]"));
+    CHECK_THAT(changes[0].diff, Catch::Contains("+[host.\"https://mirror.example\"]"));
+    CHECK_THAT(changes[0].diff, !Catch::Contains("hunter"));
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("hunter2"));
+    CHECK_FALSE(world.root.exists("state/manifest.json"));
+    world.keeper->reconcileAll(world.now);
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("hunter3"));
+    struct stat status {};
+    ::stat((world.root / "certs.d/docker.io/hosts.toml").c_str(), &status);
+    CHECK((status.st_mode & 07777) == 0600);
+}

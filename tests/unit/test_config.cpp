@@ -1,0 +1,275 @@
+#include <stdlib.h>
+
+#include "support/result_printer.hpp"
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "containerd_config/config_edit.hpp"
+#include "containerd_config/config_reader.hpp"
+#include "plan/config_plan.hpp"
+
+using namespace nodemirror;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr ContainerdVersion k16{1, 6, 20};
+constexpr ContainerdVersion k17{1, 7, 24};
+constexpr ContainerdVersion k21{2, 1, 9};
+const std::string kCerts = "/etc/containerd/certs.d";
+const std::vector<std::string> kTable{"plugins", "io.containerd.grpc.v1.cri", "registry"};
+
+/// A directory that goes with the test.
+struct Directory {
+    fs::path path;
+    Directory() {
+        std::string pattern = (fs::temp_directory_path() / "nodemirror.XXXXXX").string();
+        path = ::mkdtemp(pattern.data());
+    }
+    ~Directory() { fs::remove_all(path); }
+    std::string write(const std::string& name, const std::string& text) const {
+        fs::create_directories((path / name).parent_path());
+        std::ofstream(path / name) << text;
+        return (path / name).string();
+    }
+};
+
+ContainerdConfig read(const std::string& path, const ContainerdVersion& version) {
+    auto config = readContainerdConfig(path, version);
+    REQUIRE(config);
+    return std::move(*config);
+}
+
+}  // namespace
+
+TEST_CASE("versions as containerd says them") {
+    CHECK(parseContainerdVersion("1.6.20~ds1") == k16);
+    CHECK(parseContainerdVersion("v2.1.9+unknown") == k21);
+    CHECK(parseContainerdVersion("2.1") == ContainerdVersion{2, 1, 0});
+    CHECK_FALSE(parseContainerdVersion("latest"));
+    CHECK_FALSE(parseContainerdVersion(""));
+    CHECK(k16.defaultSandboxImage() == "registry.k8s.io/pause:3.6");
+    CHECK(k17.defaultSandboxImage() == "registry.k8s.io/pause:3.8");
+    CHECK(k21.defaultSandboxImage() == "registry.k8s.io/pause:3.10");
+}
+
+TEST_CASE("config_path is set in every form of the table, and nothing else changes") {
+    struct Case {
+        std::string before, after;
+    };
+    const std::string line = "config_path = \"/c\"";
+    const std::vector<Case> cases{
+        {"", "[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  " + line + "\n"},
+        {"version = 2\n# end", "version = 2\n# end\n\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  " +
+                                   line + "\n"},
+        {"[plugins.\"io.containerd.grpc.v1.cri\".registry] # here\n  x = 1\n",
+         "[plugins.\"io.containerd.grpc.v1.cri\".registry] # here\n  " + line + "\n  x = 1\n"},
+        {"[plugins.'io.containerd.grpc.v1.cri'.registry]\n\tconfig_path = ''\t# unset\n",
+         "[plugins.'io.containerd.grpc.v1.cri'.registry]\n\tconfig_path = \"/c\"\t# unset\n"},
+        {"[plugins.\"io.containerd.grpc.v1.cri\"]\n  registry.x = 1\n[other]\n",
+         "[plugins.\"io.containerd.grpc.v1.cri\"]\n  registry.x = 1\n  registry." + line +
+             "\n[other]\n"},
+        {"[plugins.\"io.containerd.grpc.v1.cri\"]\nregistry = {}\n",
+         "[plugins.\"io.containerd.grpc.v1.cri\"]\nregistry = { " + line + " }\n"},
+        {"[plugins.\"io.containerd.grpc.v1.cri\"]\nregistry = { x = 1 }\n",
+         "[plugins.\"io.containerd.grpc.v1.cri\"]\nregistry = { " + line + ", x = 1 }\n"},
+        {"[plugins.\"io.containerd.grpc.v1.cri\".registry.configs.a.auth]\r\n  x = 1\r\n",
+         "[plugins.\"io.containerd.grpc.v1.cri\".registry.configs.a.auth]\r\n  x = 1\r\n\r\n"
+         "[plugins.\"io.containerd.grpc.v1.cri\".registry]\r\n  " +
+             line + "\r\n"},
+    };
+    for (const auto& each : cases) {
+        CAPTURE(each.before);
+        const auto after = setTomlString(each.before, kTable, "config_path", "/c");
+        REQUIRE(after);
+        CHECK(*after == each.after);
+        // Setting it again changes nothing.
+        CHECK(*setTomlString(*after, kTable, "config_path", "/c") == *after);
+    }
+}
+
+TEST_CASE("what cannot be edited safely is an error that says what to write") {
+    for (const std::string text :
+         {"plugins = 1\n", "plugins = { \"io.containerd.grpc.v1.cri\" = { registry = {} } }\n",
+          "[plugins.\"io.containerd.grpc.v1.cri\"]\nregistry = 1\n", "broken = [\n"}) {
+        CAPTURE(text);
+        const auto after = setTomlString(text, kTable, "config_path", "/c");
+        REQUIRE_FALSE(after);
+        CHECK_THAT(after.error().remedy(), Catch::Contains("config_path = \"/c\""));
+    }
+}
+
+TEST_CASE("legacy tables are taken out and their comments stay") {
+    const std::string before =
+        "version = 2\n# about mirrors\n[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors]\n"
+        "  # inner\n  [plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors.\"docker.io\"]\n"
+        "    endpoint = [\"https://a\",\n      \"https://b\"] # both\n[next]\nx = 1\n";
+    auto path = kTable;
+    path.emplace_back("mirrors");
+    const auto after = removeTomlPath(before, path);
+    REQUIRE(after);
+    CHECK(*after == "version = 2\n# about mirrors\n  # inner\n    # both\n[next]\nx = 1\n");
+}
+
+TEST_CASE("imports: on 1.x a later file's section replaces, on 2.x it is merged") {
+    const Directory directory;
+    const std::string cri = "[plugins.\"io.containerd.grpc.v1.cri\"";
+    directory.write("conf.d/b.toml", "version = 2\n" + cri + "]\n  sandbox_image = \"b/pause:1\"\n");
+    directory.write("conf.d/a.toml", "version = 2\n");
+    const std::string main = directory.write(
+        "config.toml", "version = 2\nimports = [\"conf.d/a.toml\", \"" +
+                           (directory.path / "conf.d/b*.toml").string() + "\"]\n" + cri +
+                           ".registry]\n  config_path = \"/c\"\n");
+    const auto v17 = read(main, k17);
+    CHECK(v17.files.size() == 3);
+    CHECK(v17.configPath.empty());
+    CHECK(v17.sandboxImage == "b/pause:1");
+    CHECK(v17.registryFile(k17)->path == (directory.path / "conf.d/b.toml").string());
+    const auto v21 = read(main, k21);
+    CHECK(v21.configPath == "/c");
+    CHECK(v21.sandboxImage == "b/pause:1");
+    const auto edits = editConfigPath(v17, k17, kCerts);
+    REQUIRE(edits);
+    REQUIRE(edits->size() == 1);
+    CHECK_THAT(edits->front().after,
+               Catch::Contains("[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path"));
+}
+
+TEST_CASE("a configuration that is not there, and one that cannot be read") {
+    const Directory directory;
+    const std::string path = (directory.path / "config.toml").string();
+    const auto config = read(path, k21);
+    CHECK_FALSE(config.exists);
+    CHECK(config.sandboxImage == "registry.k8s.io/pause:3.10");
+    const auto edits = editConfigPath(config, k21, kCerts);
+    REQUIRE(edits);
+    CHECK_FALSE(edits->front().existed);
+    directory.write("config.toml", edits->front().after);
+    CHECK(read(path, k21).configPath == kCerts);
+    directory.write("config.toml", "a = [\n");
+    CHECK_FALSE(readContainerdConfig(path, k21));
+    directory.write("config.toml", "imports = [\"/nope.toml\"]\n");
+    CHECK_FALSE(readContainerdConfig(path, k17));
+}
+
+TEST_CASE("which config_path leads to certs.d") {
+    CHECK(readsCertsDir(kCerts, k16, kCerts));
+    CHECK(readsCertsDir(kCerts + "/", k21, kCerts));
+    CHECK(readsCertsDir(kCerts + ":/etc/docker/certs.d", k17, kCerts));
+    CHECK_FALSE(readsCertsDir(kCerts + ":/etc/docker/certs.d", k21, kCerts));
+    CHECK_FALSE(readsCertsDir("/etc/docker/certs.d:" + kCerts, k17, kCerts));
+    CHECK_FALSE(readsCertsDir("", k17, kCerts));
+}
+
+namespace {
+
+Desired oneRegistry() {
+    Desired desired;
+    desired.registries.resize(1);
+    desired.registries[0].name = "docker.io";
+    return desired;
+}
+
+ObservedNode nodeWith(const std::string& text, const ContainerdVersion& version,
+                      const Directory& directory) {
+    ObservedNode node;
+    node.version = Seen<ContainerdVersion>::known(version);
+    node.config =
+        Seen<ContainerdConfig>::known(read(directory.write("config.toml", text), version));
+    return node;
+}
+
+ConfigSurroundings around() {
+    ConfigSurroundings out;
+    out.certsDir = kCerts;
+    out.covered = {"docker.io"};
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("what is planned for containerd's configuration") {
+    const Directory directory;
+    const std::string table = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry";
+    Desired desired = oneRegistry();
+    SECTION("it is right already") {
+        const auto node = nodeWith(table + "]\nconfig_path = \"" + kCerts + "\"\n", k17, directory);
+        const auto plan = planConfig(desired, node, around());
+        CHECK(plan.edits.empty());
+        CHECK_FALSE(plan.restart);
+        CHECK(plan.reasons.empty());
+    }
+    SECTION("it is right on disk, and the running one is older") {
+        auto node = nodeWith(table + "]\nconfig_path = \"" + kCerts + "\"\n", k17, directory);
+        CriState cri;
+        cri.ready = true;
+        cri.live = Seen<LiveCriConfig>::known(LiveCriConfig());
+        node.cri = Seen<CriState>::known(cri);
+        CHECK(planConfig(desired, node, around()).restart);
+    }
+    SECTION("it is not set, and the edit makes it so") {
+        const auto node = nodeWith("version = 2\n", k17, directory);
+        const auto plan = planConfig(desired, node, around());
+        REQUIRE(plan.edits.size() == 1);
+        const auto after = nodeWith(plan.edits[0].after, k17, directory);
+        CHECK(planConfig(desired, after, around()).edits.empty());
+        auto rolledBack = around();
+        rolledBack.rolledBack = plan.fingerprint;
+        rolledBack.rolledBackError = "boom";
+        const auto node2 = nodeWith("version = 2\n", k17, directory);
+        const auto again = planConfig(desired, node2, rolledBack);
+        CHECK(again.edits.empty());
+        REQUIRE(again.reasons.size() == 1);
+        CHECK(again.reasons[0].code == "ConfigRolledBack");
+        CHECK_THAT(again.reasons[0].message, Catch::Contains("boom"));
+    }
+    SECTION("a list of paths on 2.1 is made one") {
+        const auto node = nodeWith(table + "]\nconfig_path = \"" + kCerts + ":/x\"\n", k21, directory);
+        const auto plan = planConfig(desired, node, around());
+        REQUIRE(plan.edits.size() == 1);
+        CHECK_THAT(plan.edits[0].after, Catch::Contains("config_path = \"" + kCerts + "\""));
+    }
+    SECTION("legacy mirrors that nothing covers stop it") {
+        const auto node = nodeWith(
+            table + ".mirrors.\"quay.io\"]\nendpoint = [\"https://u:p@q.example\"]\n", k17, directory);
+        const auto plan = planConfig(desired, node, around());
+        CHECK(plan.edits.empty());
+        REQUIRE(plan.reasons.size() == 1);
+        CHECK(plan.reasons[0].code == "LegacyMirrors");
+        CHECK_THAT(plan.reasons[0].message, Catch::Contains("q.example"));
+        CHECK_THAT(plan.reasons[0].message, !Catch::Contains("u:p"));
+    }
+    SECTION("hosts under another config_path stop it too") {
+        auto other = around();
+        other.elsewhere = {"quay.io", "docker.io"};
+        const auto node = nodeWith(table + "]\nconfig_path = \"/else\"\n", k17, directory);
+        const auto plan = planConfig(desired, node, other);
+        CHECK(plan.edits.empty());
+        REQUIRE(plan.reasons.size() == 1);
+        CHECK(plan.reasons[0].subject == "quay.io");
+    }
+    SECTION("nothing is edited on a policy of check, or when something is unknown") {
+        const auto node = nodeWith("version = 2\n", k17, directory);
+        desired.configPath = ConfigPathPolicy::Check;
+        CHECK(planConfig(desired, node, around()).edits.empty());
+        desired.configPath = ConfigPathPolicy::Ignore;
+        CHECK(planConfig(desired, node, around()).reasons.empty());
+        desired.configPath = ConfigPathPolicy::Manage;
+        auto unknown = node;
+        unknown.version = Seen<ContainerdVersion>::unknown("down");
+        CHECK(planConfig(desired, unknown, around()).edits.empty());
+        unknown = node;
+        unknown.config = Seen<ContainerdConfig>::unknown("EACCES");
+        CHECK(planConfig(desired, unknown, around()).edits.empty());
+    }
+}
+
+TEST_CASE("credentials of a configuration are not shown") {
+    const std::string shown = redactConfig(
+        "[x.auth]\n  username = \"robot\"\n  password = \"pw1\"\n  identitytoken=\"pw2\"\n"
+        "endpoint = [\"https://u:pw3@h\"]\nlevel = \"info\"\n");
+    for (const char* secret : {"pw1", "pw2", "pw3"}) CHECK_THAT(shown, !Catch::Contains(secret));
+    CHECK_THAT(shown, Catch::Contains("level = \"info\""));
+}

@@ -1,0 +1,195 @@
+#include "support/result_printer.hpp"
+
+#include <catch2/catch.hpp>
+#include <map>
+
+#include "desired/parse.hpp"
+#include "desired/url.hpp"
+#include "pem_samples.hpp"
+
+using namespace nodemirror;
+
+namespace {
+
+Result<std::string> sampleFile(const std::string& path) {
+    static const std::map<std::string, std::string> files{
+        {"/ca.pem", samples::kCertificate},   {"/c.pem", samples::kCertificate},
+        {"/c.key", samples::kKey},            {"/other.key", samples::kOtherKey},
+        {"/junk.pem", "this is no PEM\n"},    {"/token", "Bearer abc\n"},
+        {"/two-lines", "Bearer abc\nmore\n"}, {"/empty", "\n"}};
+    const auto found = files.find(path);
+    if (found == files.end()) return Error("read", path, "No such file or directory");
+    return found->second;
+}
+
+ParsedDesired parse(const std::string& yaml) { return parseDesired(yaml, sampleFile); }
+
+std::string withMirror(const std::string& lines) {
+    return "apiVersion: nodemirrord/v1\nregistries:\n  docker.io:\n    mirrors:\n" + lines;
+}
+
+}  // namespace
+
+TEST_CASE("the whole schema is read") {
+    const auto parsed = parse(R"(apiVersion: nodemirrord/v1
+registries:
+  docker.io:
+    fallback: upstream
+    server: https://registry-1.docker.io
+    mirrors:
+      - url: https://docker.m.daocloud.io/
+        capabilities: [resolve, pull]
+      - url: https://registry.example:5000
+        repositoryPrefix: dockerhub
+        ca: [/ca.pem]
+        client: {cert: /c.pem, key: /c.key}
+        skipVerify: false
+        overridePath: false
+        headers: {X-Tenant: [blue]}
+        headerFiles: {Authorization: /token}
+        dialTimeout: 2s
+  "[::1]:5000":
+    fallback: none
+    mirrors: [{url: "http://127.0.0.1:5001"}]
+  _default:
+    mirrors: [{url: https://mirror.example}]
+pause:
+  sources: [registry.aliyuncs.com/google_containers/pause:3.10]
+  aliases: [k8s.gcr.io/pause:3.10]
+  pin: false
+images: [nginx:1.25.3]
+health: {order: health, interval: 1m, timeout: 500ms}
+containerd: {configPath: check}
+services:
+  containerd: {unit: k3s.service, restart: never}
+  kubelet: {unit: kubelet.service, restart: auto}
+  budget: {restarts: 5, per: 2h}
+unmanaged: prune
+)");
+    REQUIRE(parsed.problems.empty());
+    REQUIRE(parsed.desired);
+    const Desired& desired = *parsed.desired;
+    REQUIRE(desired.registries.size() == 3);
+    const Registry& hub = desired.registries[0];
+    CHECK(hub.server->text() == "https://registry-1.docker.io");
+    REQUIRE(hub.mirrors.size() == 2);
+    CHECK(hub.mirrors[0].url.text() == "https://docker.m.daocloud.io");
+    CHECK(hub.mirrors[0].capabilities == std::vector<std::string>{"pull", "resolve"});
+    CHECK(hub.mirrors[1].url.host == "registry.example:5000");
+    CHECK(hub.mirrors[1].headers.at("Authorization").front().reveal() == "Bearer abc");
+    CHECK(hub.mirrors[1].headers.at("X-Tenant").front().reveal() == "blue");
+    CHECK(hub.mirrors[1].dialTimeout == "2s");
+    CHECK(desired.registries[1].fallback == Fallback::None);
+    CHECK(desired.images == std::vector<std::string>{"docker.io/library/nginx:1.25.3"});
+    CHECK_FALSE(desired.pause->pin);
+    CHECK(desired.health.order == Health::Order::Health);
+    CHECK(desired.configPath == ConfigPathPolicy::Check);
+    CHECK(desired.containerd.unit == "k3s.service");
+    CHECK_FALSE(desired.containerd.restart);
+    CHECK(desired.budget.restarts == 5);
+    CHECK(desired.budget.per == std::chrono::hours(2));
+    CHECK(desired.unmanaged == UnmanagedPolicy::Prune);
+}
+
+TEST_CASE("each mistake is told with its place, its key and what would be right") {
+    struct Case {
+        std::string yaml;
+        int line, column;
+        std::string key, told;
+    };
+    const std::string mirror = "      - url: https://m.example\n        ";
+    const std::vector<Case> cases{
+        {"registries: {}\n", 1, 1, "", "apiVersion: nodemirrord/v1"},
+        {"apiVersion: v2\n", 1, 13, "apiVersion", "nodemirrord/v1"},
+        {"apiVersion: nodemirrord/v1\nregistry: {}\n", 2, 1, "registry", "did you mean \"registries\"?"},
+        {"apiVersion: nodemirrord/v1\nimages: []\nimages: []\n", 3, 1, "images", "written twice"},
+        {"apiVersion: nodemirrord/v1\npause:\n", 2, 1, "pause", "has no value"},
+        {"apiVersion: nodemirrord/v1\nimages: nginx\n", 2, 9, "images", "must be a list"},
+        {"apiVersion: nodemirrord/v1\nimages: [UPPER]\n", 2, 10, "images[0]", "lower-case"},
+        {withMirror("      - url: docker.m.daocloud.io\n"), 5, 14,
+         "registries.\"docker.io\".mirrors[0].url", "has no scheme; write https://"},
+        {withMirror("      - url: https://user:pw@m.example\n"), 5, 14,
+         "registries.\"docker.io\".mirrors[0].url", "headerFiles"},
+        {withMirror("      - url: https://m.example?x=1\n"), 5, 14,
+         "registries.\"docker.io\".mirrors[0].url", "query"},
+        {withMirror("      - url: https://m.example:99999\n"), 5, 14,
+         "registries.\"docker.io\".mirrors[0].url", "valid host"},
+        {withMirror("      - capabilities: [pull]\n"), 5, 9,
+         "registries.\"docker.io\".mirrors[0]", "needs a url"},
+        {withMirror(mirror + "capabilities: [pull, resolv]\n"), 6, 30,
+         "registries.\"docker.io\".mirrors[0].capabilities[1]", "pull or resolve or push"},
+        {withMirror(mirror + "capabilities: []\n"), 6, 23,
+         "registries.\"docker.io\".mirrors[0].capabilities", "empty"},
+        {withMirror(mirror + "ca: [/nope.pem]\n"), 6, 14,
+         "registries.\"docker.io\".mirrors[0].ca[0]", "No such file"},
+        {withMirror(mirror + "ca: [/junk.pem]\n"), 6, 14,
+         "registries.\"docker.io\".mirrors[0].ca[0]", "no PEM certificate"},
+        {withMirror(mirror + "client: {cert: /c.pem, key: /other.key}\n"), 6, 17,
+         "registries.\"docker.io\".mirrors[0].client", "does not belong"},
+        {withMirror(mirror + "client: {cert: /c.pem}\n"), 6, 17,
+         "registries.\"docker.io\".mirrors[0].client", "key is missing"},
+        {withMirror(mirror + "skipVerify: \"yes\"\n"), 6, 21,
+         "registries.\"docker.io\".mirrors[0].skipVerify", "true or false"},
+        {withMirror(mirror + "dialTimeout: 2\n"), 6, 22,
+         "registries.\"docker.io\".mirrors[0].dialTimeout", "with its unit"},
+        {withMirror(mirror + "headerFiles: {Authorization: /two-lines}\n"), 6, 38,
+         "registries.\"docker.io\".mirrors[0].headerFiles.Authorization", "more than one line"},
+        {withMirror(mirror + "repositoryPrefix: /x/\n"), 6, 27,
+         "registries.\"docker.io\".mirrors[0].repositoryPrefix", "repository path"},
+        {withMirror("      - url: http://m.example\n        skipVerify: true\n"), 6, 21,
+         "registries.\"docker.io\".mirrors[0].skipVerify", "http://"},
+        {withMirror("      - url: https://m.example\n      - url: https://m.example/\n"), 6, 9,
+         "registries.\"docker.io\".mirrors[1]", "listed twice"},
+        {"apiVersion: nodemirrord/v1\nregistries:\n  https://docker.io:\n    server: https://x.example\n",
+         4, 5, "registries.\"https://docker.io\"", "without a scheme"},
+        {"apiVersion: nodemirrord/v1\nregistries:\n  docker.io:\n    server: https://docker.io\n", 4,
+         13, "registries.\"docker.io\".server", "registry-1.docker.io"},
+        {"apiVersion: nodemirrord/v1\nregistries:\n  docker.io:\n    fallback: none\n", 4, 5,
+         "registries.\"docker.io\"", "add a mirror"},
+        {"apiVersion: nodemirrord/v1\nservices: {budget: {restarts: -1}}\n", 2, 31,
+         "services.budget.restarts", "whole number"},
+        {"apiVersion: nodemirrord/v1\nhealth: {timeout: 2m}\n", 2, 9, "health", "longer"},
+    };
+    for (const auto& each : cases) {
+        CAPTURE(each.yaml);
+        const auto parsed = parse(each.yaml);
+        CHECK_FALSE(parsed.desired);
+        REQUIRE(parsed.problems.size() == 1);
+        const Problem& problem = parsed.problems.front();
+        CHECK(problem.line == each.line);
+        CHECK(problem.column == each.column);
+        CHECK(problem.key == each.key);
+        CHECK_THAT(problem.message, Catch::Contains(each.told));
+        CHECK_THAT(problem.message, !Catch::Contains("pw@"));
+    }
+}
+
+TEST_CASE("all mistakes are told at once, in the order of the file") {
+    const auto parsed = parse(withMirror("      - url: m.example\n        skipVerfy: true\n") +
+                              "unmanaged: keeep\nfoo: 1\n");
+    std::vector<int> lines;
+    for (const auto& problem : parsed.problems) lines.push_back(problem.line);
+    CHECK(lines == std::vector<int>{5, 6, 7, 8});
+}
+
+TEST_CASE("odd YAML is an error and nothing worse") {
+    for (const std::string yaml :
+         {"", "---\n", "a: [", "\t", "- 1\n", "42\n", "a: &x [*x]\n", "? [a]\n: b\n", "--- {}\n--- {}\n",
+          "apiVersion: nodemirrord/v1\nregistries: &a {docker.io: *a}\n"}) {
+        CAPTURE(yaml);
+        const auto parsed = parse(yaml);
+        CHECK_FALSE(parsed.desired);
+        CHECK_FALSE(parsed.problems.empty());
+    }
+    const auto deep = parse(std::string(100000, '['));
+    CHECK_FALSE(deep.problems.empty());
+}
+
+TEST_CASE("names of registries") {
+    for (const std::string good : {"docker.io", "localhost", "registry.example:5000", "_default",
+                                   "127.0.0.1:5000", "[::1]:5000", "Registry.Example"})
+        CHECK(registryNameProblem(good).empty());
+    for (const std::string bad : {"https://docker.io", "docker.io/library", "*.example", "a b", "",
+                                  "docker.io:0", "index.docker.io", ".."})
+        CHECK_FALSE(registryNameProblem(bad).empty());
+}

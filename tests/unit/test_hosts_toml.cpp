@@ -1,0 +1,227 @@
+#include "support/result_printer.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "hosts_toml/decode.hpp"
+#include "hosts_toml/go_url.hpp"
+#include "hosts_toml/redact.hpp"
+#include "hosts_toml/render.hpp"
+#include "toml/expressions.hpp"
+
+using namespace nodemirror;
+
+namespace {
+
+constexpr ContainerdVersion k16{1, 6, 20};
+constexpr ContainerdVersion k17{1, 7, 24};
+constexpr ContainerdVersion k21{2, 1, 9};
+constexpr ContainerdVersion k22{2, 2, 0};
+
+/// The URLs in order, "!" with the reason where the file is dropped.
+std::string urls(const std::string& text, const ContainerdVersion& version,
+                 const std::string& registry = "docker.io") {
+    Decoded decoded = decodeHostsToml(text, "/certs/docker.io", version);
+    if (decoded.crashes) return "crash";
+    if (!decoded.valid) return "dropped";
+    fillDefaultHost(decoded.hosts, registry, version);
+    std::string out;
+    for (const auto& host : decoded.hosts) out += (out.empty() ? "" : " ") + host.url();
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("the hosts that each version makes of a file") {
+    const std::string hub = "https://registry-1.docker.io/v2";
+    struct Case {
+        std::string text, v1, v2;
+    };
+    const std::vector<Case> cases{
+        {"[host.\"https://a\"]\n[host.\"https://b\"]\n", "https://a/v2 https://b/v2 " + hub,
+         "https://a/v2 https://b/v2 " + hub},
+        {"server = \"https://s\"\n", "dropped", "https://s/v2"},
+        {"server = \"https://s\"\n[host]\n", "https://s/v2", "https://s/v2"},
+        {"[host]\n\"https://a\" = {}\n", "https://a/v2 " + hub, hub},
+        {"[host.\"https://a\"]\n[host.\"https://b\"]\n[host.\"https://a\".header]\nx = \"y\"\n",
+         "https://a/v2 https://b/v2 " + hub, "https://a/v2 https://b/v2 https://a/v2 " + hub},
+        {"[host.\"https://a\"]\ncapabilities = [\"pull\", \"resolv\"]\n", "dropped", "dropped"},
+        {"[host.\"https://a\"]\ncapabilities = [\"PULL\"]\n", "https://a/v2 " + hub,
+         "https://a/v2 " + hub},
+        {"[host.\"https://a\"]\nskip_verify = \"yes\"\n", "dropped", "dropped"},
+        {"[host.\"https://a\"]\ndial_timeout = \"2\"\n", "https://a/v2 " + hub, "dropped"},
+        {"[host.\"https://a\"]\ntypo = 1\n", "https://a/v2 " + hub, "https://a/v2 " + hub},
+        {"[host.\"plain:5000\"]\n", "https://plain:5000/v2 " + hub,
+         "https://plain:5000/v2 " + hub},
+        {"[host.\"https://m/proj/\"]\n", "https://m/proj/v2 " + hub, "https://m/proj/v2 " + hub},
+        {"[host.\"https://m/v2/x\"]\noverride_path = true\n", "https://m/v2/x " + hub,
+         "https://m/v2/x " + hub},
+        {"[host.\"https://m/\"]\n", "https://m//v2 " + hub, "https://m//v2 " + hub},
+        {"SERVER = \"https://s\"\n[host]\n", "https://s/v2", "https://s/v2"},
+        {"Server = \"https://s\"\n[host]\n", hub, "https://s/v2"},
+        {"[host] x = 1\n[a] [b]\n", "dropped", "dropped"},
+        {"[host.\"https://[::1]:5000\"]\n", "dropped", "https://[::1]:5000/v2 " + hub},
+        {"[host.\"https://a\"]\ncapabilities = [\"referrers\"]\n", "dropped", "dropped"},
+        {"", hub, hub},
+    };
+    for (const auto& each : cases) {
+        CAPTURE(each.text);
+        if (each.text.empty()) continue;  // an empty file never gets to the decoder
+        CHECK(urls(each.text, k16) == each.v1);
+        CHECK(urls(each.text, k17) == each.v1);
+        CHECK(urls(each.text, k21) == each.v2);
+    }
+    CHECK(urls("[host.\"https://a\"]\ncapabilities = [\"referrers\"]\n", k22) ==
+          "https://a/v2 " + hub);
+}
+
+TEST_CASE("files of which containerd itself dies") {
+    CHECK(urls("ca = ,\"ca.crt\"\n[host]\n", k16) == "crash");
+    CHECK(urls("ca = ,\"ca.crt\"\n[host]\n", k17) == "dropped");
+    CHECK(urls("ca = ,\"ca.crt\"\n[host]\n", k21) == "dropped");
+    // A sort that compares something that is no table.
+    const std::string mistake = "[host]\nserver = \"x\"\n[host.\"https://a\"]\n";
+    CHECK(urls(mistake, k16) == "crash");
+    CHECK(urls(mistake, k17) == "crash");
+    CHECK(urls(mistake, k21) == "dropped");
+}
+
+TEST_CASE("the upstream that a registry has by default") {
+    CHECK(urls("[host]\n", k16, "quay.io") == "https://quay.io/v2");
+    CHECK(urls("[host]\n", k16, "localhost") == "http://localhost/v2");
+    CHECK(urls("[host]\n", k17, "localhost") == "https://localhost/v2");
+    CHECK(urls("[host]\n", k17, "127.0.0.1:5000") == "http://127.0.0.1:5000/v2");
+    CHECK(urls("[host]\n", k17, "127.0.0.1:443") == "https://127.0.0.1:443/v2");
+}
+
+TEST_CASE("relative paths and every form of ca and client") {
+    const auto decoded = decodeHostsToml(
+        "[host.\"https://a\"]\nca = \"../ca.crt\"\nclient = [\"one.pem\", [\"/c\", \"k\"]]\n", "/d/x",
+        k21);
+    REQUIRE(decoded.valid);
+    CHECK(decoded.hosts[0].ca == std::vector<std::string>{"/d/ca.crt"});
+    CHECK(decoded.hosts[0].client ==
+          std::vector<std::vector<std::string>>{{"/d/x/one.pem"}, {"/c", "/d/x/k"}});
+}
+
+TEST_CASE("Go's url.Parse") {
+    struct Case {
+        std::string text, scheme, host, path;
+    };
+    for (const Case& each : std::vector<Case>{
+             {"https://h:5000/a%2fb", "https", "h:5000", "/a/b"},
+             {"httpmirror.example", "", "", "httpmirror.example"},
+             {"httpmirror.example:5000", "httpmirror.example", "", ""},
+             {"https://u:p@h/", "https", "h", "/"},
+             {"HTTPS://h", "https", "h", ""},
+             {"https://h?q=%zz#f", "https", "h", ""},
+             {"https:reg", "https", "", ""}}) {
+        CAPTURE(each.text);
+        const auto url = parseGoUrl(each.text, false);
+        REQUIRE(url);
+        CHECK(url->scheme == each.scheme);
+        CHECK(url->host == each.host);
+        CHECK(url->path == each.path);
+    }
+    for (const std::string bad : {"https://h:x", "https://[::1", "https://h/%zz", "https://a b",
+                                  ":x", "http_x://y", "https://h#%zz", "https://h\x01"})
+        CHECK_FALSE(parseGoUrl(bad, false));
+    CHECK(parseGoUrl("https://[1.2.3.4]", false));
+    CHECK_FALSE(parseGoUrl("https://[1.2.3.4]", true));
+    CHECK(cleanPath("/a/../../b//c/.") == "/b/c");
+    CHECK(cleanPath("../a/..") == "..");
+}
+
+namespace {
+
+Registry registryOf(std::vector<std::string> urlsOfMirrors, Fallback fallback) {
+    Registry registry;
+    registry.name = "docker.io";
+    registry.fallback = fallback;
+    for (const auto& host : urlsOfMirrors) {
+        Mirror mirror;
+        mirror.url = Url{"https", host, ""};
+        registry.mirrors.push_back(mirror);
+    }
+    return registry;
+}
+
+}  // namespace
+
+TEST_CASE("what is rendered is read alike by every version") {
+    for (const Fallback fallback : {Fallback::Upstream, Fallback::None}) {
+        for (const size_t count : {1U, 2U, 3U}) {
+            for (int variant = 0; variant < 32; ++variant) {
+                Registry registry;
+                registry.name = (variant & 16) != 0 ? "registry.example:5000" : "docker.io";
+                registry.fallback = fallback;
+                for (size_t i = 0; i < count; ++i) {
+                    Mirror mirror;
+                    mirror.url = Url{"https", "m" + std::to_string(i) + ".example:8443",
+                                     (variant & 1) != 0 ? "/base" : ""};
+                    if ((variant & 2) != 0) mirror.repositoryPrefix = "team/hub";
+                    if ((variant & 4) != 0)
+                        mirror.headers["X-odd'`~.1"] = {Secret("a\"b\\c\t\xc3\xa9"), Secret("")};
+                    if ((variant & 8) != 0) {
+                        mirror.ca = {"/etc/ca.pem"};
+                        mirror.client = ClientPair{"/c.pem", "/k.pem"};
+                        mirror.skipVerify = true;
+                        mirror.dialTimeout = "1500ms";
+                        mirror.capabilities = {"pull"};
+                    }
+                    registry.mirrors.push_back(mirror);
+                }
+                CAPTURE(count, variant);
+                const auto rendered = renderHosts(registry);
+                REQUIRE(rendered);
+                CHECK(rendered->secret == ((variant & 4) != 0));
+                CHECK_THAT(rendered->redacted, !Catch::Contains("a\\\"b"));
+                if (fallback == Fallback::Upstream) continue;
+                // No route to upstream is left, in any version.
+                for (const auto& version : {k16, k17, k21}) {
+                    Decoded decoded = decodeHostsToml(rendered->text, "/x", version);
+                    fillDefaultHost(decoded.hosts, registry.name, version);
+                    CHECK(decoded.hosts.size() == count);
+                    for (const auto& host : decoded.hosts)
+                        CHECK_THAT(host.host, Catch::StartsWith("m"));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("the text that is rendered") {
+    Registry registry = registryOf({"a.example", "b.example"}, Fallback::None);
+    registry.mirrors[1].repositoryPrefix = "hub";
+    const auto rendered = renderHosts(registry);
+    REQUIRE(rendered);
+    CHECK_THAT(rendered->text, Catch::EndsWith("server = \"https://b.example/v2/hub\"\n"
+                                               "capabilities = [\"pull\", \"resolve\"]\n"
+                                               "override_path = true\n"
+                                               "\n[host.\"https://a.example\"]\n"
+                                               "  capabilities = [\"pull\", \"resolve\"]\n"));
+}
+
+TEST_CASE("headers and credentials are taken out of what people see") {
+    const std::string text =
+        "server = \"https://robot:pw@s\"\n[host.\"https://a\".header]\n  Authorization = [\n"
+        "    \"Basic c2VjcmV0\",\n  ]\n[host.\"https://b\"]\n  header = {X = \"c2VjcmV0\"}\n"
+        "  capabilities = [\"pull\"]\n";
+    const std::string shown = redactHostsToml(text);
+    CHECK_THAT(shown, !Catch::Contains("c2VjcmV0"));
+    CHECK_THAT(shown, !Catch::Contains("pw@"));
+    CHECK_THAT(shown, Catch::Contains("[host.\"https://a\".header]"));
+    CHECK_THAT(shown, Catch::Contains("capabilities = [\"pull\"]"));
+}
+
+TEST_CASE("expressions of a document with their bytes") {
+    const std::string text =
+        "a = 1 # one\n[t . \"x.y\"]\nb = \"\"\"\n[no]\n\"\"\"\nc.d = [ # [no]\n  1,\n]\n[[arr]]\n";
+    const auto found = toml_text::scanExpressions(text);
+    REQUIRE(found.size() == 5);
+    CHECK(text.substr(found[0].begin, found[0].end - found[0].begin) == "a = 1");
+    CHECK(found[1].key == std::vector<std::string>{"t", "x.y"});
+    CHECK(text.substr(found[2].valueBegin, found[2].end - found[2].valueBegin) ==
+          "\"\"\"\n[no]\n\"\"\"");
+    CHECK(found[3].key == std::vector<std::string>{"c", "d"});
+    CHECK(found[4].kind == toml_text::Expression::Kind::ArrayTable);
+}

@@ -1,0 +1,302 @@
+#include "support/result_printer.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "base/digest.hpp"
+#include "base/diff.hpp"
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "plan/budget.hpp"
+#include "plan/contest.hpp"
+#include "plan/image_plan.hpp"
+#include "plan/registry_plan.hpp"
+#include "reference/image_reference.hpp"
+
+using namespace nodemirror;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using Type = ObservedEntry::Type;
+
+namespace {
+
+IntendedHosts intended(const std::string& text = "wanted\n", bool secret = false) {
+    IntendedHosts out;
+    out.registry = "docker.io";
+    out.directory = "docker.io";
+    out.rendered.text = text;
+    out.rendered.secret = secret;
+    out.sha256 = sha256Hex(text);
+    return out;
+}
+
+ObservedRegistry place(const std::string& content, mode_t mode = 0644) {
+    ObservedRegistry out;
+    out.directory.type = Type::Directory;
+    out.hosts.type = Type::File;
+    out.hosts.content = content;
+    out.hosts.sha256 = sha256Hex(content);
+    out.hosts.mode = mode;
+    return out;
+}
+
+Ownership owning(const std::string& content) {
+    Ownership out;
+    out.directory = "docker.io";
+    out.digests = {sha256Hex(content)};
+    return out;
+}
+
+Seen<ObservedRegistry> known(ObservedRegistry value) {
+    return Seen<ObservedRegistry>::known(std::move(value));
+}
+
+}  // namespace
+
+TEST_CASE("a declared registry that is in place needs nothing") {
+    const Ownership owned = owning("wanted\n");
+    CHECK_FALSE(planDeclared(intended(), &owned, known(place("wanted\n")), 0));
+}
+
+TEST_CASE("what could not be looked at leads to nothing at all") {
+    const Ownership owned = owning("wanted\n");
+    const auto unknown = Seen<ObservedRegistry>::unknown("I/O error");
+    CHECK_FALSE(planDeclared(intended(), &owned, unknown, 0));
+    CHECK_FALSE(planDeclared(intended(), nullptr, unknown, 0));
+    CHECK_FALSE(planUndeclared("docker.io", &owned, unknown, UnmanagedPolicy::Keep));
+    CHECK_FALSE(planUndeclared("docker.io", nullptr, unknown, UnmanagedPolicy::Prune));
+}
+
+TEST_CASE("each kind of drift is written over and named") {
+    ObservedRegistry gone;
+    ObservedRegistry noFile;
+    noFile.directory.type = Type::Directory;
+    ObservedRegistry link = place("");
+    link.hosts = ObservedEntry();
+    link.hosts.type = Type::Symlink;
+    link.hosts.target = "/etc/passwd";
+    ObservedRegistry directoryLink;
+    directoryLink.directory.type = Type::Symlink;
+    directoryLink.directory.target = "/evil";
+    ObservedRegistry foreign = place("wanted\n");
+    foreign.hosts.uid = 1000;
+    const std::vector<std::pair<ObservedRegistry, std::string>> cases{
+        {gone, "the directory was deleted"},
+        {noFile, "hosts.toml was deleted"},
+        {place("other\n"), "edited"},
+        {place(""), "truncated"},
+        {place("wanted\n", 0600), "mode of hosts.toml was changed to 0600"},
+        {foreign, "uid 1000"},
+        {link, "symbolic link to \"/etc/passwd\""},
+        {directoryLink, "directory was replaced by a symbolic link to \"/evil\""},
+    };
+    const Ownership owned = owning("wanted\n");
+    for (const auto& [observed, told] : cases) {
+        CAPTURE(told);
+        const auto action = planDeclared(intended(), &owned, known(observed), 0);
+        REQUIRE(action);
+        const auto& write = std::get<WriteHosts>(*action);
+        CHECK(write.drifted);
+        CHECK_FALSE(write.takesOver);
+        CHECK_THAT(write.reason, Catch::Contains(told));
+        // Once it is applied there is nothing left to do.
+        CHECK_FALSE(planDeclared(intended(), &owned, known(place("wanted\n")), 0));
+    }
+}
+
+TEST_CASE("taking over, changing and giving back") {
+    SECTION("a file that was there is kept first") {
+        const auto action = planDeclared(intended(), nullptr, known(place("mine\n")), 0);
+        REQUIRE(action);
+        CHECK(std::get<WriteHosts>(*action).takesOver);
+        CHECK_FALSE(std::get<WriteHosts>(*action).drifted);
+    }
+    SECTION("even when it says the same already") {
+        const auto action = planDeclared(intended(), nullptr, known(place("wanted\n")), 0);
+        REQUIRE(action);
+        CHECK(std::get<WriteHosts>(*action).takesOver);
+    }
+    SECTION("a changed desire is no drift") {
+        const Ownership owned = owning("older\n");
+        const auto action = planDeclared(intended(), &owned, known(place("older\n")), 0);
+        REQUIRE(action);
+        CHECK_FALSE(std::get<WriteHosts>(*action).drifted);
+    }
+    SECTION("our own file is given back") {
+        const Ownership owned = owning("wanted\n");
+        const auto action = planUndeclared("docker.io", &owned, known(place("wanted\n")),
+                                           UnmanagedPolicy::Keep);
+        REQUIRE(action);
+        CHECK_FALSE(std::get<ReleaseHosts>(*action).leaveFile);
+    }
+    SECTION("somebody else's file stays") {
+        const Ownership owned = owning("wanted\n");
+        const auto action = planUndeclared("docker.io", &owned, known(place("theirs\n")),
+                                           UnmanagedPolicy::Keep);
+        REQUIRE(action);
+        CHECK(std::get<ReleaseHosts>(*action).leaveFile);
+    }
+    SECTION("undeclared and unowned") {
+        const auto seen = known(place("theirs\n"));
+        CHECK_FALSE(planUndeclared("quay.io", nullptr, seen, UnmanagedPolicy::Keep));
+        const auto action = planUndeclared("quay.io", nullptr, seen, UnmanagedPolicy::Prune);
+        REQUIRE(action);
+        CHECK(std::holds_alternative<PruneHosts>(*action));
+        ObservedRegistry empty;
+        empty.directory.type = Type::Directory;
+        CHECK_FALSE(planUndeclared("quay.io", nullptr, known(empty), UnmanagedPolicy::Prune));
+    }
+}
+
+TEST_CASE("the budget counts what was asked for within its period") {
+    Budget budget;
+    budget.restarts = 2;
+    budget.per = hours(1);
+    const WallTime now = WallTime(hours(1000));
+    CHECK(budgetLeft(budget, {}, now) == 2);
+    CHECK(budgetLeft(budget, {now - minutes(30)}, now) == 1);
+    CHECK(budgetLeft(budget, {now - hours(2), now - minutes(1), now}, now) == 0);
+    CHECK(budgetFreeAt(budget, {now - minutes(50), now - minutes(10)}, now) == now + minutes(10));
+    CHECK(budgetFreeAt(budget, {now - minutes(50)}, now) == now);
+    SECTION("a clock that was set back neither frees it nor locks it for long") {
+        CHECK(budgetLeft(budget, {now + hours(24), now + hours(25)}, now) == 0);
+        CHECK(budgetFreeAt(budget, {now + hours(24), now + hours(25)}, now) == now + hours(1));
+    }
+    SECTION("none at all") {
+        budget.restarts = 0;
+        CHECK(budgetLeft(budget, {}, now) == 0);
+        CHECK(budgetFreeAt(budget, {}, now) == WallTime::max());
+    }
+}
+
+TEST_CASE("a fight is slowed down, never given up, and ends") {
+    Contest contest;
+    SteadyTime now{hours(1)};
+    int heals = 0;
+    // Somebody puts it back at once, for ten minutes.
+    for (const SteadyTime end = now + minutes(10); now < end; now += std::chrono::milliseconds(10)) {
+        if (!contest.mayHeal(now)) continue;
+        contest.healed(now);
+        ++heals;
+    }
+    CHECK(contest.contested());
+    CHECK(heals > 10);
+    CHECK(heals < 30);
+    const SteadyTime due = contest.due();
+    CHECK(due > now - seconds(1));
+    CHECK(due <= now + minutes(1));
+    contest.healed(due);
+    now = due + minutes(1);
+    contest.foundInPlace(now);
+    CHECK(contest.contested());
+    contest.foundInPlace(now + minutes(2));
+    CHECK_FALSE(contest.contested());
+    CHECK(contest.mayHeal(now + minutes(2)));
+}
+
+TEST_CASE("heals far apart are no fight") {
+    Contest contest;
+    for (int i = 0; i < 100; ++i) {
+        const SteadyTime now{hours(1) + i * seconds(30)};
+        REQUIRE(contest.mayHeal(now));
+        contest.healed(now);
+    }
+    CHECK_FALSE(contest.contested());
+}
+
+TEST_CASE("which images must be there, and what is done for them") {
+    Desired desired;
+    desired.pause = Pause();
+    desired.pause->aliases = {"k8s.gcr.io/pause:3.10"};
+    desired.pause->sources = {"mirror.example/pause:3.10"};
+    desired.images = {"docker.io/library/app:1"};
+    const auto required = requiredImages(desired, "registry.k8s.io/pause:3.10");
+    REQUIRE(required.size() == 3);
+    CHECK(required[0].pause);
+    CHECK(required[0].sources == desired.pause->sources);
+    CHECK_FALSE(required[2].pause);
+
+    ObservedNode node;
+    const auto see = [&](size_t i, bool resolves, bool pinned) {
+        ObservedImage image;
+        image.name = required[i].name;
+        image.resolves = resolves;
+        image.hasRecord = resolves;
+        image.pinLabel = pinned;
+        node.images[required[i].name] = Seen<ObservedImage>::known(image);
+    };
+    SECTION("nothing is known: nothing is done") {
+        const auto plan = planImages(required, node);
+        CHECK(plan.missing.empty());
+        CHECK(plan.pins.empty());
+        node.images[required[0].name] = Seen<ObservedImage>::unknown("containerd is down");
+        CHECK(planImages(required, node).missing.empty());
+    }
+    SECTION("missing ones are brought, unpinned ones pinned") {
+        see(0, true, false);
+        see(1, false, false);
+        see(2, true, false);
+        const auto plan = planImages(required, node);
+        REQUIRE(plan.missing.size() == 1);
+        CHECK(plan.missing[0].image.name == "k8s.gcr.io/pause:3.10");
+        REQUIRE(plan.pins.size() == 1);
+        CHECK(plan.pins[0].name == "registry.k8s.io/pause:3.10");
+        for (size_t i = 0; i < 3; ++i) see(i, true, true);
+        CHECK(planImages(required, node).missing.empty());
+        CHECK(planImages(required, node).pins.empty());
+    }
+}
+
+TEST_CASE("image references are normalised as CRI does") {
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {"nginx", "docker.io/library/nginx:latest"},
+        {"library/nginx:1", "docker.io/library/nginx:1"},
+        {"index.docker.io/nginx", "docker.io/library/nginx:latest"},
+        {"localhost/x", "localhost/x:latest"},
+        {"host:5000/a/b:t", "host:5000/a/b:t"},
+        {"[::1]:5000/a", "[::1]:5000/a:latest"},
+        {"k8s.gcr.io/pause:3.10", "k8s.gcr.io/pause:3.10"},
+    };
+    for (const auto& [text, normal] : cases) {
+        const auto reference = parseImageReference(text);
+        REQUIRE(reference);
+        CHECK(reference->text() == normal);
+    }
+    const std::string digest = "sha256:" + std::string(64, 'a');
+    CHECK(parseImageReference("x:1@" + digest)->text() == "docker.io/library/x@" + digest);
+    for (const std::string bad : {"", "UPPER", "a//b", "a:", "a@sha256:1", "a b", "http://x/y"})
+        CHECK_FALSE(parseImageReference(bad));
+}
+
+TEST_CASE("durations as Go reads and prints them") {
+    const std::vector<std::pair<std::string, std::string>> good{
+        {"2s", "2s"},     {"1h30m", "1h30m0s"}, {"1.5s", "1.5s"},  {"0", "0s"},
+        {".5s", "500ms"}, {"-1s", "-1s"},       {"100us", "100\u00b5s"}, {"1ns", "1ns"},
+        {"1m1s1ms", "1m1.001s"}, {"+5s", "5s"}};
+    for (const auto& [text, printed] : good) {
+        CAPTURE(text);
+        const auto duration = parseGoDuration(text);
+        REQUIRE(duration);
+        CHECK(formatGoDuration(*duration) == printed);
+    }
+    for (const std::string bad : {"", "2", "s", "1d", " 1s", "1s ", "1e3s", "00", "-", "9999999h"})
+        CHECK_FALSE(parseGoDuration(bad));
+    CHECK(rfc3339(WallTime(seconds(1700000000) + std::chrono::milliseconds(42))) ==
+          "2023-11-14T22:13:20.042Z");
+}
+
+TEST_CASE("a unified diff") {
+    CHECK(unifiedDiff("a", "x\n", "b", "x\n").empty());
+    CHECK(unifiedDiff("/dev/null", "", "b", "x\ny\n") == "--- /dev/null\n+++ b\n@@ -0,0 +1,2 @@\n+x\n+y\n");
+    CHECK(unifiedDiff("a", "1\n2\n3\n4\n5\n6\n7\n8\n9\n", "b", "1\n2\n3\n4\nX\n6\n7\n8\n9\n") ==
+          "--- a\n+++ b\n@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+X\n 6\n 7\n 8\n");
+}
+
+TEST_CASE("text for terminals and logs") {
+    CHECK(printable("a\x1b[31mb\nc") == "a?[31mb\nc");
+    CHECK(inQuotes("a\"b\n\x01") == "\"a\\\"b\\n\\x01\"");
+    CHECK(withoutCredentials("see https://u:p@h/x and http://h2/y") ==
+          "see https://<redacted>@h/x and http://h2/y");
+    CHECK(nearest("mirors", {"mirrors", "server"}) == "mirrors");
+    CHECK(nearest("zzz", {"mirrors", "server"}).empty());
+}
