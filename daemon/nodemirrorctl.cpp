@@ -1,11 +1,13 @@
 // The client: reads the command line and calls the command.
 
-#include <CLI/CLI.hpp>
-#include <iostream>
-
+#include "base/text.hpp"
 #include "cli/daemon_commands.hpp"
 #include "cli/inspect.hpp"
 #include "cli/validate.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <iostream>
 
 namespace {
 
@@ -20,29 +22,44 @@ struct Options {
     std::string containerd = "2.1";
 };
 
-void addCommands(CLI::App& app, Options& options) {
+/// Options that stand before the command and behind it alike.
+void addCommonOptions(CLI::App& app, Options& options) {
     app.add_option("-o,--output", options.format, "text, json or yaml")
         ->check(CLI::IsMember({"text", "json", "yaml"}))
         ->capture_default_str();
-    app.add_option("--socket", options.socket, "The daemon's status socket")
-        ->capture_default_str();
+    app.add_option("--socket", options.socket, "The daemon's status socket")->capture_default_str();
+}
+
+void addCommands(CLI::App& app, Options& options) {
+    addCommonOptions(app, options);
     app.require_subcommand(1);
-    app.fallthrough();
-    auto* status = app.add_subcommand("status", "The node at a glance");
-    status->add_flag("--watch,-w", options.watch, "Print it again every two seconds");
-    app.add_subcommand("plan", "What would change, and why");
-    app.add_subcommand("reconcile", "Do it now, wait, report (root only)");
-    auto* validate = app.add_subcommand("validate", "Check a desired-state file; needs no daemon");
-    validate->add_option("FILE", options.file, "The file, or - for standard input")->required();
-    auto* inspect = app.add_subcommand(
-        "inspect", "What containerd makes of a certs.d directory; needs no daemon");
+    const auto command = [&](const char* name, const char* help) {
+        auto* sub = app.add_subcommand(name, help);
+        addCommonOptions(*sub, options);
+        return sub;
+    };
+    command("status", "The node at a glance")
+        ->add_flag("--watch,-w", options.watch, "Print it again every two seconds");
+    command("plan", "What would change, and why");
+    command("reconcile", "Do it now, wait, report (root only)");
+    command("validate", "Check a desired-state file; needs no daemon")
+        ->add_option("FILE", options.file, "The file, or - for standard input")
+        ->required();
+    auto* inspect =
+        command("inspect", "What containerd makes of a certs.d directory; needs no daemon");
     inspect->add_option("DIR", options.root, "The directory, such as /etc/containerd/certs.d")
         ->required();
     inspect->add_option("--containerd", options.containerd, "As this version reads it")
         ->capture_default_str();
-    inspect->footer("REGISTRY…: only these registries; all that have a directory otherwise");
+    inspect->footer("REGISTRY...: only these registries; all that have a directory otherwise");
     // As extras, since an option's value of the form [::1] would be taken apart.
     inspect->allow_extras();
+}
+
+bool isCommand(const CLI::App& app, const std::string& word) {
+    for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
+        if (command->get_name() == word) return true;
+    return false;
 }
 
 int run(CLI::App& app, const Options& options) {
@@ -66,13 +83,20 @@ int run(CLI::App& app, const Options& options) {
 int main(int argc, char** argv) {
     CLI::App app{"Asks and tells about image pulls on this node", "nodemirrorctl"};
     app.set_version_flag("--version", std::string("nodemirrorctl ") + NODEMIRROR_VERSION);
-    app.footer("Exit status: 0 fine; 1 the answer is no; 2 wrong usage or unreadable input; "
-               "3 the daemon cannot be reached.");
+    app.footer(
+        "Exit status: 0 fine; 1 the answer is no; 2 wrong usage or unreadable input; "
+        "3 the daemon cannot be reached.");
     Options options;
     addCommands(app, options);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
+        const std::string word = argc > 1 ? argv[1] : "";
+        if (!word.empty() && word.front() != '-' && !isCommand(app, word)) {
+            complain("unknown command " + nodemirror::inQuotes(word) +
+                     "; there are status, plan, reconcile, validate and inspect");
+            return kUsage;
+        }
         return app.exit(error) == 0 ? kFine : kUsage;
     }
     try {

@@ -1,18 +1,18 @@
 // The daemon: flags, logging, and nothing else; lib/agent does the rest.
 
+#include "agent/agent.hpp"
+#include "base/text.hpp"
+#include "cli/daemon_commands.hpp"
+
+#include <CLI/CLI.hpp>
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
-
-#include "agent/agent.hpp"
-#include "base/text.hpp"
-#include "cli/daemon_commands.hpp"
 
 namespace {
 
@@ -28,7 +28,8 @@ void setUpLogging(const std::string& level) {
     if (std::getenv("JOURNAL_STREAM") != nullptr)
         logger->set_pattern("level=%l %v");
     else
-        logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ level=%^%l%$ %v", spdlog::pattern_time_type::utc);
+        logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ level=%^%l%$ %v",
+                            spdlog::pattern_time_type::utc);
     logger->set_level(spdlog::level::from_str(level));
     logger->flush_on(spdlog::level::trace);
 }
@@ -40,9 +41,9 @@ int runOnce(Agent& agent, const nodemirror::cli::Output& output) {
 }
 
 int runDry(Agent& agent, const nodemirror::cli::Output& output) {
-    const auto changes = agent.dryRun();
-    nodemirror::cli::printPlan(nodemirror::planDocument(changes), output);
-    return changes.empty() ? kFine : kAnswerIsNo;
+    const nodemirror::Document plan = agent.dryRun();
+    nodemirror::cli::printPlan(plan, output);
+    return plan["changes"].empty() && plan["reasons"].empty() ? kFine : kAnswerIsNo;
 }
 
 int run(const AgentOptions& options, bool once, bool dryRun,
@@ -70,9 +71,10 @@ int main(int argc, char** argv) {
     bool dryRun = false;
     std::string level = "info";
     std::string format = "text";
-    CLI::App app{"Keeps this node able to pull images: holds containerd's registry configuration, "
-                 "pause image and services to a desired state",
-                 "nodemirrord"};
+    CLI::App app{
+        "Keeps this node able to pull images: holds containerd's registry configuration, "
+        "pause image and services to a desired state",
+        "nodemirrord"};
     app.set_version_flag("--version", std::string("nodemirrord ") + NODEMIRROR_VERSION);
     app.add_option("--desired", options.desired, "Desired state, a YAML file")
         ->capture_default_str();

@@ -1,17 +1,17 @@
 #include "agent/agent.hpp"
 
+#include "base/text.hpp"
+#include "systemd/notify.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <csignal>
-
-#include "base/text.hpp"
-#include "systemd/notify.hpp"
 
 namespace nodemirror {
 
@@ -123,9 +123,8 @@ Result<void> Agent::start(Mode mode) {
 void Agent::noteReconcile(SteadyTime began) {
     ++reconcile_.count;
     reconcile_.lastAt = std::chrono::system_clock::now();
-    reconcile_.lastDurationMs = std::chrono::duration_cast<milliseconds>(
-                                    std::chrono::steady_clock::now() - began)
-                                    .count();
+    reconcile_.lastDurationMs =
+        std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - began).count();
     reconcile_.lastError = registries_.treeProblem();
     statusBody_.reset();
     armDue();
@@ -191,19 +190,19 @@ Status Agent::once() {
     return status();
 }
 
-Task<std::vector<PlannedChange>> Agent::planned() {
+Task<Document> Agent::planned() {
     std::vector<PlannedChange> changes = registries_.preview();
     auto task = node_.preview();
     for (auto& change : co_await std::move(task)) changes.push_back(std::move(change));
-    co_return changes;
+    co_return planDocument(changes, status().reasons);
 }
 
-std::vector<PlannedChange> Agent::dryRun() {
-    std::vector<PlannedChange> out;
-    const auto done = [this, &out](std::exception_ptr failure, std::vector<PlannedChange> changes) {
+Document Agent::dryRun() {
+    Document out;
+    const auto done = [this, &out](std::exception_ptr failure, Document plan) {
         io_.stop();
         if (failure) std::rethrow_exception(failure);
-        out = std::move(changes);
+        out = std::move(plan);
     };
     asio::co_spawn(io_, planned(), done);
     io_.run();
@@ -361,8 +360,7 @@ Task<void> Agent::followImages() {
         wait = lasted ? milliseconds(100) : std::min(wait * 2, milliseconds(2000));
         streamTimer_.expires_after(wait);
         error_code ignored;
-        auto pause =
-            streamTimer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        auto pause = streamTimer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         co_await std::move(pause);
     }
 }

@@ -1,13 +1,5 @@
 #pragma once
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <memory>
-#include <optional>
-#include <string>
-
 #include "agent/desired_source.hpp"
 #include "containerd/grpc_client.hpp"
 #include "files/tree_watch.hpp"
@@ -16,6 +8,15 @@
 #include "reconcile/registry_keeper.hpp"
 #include "status/status.hpp"
 #include "systemd/systemd_units.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
 
 namespace nodemirror {
 
@@ -43,8 +44,8 @@ class Agent {
     Result<void> serve();
     /// One reconciliation, pulls included; gives the status after it.
     Status once();
-    /// What would be changed.
-    std::vector<PlannedChange> dryRun();
+    /// What would be changed, in the shape of GET /v1/plan.
+    Document dryRun();
 
   private:
     Now now() const;
@@ -68,7 +69,7 @@ class Agent {
     http::Answer statusAnswer();
     Status status() const;
     std::set<std::string> directories() const;
-    Task<std::vector<PlannedChange>> planned();
+    Task<Document> planned();
     void spawn(Task<void> task);
 
     AgentOptions options_;

@@ -1,7 +1,7 @@
-#include <spdlog/spdlog.h>
-
 #include "agent/agent.hpp"
 #include "base/text.hpp"
+
+#include <spdlog/spdlog.h>
 
 namespace nodemirror {
 
@@ -60,8 +60,8 @@ Task<http::Answer> Agent::reconcileNow() {
 
 Task<http::Answer> Agent::plan() {
     auto task = planned();
-    const auto changes = co_await std::move(task);
-    co_return json(planDocument(changes));
+    const Document document = co_await std::move(task);
+    co_return json(document);
 }
 
 Task<http::Answer> Agent::handle(http::Request request) {
@@ -70,8 +70,7 @@ Task<http::Answer> Agent::handle(http::Request request) {
     if (path == "/v1/reconcile") {
         if (request.method != "POST")
             co_return http::problem(405, "Method Not Allowed", "use POST for " + path);
-        if (request.peer != 0)
-            co_return http::problem(403, "Forbidden", "only root may reconcile");
+        if (request.peer != 0) co_return http::problem(403, "Forbidden", "only root may reconcile");
         auto task = reconcileNow();
         co_return co_await std::move(task);
     }

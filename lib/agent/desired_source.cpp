@@ -1,10 +1,10 @@
 #include "agent/desired_source.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include "base/digest.hpp"
 #include "base/text.hpp"
 #include "desired/load.hpp"
+
+#include <spdlog/spdlog.h>
 
 namespace nodemirror {
 
@@ -20,16 +20,22 @@ std::vector<std::string> DesiredSource::files() const {
 
 bool DesiredSource::useLastGood() {
     if (current_) return false;
-    const auto text = state_.loadLastGood();
-    if (!text) {
-        spdlog::error("msg={}", inQuotes(text.error().text()));
+    const auto saved = state_.loadLastGood();
+    if (!saved) {
+        spdlog::error("msg={}", inQuotes(saved.error().text()));
         return false;
     }
-    if (text->empty()) return false;
-    auto parsed = parseDesired(*text, readReferencedFile);
+    if (saved->yaml.empty()) return false;
+    // The contents as they were: a file that is gone must not take the state with it.
+    const auto read = [&](const std::string& path) -> Result<std::string> {
+        const auto kept = saved->headerFiles.find(path);
+        if (kept != saved->headerFiles.end()) return kept->second;
+        return readReferencedFile(path);
+    };
+    auto parsed = parseDesired(saved->yaml, read, Certificates::Trust);
     if (!parsed.desired) return false;
     current_ = std::make_shared<const Desired>(std::move(*parsed.desired));
-    inForce_ = *text;
+    inForce_ = saved->yaml;
     view_.lastGood = true;
     view_.inForce = true;
     view_.loadedAt = std::chrono::system_clock::now();
@@ -71,12 +77,20 @@ bool DesiredSource::reload(bool keep) {
     fileBytes_ = sha256Hex(bytes);
     current_ = std::make_shared<const Desired>(std::move(*parsed.desired));
     view_.loadedAt = std::chrono::system_clock::now();
-    if (keep && *text != inForce_)
-        if (const auto saved = state_.saveLastGood(*text); !saved)
+    if (keep) {
+        LastGood lastGood;
+        lastGood.yaml = *text;
+        const auto headers = [&](const std::string& path) {
+            auto content = readReferencedFile(path);
+            if (content) lastGood.headerFiles[path] = *content;
+            return content;
+        };
+        (void)parseDesired(*text, headers, Certificates::Trust);  // asks for header files alone
+        if (const auto saved = state_.saveLastGood(lastGood); !saved)
             spdlog::error("msg={}", inQuotes(saved.error().text()));
+    }
     inForce_ = std::move(*text);
-    spdlog::info("desired={} event=loaded registries={}", view_.path,
-                 current_->registries.size());
+    spdlog::info("desired={} event=loaded registries={}", view_.path, current_->registries.size());
     return true;
 }
 

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <memory>
-#include <string>
-#include <vector>
-
 #include "desired/parse.hpp"
 #include "state/state_dir.hpp"
 #include "status/status.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 
@@ -30,7 +30,7 @@ class DesiredSource {
     bool useLastGood();
 
     StateDir state_;
-    std::string inForce_;   ///< the text that is in force
+    std::string inForce_;    ///< the text that is in force
     std::string fileBytes_;  ///< with the contents of the files it names: what was last parsed
     std::vector<std::string> referenced_;
     std::shared_ptr<const Desired> current_;

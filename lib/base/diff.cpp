@@ -1,10 +1,10 @@
 #include "base/diff.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <vector>
-
-#include "base/text.hpp"
 
 namespace nodemirror {
 
@@ -48,8 +48,7 @@ std::vector<Line> align(const std::vector<std::string>& a, const std::vector<std
             ++i;
             ++j;
         } else if (i < a.size() &&
-                   (j == b.size() ||
-                    common[(i + 1) * width + j] >= common[i * width + j + 1])) {
+                   (j == b.size() || common[(i + 1) * width + j] >= common[i * width + j + 1])) {
             out.push_back({'-', a[i++]});
         } else {
             out.push_back({'+', b[j++]});

@@ -11,10 +11,12 @@ Error::Error(std::string context, std::string object, std::string reason, std::s
       reason_(std::move(reason)),
       remedy_(std::move(remedy)) {}
 
+std::string Error::brief() const {
+    return "cannot " + context_ + (object_.empty() ? "" : " " + object_) + ": " + reason_;
+}
+
 std::string Error::text() const {
-    std::string out = "cannot " + context_;
-    if (!object_.empty()) out += " " + object_;
-    out += ": " + reason_;
+    std::string out = brief();
     if (!remedy_.empty()) out += "; " + remedy_;
     return out;
 }

@@ -17,7 +17,9 @@ class Error {
     const std::string& reason() const { return reason_; }
     const std::string& remedy() const { return remedy_; }
 
-    /// "cannot <context> <object>: <reason>; <remedy>"
+    /// "cannot <context> <object>: <reason>"
+    std::string brief() const;
+    /// The same with "; <remedy>".
     std::string text() const;
 
     /// An Error for a failed system call; `code` is an errno value.

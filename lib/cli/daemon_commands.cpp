@@ -1,17 +1,17 @@
 #include "cli/daemon_commands.hpp"
 
+#include "base/text.hpp"
+#include "cli/daemon_client.hpp"
+
 #include <chrono>
 #include <iostream>
 #include <thread>
-
-#include "base/text.hpp"
-#include "cli/daemon_client.hpp"
 
 namespace nodemirror::cli {
 
 namespace {
 
-constexpr int kQuick = 15;        // seconds
+constexpr int kQuick = 15;       // seconds
 constexpr int kReconcile = 180;  // the daemon itself answers after two minutes at the latest
 
 /// Asks and parses; complains and gives an exit status where that fails.
@@ -50,8 +50,14 @@ void printPlan(const Document& plan, const Output& output) {
         return;
     }
     const auto& changes = plan["changes"];
+    for (const auto& reason : plan["reasons"]) {
+        std::cout << paint(output, Colour::Bad, reason["code"].get<std::string>()) << " "
+                  << printable(reason["message"].get<std::string>()) << "\n";
+        if (const auto remedy = reason["remedy"].get<std::string>(); !remedy.empty())
+            std::cout << "  " << paint(output, Colour::Dim, "remedy: " + remedy) << "\n";
+    }
     if (changes.empty()) {
-        std::cout << "Nothing to change.\n";
+        if (plan["reasons"].empty()) std::cout << "Nothing to change.\n";
         return;
     }
     for (const auto& change : changes) {
@@ -67,7 +73,7 @@ int plan(const std::string& socket, const Output& output) {
     if (const int failed = fetch(socket, "GET", "/v1/plan", kQuick * 4, document); failed != kFine)
         return failed;
     printPlan(document, output);
-    return document["changes"].empty() ? kFine : kAnswerIsNo;
+    return document["changes"].empty() && document["reasons"].empty() ? kFine : kAnswerIsNo;
 }
 
 int status(const std::string& socket, bool watch, const Output& output) {

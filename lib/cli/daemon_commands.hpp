@@ -1,8 +1,8 @@
 #pragma once
 
-#include <string>
-
 #include "cli/output.hpp"
+
+#include <string>
 
 namespace nodemirror::cli {
 

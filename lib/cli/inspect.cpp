@@ -1,11 +1,11 @@
 #include "cli/inspect.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <set>
-
-#include "base/text.hpp"
 
 namespace nodemirror::cli {
 
@@ -56,8 +56,8 @@ void printText(const ChainReading& reading, const Output& output) {
         std::cout << "  " << paint(output, Colour::Bad, "every pull fails: " + reading.error)
                   << "\n";
     if (!reading.ignored.empty())
-        std::cout << "  "
-                  << paint(output, Colour::Bad, "the file is dropped: " + reading.ignored) << "\n";
+        std::cout << "  " << paint(output, Colour::Bad, "the file is dropped: " + reading.ignored)
+                  << "\n";
     for (const auto& warning : reading.warnings)
         std::cout << "  " << paint(output, Colour::Warn, "warning: " + warning) << "\n";
     Table table;

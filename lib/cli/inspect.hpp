@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "cli/output.hpp"
 #include "hosts_toml/reader.hpp"
+
+#include <string>
+#include <vector>
 
 namespace nodemirror::cli {
 

@@ -1,13 +1,13 @@
 #include "cli/output.hpp"
 
+#include "base/text.hpp"
+
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
-
-#include "base/text.hpp"
 
 namespace nodemirror::cli {
 

@@ -1,7 +1,7 @@
-#include <iostream>
-
 #include "base/text.hpp"
 #include "cli/daemon_commands.hpp"
+
+#include <iostream>
 
 namespace nodemirror::cli {
 

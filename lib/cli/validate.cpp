@@ -1,12 +1,12 @@
 #include "cli/validate.hpp"
 
-#include <fstream>
-#include <iostream>
-#include <iterator>
-
 #include "base/text.hpp"
 #include "desired/load.hpp"
 #include "hosts_toml/render.hpp"
+
+#include <fstream>
+#include <iostream>
+#include <iterator>
 
 namespace nodemirror::cli {
 
@@ -16,8 +16,7 @@ void printProblem(const std::string& path, const Problem& problem, const Output&
     std::string place = path;
     if (problem.line > 0)
         place += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
-    std::cout << paint(output, Colour::Bold, place) << ": "
-              << paint(output, Colour::Bad, "error: ")
+    std::cout << paint(output, Colour::Bold, place) << ": " << paint(output, Colour::Bad, "error: ")
               << (problem.key.empty() ? "" : printable(problem.key) + ": ")
               << printable(problem.message) << "\n";
 }

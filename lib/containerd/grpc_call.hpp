@@ -1,12 +1,12 @@
 #pragma once
 
-#include <grpcpp/grpcpp.h>
-
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <grpcpp/grpcpp.h>
+
 #include <chrono>
 #include <memory>
 #include <set>
@@ -42,11 +42,12 @@ struct CallState {
 };
 
 /// Starts a unary call of gRPC's callback API and gives its status on the io_context. `start` takes
-/// (context, request, response, callback). The state outlives the call, since the callback holds it.
+/// (context, request, response, callback). The state outlives the call, since the callback holds
+/// it.
 template <class Request, class Response, class Start>
-boost::asio::awaitable<grpc::Status> unaryCall(
-    boost::asio::io_context& io, CallsUnderWay& calls,
-    std::shared_ptr<CallState<Request, Response>> state, Start start) {
+boost::asio::awaitable<grpc::Status> unaryCall(boost::asio::io_context& io, CallsUnderWay& calls,
+                                               std::shared_ptr<CallState<Request, Response>> state,
+                                               Start start) {
     auto initiate = [&io, &calls, state, start](auto handler) {
         // std::function needs something that can be copied, and the handler cannot.
         auto shared = std::make_shared<decltype(handler)>(std::move(handler));
@@ -62,9 +63,9 @@ boost::asio::awaitable<grpc::Status> unaryCall(
         else
             finish(grpc::Status(grpc::StatusCode::CANCELLED, "the daemon is stopping"));
     };
-    auto task = boost::asio::async_initiate<const boost::asio::use_awaitable_t<>,
-                                            void(grpc::Status)>(std::move(initiate),
-                                                                boost::asio::use_awaitable);
+    auto task =
+        boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(grpc::Status)>(
+            std::move(initiate), boost::asio::use_awaitable);
     co_return co_await std::move(task);
 }
 

@@ -1,10 +1,5 @@
 #include "containerd/grpc_client.hpp"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
-#include <nlohmann/json.hpp>
-
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
 #include "containerd/grpc_call.hpp"
@@ -13,6 +8,10 @@
 #include "containerd_introspection.grpc.pb.h"
 #include "containerd_version.grpc.pb.h"
 #include "cri.grpc.pb.h"
+
+#include <nlohmann/json.hpp>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 namespace nodemirror {
 
@@ -28,11 +27,9 @@ using CriImagesApi = cri::ImageService::StubInterface::async_interface;
 
 namespace {
 
-using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr seconds kShort{10};   // what containerd answers from memory or its own database
-constexpr minutes kPull{10};    // a large image over a slow line
+constexpr seconds kShort{10};  // what containerd answers from memory or its own database
 constexpr int kLargestMessage = 32 << 20;
 
 constexpr char kManagedLabel[] = "io.cri-containerd.image";
@@ -135,8 +132,9 @@ GrpcContainerd::~GrpcContainerd() = default;
 void GrpcContainerd::stop() { impl_->calls.stop(); }
 
 Task<Result<std::string>> GrpcContainerd::version() {
-    auto state = newCall<google::protobuf::Empty, containerd::services::version::v1::VersionResponse>(
-        kShort);
+    auto state =
+        newCall<google::protobuf::Empty, containerd::services::version::v1::VersionResponse>(
+            kShort);
     auto task = impl_->call<VersionApi>(impl_->versionStub->async(), state, &VersionApi::Version);
     const grpc::Status status = co_await std::move(task);
     if (!status.ok()) co_return failed("ask containerd for", "its version", status);
@@ -148,8 +146,8 @@ Task<Result<std::string>> GrpcContainerd::Impl::initError() {
     auto state = newCall<introspection::PluginsRequest, introspection::PluginsResponse>(kShort);
     state->request.add_filters("type==io.containerd.grpc.v1,id==cri");
     state->request.add_filters("type==io.containerd.cri.v1");
-    auto task = call<IntrospectionApi>(introspectionStub->async(), state,
-                                       &IntrospectionApi::Plugins);
+    auto task =
+        call<IntrospectionApi>(introspectionStub->async(), state, &IntrospectionApi::Plugins);
     const grpc::Status status = co_await std::move(task);
     if (!status.ok()) co_return failed("ask containerd for", "its plugins", status);
     std::string own;
@@ -174,9 +172,8 @@ Task<Result<CriState>> GrpcContainerd::criState() {
         out.ready = true;
         const auto& info = state->response.info();
         const auto found = info.find("config");
-        out.live = found == info.end()
-                       ? Seen<LiveCriConfig>::unknown("CRI shows no configuration")
-                       : liveConfig(found->second);
+        out.live = found == info.end() ? Seen<LiveCriConfig>::unknown("CRI shows no configuration")
+                                       : liveConfig(found->second);
         co_return out;
     }
     if (status.error_code() != grpc::StatusCode::UNIMPLEMENTED &&
@@ -207,8 +204,8 @@ Task<Result<ObservedImage>> GrpcContainerd::image(std::string name) {
     out.name = name;
     auto state = newCall<cri::ImageStatusRequest, cri::ImageStatusResponse>(kShort);
     state->request.mutable_image()->set_image(name);
-    auto task = impl_->call<CriImagesApi>(impl_->criImagesStub->async(), state,
-                                          &CriImagesApi::ImageStatus);
+    auto task =
+        impl_->call<CriImagesApi>(impl_->criImagesStub->async(), state, &CriImagesApi::ImageStatus);
     const grpc::Status status = co_await std::move(task);
     if (!status.ok()) co_return failed("ask CRI for the image", name, status);
     out.resolves = state->response.has_image() && !state->response.image().id().empty();
@@ -226,11 +223,11 @@ Task<Result<ObservedImage>> GrpcContainerd::image(std::string name) {
     co_return out;
 }
 
-Task<Result<void>> GrpcContainerd::pull(std::string name) {
-    auto state = newCall<cri::PullImageRequest, cri::PullImageResponse>(kPull);
+Task<Result<void>> GrpcContainerd::pull(std::string name, std::chrono::seconds timeout) {
+    auto state = newCall<cri::PullImageRequest, cri::PullImageResponse>(timeout);
     state->request.mutable_image()->set_image(name);
-    auto task = impl_->call<CriImagesApi>(impl_->criImagesStub->async(), state,
-                                          &CriImagesApi::PullImage);
+    auto task =
+        impl_->call<CriImagesApi>(impl_->criImagesStub->async(), state, &CriImagesApi::PullImage);
     const grpc::Status status = co_await std::move(task);
     if (!status.ok()) co_return failed("pull", name, status);
     co_return Result<void>();

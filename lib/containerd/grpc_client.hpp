@@ -1,11 +1,12 @@
 #pragma once
 
+#include "ports/containerd.hpp"
+
 #include <boost/asio/io_context.hpp>
+
 #include <functional>
 #include <memory>
 #include <string>
-
-#include "ports/containerd.hpp"
 
 namespace nodemirror {
 
@@ -21,7 +22,7 @@ class GrpcContainerd : public Containerd {
     Task<Result<std::string>> version() override;
     Task<Result<CriState>> criState() override;
     Task<Result<ObservedImage>> image(std::string name) override;
-    Task<Result<void>> pull(std::string name) override;
+    Task<Result<void>> pull(std::string name, std::chrono::seconds timeout) override;
     Task<Result<void>> tag(std::string source, std::string target, bool pinned) override;
     Task<Result<void>> pin(std::string name) override;
     int processId() override;

@@ -76,9 +76,9 @@ boost::asio::awaitable<grpc::Status> streamImageEvents(boost::asio::io_context& 
         auto* reader = new Reader(io, calls, channel, changed, done);
         reader->start();
     };
-    auto task = boost::asio::async_initiate<const boost::asio::use_awaitable_t<>,
-                                            void(grpc::Status)>(std::move(initiate),
-                                                                boost::asio::use_awaitable);
+    auto task =
+        boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(grpc::Status)>(
+            std::move(initiate), boost::asio::use_awaitable);
     co_return co_await std::move(task);
 }
 

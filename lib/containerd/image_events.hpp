@@ -1,13 +1,13 @@
 #pragma once
 
-#include <grpcpp/grpcpp.h>
+#include "containerd/grpc_call.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <grpcpp/grpcpp.h>
+
 #include <functional>
 #include <memory>
-
-#include "containerd/grpc_call.hpp"
 
 namespace nodemirror {
 

@@ -1,11 +1,11 @@
 #include "containerd_config/config_edit.hpp"
 
-#include <algorithm>
-#include <regex>
-
 #include "base/text.hpp"
 #include "toml/expressions.hpp"
 #include "toml/read_v2.hpp"
+
+#include <algorithm>
+#include <regex>
 
 namespace nodemirror {
 
@@ -49,9 +49,10 @@ std::string tomlKey(const Path& path) {
     std::string out;
     for (const auto& part : path) {
         if (!out.empty()) out += ".";
-        const bool bare = !part.empty() && std::all_of(part.begin(), part.end(), [](unsigned char c) {
-            return std::isalnum(c) != 0 || c == '_' || c == '-';
-        });
+        const bool bare =
+            !part.empty() && std::all_of(part.begin(), part.end(), [](unsigned char c) {
+                return std::isalnum(c) != 0 || c == '_' || c == '-';
+            });
         out += bare ? part : inQuotes(part);
     }
     return out;
@@ -84,7 +85,8 @@ bool isBlankIndent(const std::string& indent) {
 }
 
 Error byHand(const Path& table, const std::string& key, const std::string& value) {
-    return {"edit", "the table [" + tomlKey(table) + "]", "it is written in a form that is not edited",
+    return {"edit", "the table [" + tomlKey(table) + "]",
+            "it is written in a form that is not edited",
             "set " + key + " = " + inQuotes(value) + " there by hand"};
 }
 
@@ -124,21 +126,22 @@ std::string withStringSet(const std::string& text, const Path& table, const std:
             return std::string(text).insert(expression.valueBegin + 1,
                                             " " + key + " = " + quotedValue + (empty ? " " : ","));
         }
-        const bool dotted = path.size() > table.size() && startsWith(path, table) &&
-                            header.size() < table.size();
+        const bool dotted =
+            path.size() > table.size() && startsWith(path, table) && header.size() < table.size();
         if (dotted) {
             Path relative(table.begin() + static_cast<Path::difference_type>(header.size()),
                           table.end());
             relative.push_back(key);
-            return insertLine(text, expression.lineEnd, indentOf(text, expression.begin) +
-                                                            tomlKey(relative) + " = " +
-                                                            quotedValue);
+            return insertLine(
+                text, expression.lineEnd,
+                indentOf(text, expression.begin) + tomlKey(relative) + " = " + quotedValue);
         }
     }
     const std::string newline = lineBreak(text);
     const std::string gap = text.empty() ? "" : newline;
-    return insertLine(text, text.size(),
-                      gap + "[" + tomlKey(table) + "]" + newline + "  " + key + " = " + quotedValue);
+    return insertLine(
+        text, text.size(),
+        gap + "[" + tomlKey(table) + "]" + newline + "  " + key + " = " + quotedValue);
 }
 
 bool sameValue(const Value& a, const Value& b) {
@@ -160,11 +163,10 @@ void erase(Value& root, const Path& path) {
         if (node == nullptr) return;
     }
     auto& entries = node->entries;
-    entries.erase(std::remove_if(entries.begin(), entries.end(),
-                                 [&](const Value::Entry& entry) {
-                                     return entry.first == path.back();
-                                 }),
-                  entries.end());
+    entries.erase(
+        std::remove_if(entries.begin(), entries.end(),
+                       [&](const Value::Entry& entry) { return entry.first == path.back(); }),
+        entries.end());
 }
 
 /// Drops the tables on the way to `path` that hold nothing, so that a table which the edit had to
@@ -172,7 +174,8 @@ void erase(Value& root, const Path& path) {
 void eraseEmpty(Value& root, Path path) {
     for (; !path.empty(); path.pop_back()) {
         const Value* node = &root;
-        for (const auto& key : path) node = node != nullptr && node->isTable() ? node->find(key) : nullptr;
+        for (const auto& key : path)
+            node = node != nullptr && node->isTable() ? node->find(key) : nullptr;
         if (node != nullptr && node->isTable() && node->entries.empty()) erase(root, path);
     }
 }
@@ -191,7 +194,8 @@ bool onlyDiffersAt(const std::string& before, const std::string& after, const Pa
 
 const Value* valueAt(const Value& root, const Path& path) {
     const Value* node = &root;
-    for (const auto& key : path) node = node != nullptr && node->isTable() ? node->find(key) : nullptr;
+    for (const auto& key : path)
+        node = node != nullptr && node->isTable() ? node->find(key) : nullptr;
     return node;
 }
 
@@ -263,9 +267,8 @@ ConfigFileEdit newConfigFile(const ContainerdConfig& config, const ContainerdVer
     edit.path = config.path;
     edit.existed = false;
     edit.after = "# Written by nodemirrord: containerd had no configuration file.\nversion = " +
-                 std::to_string(file.version) + "\n\n[" +
-                 tomlKey(file.registryTable(containerd)) + "]\n  config_path = " +
-                 inQuotes(certsDir) + "\n";
+                 std::to_string(file.version) + "\n\n[" + tomlKey(file.registryTable(containerd)) +
+                 "]\n  config_path = " + inQuotes(certsDir) + "\n";
     return edit;
 }
 

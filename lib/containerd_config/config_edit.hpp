@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "base/result.hpp"
 #include "containerd_config/config_reader.hpp"
+
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 

@@ -1,5 +1,10 @@
 #include "containerd_config/config_reader.hpp"
 
+#include "base/text.hpp"
+#include "toml/expressions.hpp"
+#include "toml/read_go_v1.hpp"
+#include "toml/read_v2.hpp"
+
 #include <glob.h>
 #include <sys/stat.h>
 
@@ -11,11 +16,6 @@
 #include <memory>
 #include <set>
 #include <sstream>
-
-#include "base/text.hpp"
-#include "toml/expressions.hpp"
-#include "toml/read_go_v1.hpp"
-#include "toml/read_v2.hpp"
 
 namespace nodemirror {
 
@@ -144,14 +144,12 @@ bool hasCriSection(const ConfigFile& file, const ContainerdVersion& containerd) 
 }
 
 /// Merges one file's part into what those before it said.
-void mergeFile(const ConfigFile& file, const ContainerdVersion& containerd,
-               ContainerdConfig& out) {
+void mergeFile(const ConfigFile& file, const ContainerdVersion& containerd, ContainerdConfig& out) {
     if (const Value* disabled = file.root.find("disabled_plugins");
         disabled != nullptr && !disabled->items.empty())
-        out.criDisabled = std::any_of(
-            disabled->items.begin(), disabled->items.end(), [](const Value& item) {
-                return item.string == "cri" || item.string == kCri || item.string == kImages;
-            });
+        for (const auto& item : disabled->items)  // the lists of all files add up
+            if (item.string == "cri" || item.string == kCri || item.string == kImages)
+                out.criDisabled = true;
     const std::string plugin = pluginName(file.version, containerd);
     if (!hasCriSection(file, containerd)) return;
     if (containerd.importsReplaceSections()) {
@@ -162,10 +160,9 @@ void mergeFile(const ConfigFile& file, const ContainerdVersion& containerd,
         out.tlsFiles.clear();
         out.sandboxImage.clear();
     }
-    const std::string sandbox = plugin == kImages
-                                    ? stringAt(file.root, {"plugins", kImages, "pinned_images",
-                                                           "sandbox"})
-                                    : stringAt(file.root, {"plugins", plugin, "sandbox_image"});
+    const std::string sandbox =
+        plugin == kImages ? stringAt(file.root, {"plugins", kImages, "pinned_images", "sandbox"})
+                          : stringAt(file.root, {"plugins", plugin, "sandbox_image"});
     if (!sandbox.empty()) out.sandboxImage = sandbox;
     const Value* registry = at(file.root, file.registryTable(containerd));
     if (registry == nullptr || !registry->isTable()) return;
@@ -200,8 +197,7 @@ Result<ContainerdConfig> readContainerdConfig(const std::string& path,
     out.path = path;
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0) {
-        if (errno != ENOENT)
-            return Error::system("read containerd's configuration", path, errno);
+        if (errno != ENOENT) return Error::system("read containerd's configuration", path, errno);
         out.sandboxImage = containerd.defaultSandboxImage();
         return out;
     }

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "base/result.hpp"
 #include "containerd_config/version.hpp"
 #include "toml/value.hpp"
+
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 
@@ -22,7 +22,7 @@ struct ConfigFile {
 
 /// A registry of the legacy `mirrors` table with where it led.
 struct LegacyMirror {
-    std::string registry;  ///< "*" stands for every registry without its own entry
+    std::string registry;                ///< "*" stands for every registry without its own entry
     std::vector<std::string> endpoints;  ///< without credentials
     std::string file;
 };
@@ -47,9 +47,9 @@ struct ContainerdConfig {
 };
 
 /// Reads the main file and its imports (LoadConfig and resolveImports of services/server/config in
-/// 1.x, cmd/containerd/server/config in 2.x). A main file that does not exist is no error: containerd
-/// then runs on its defaults. A file that cannot be read or parsed is one, for nobody knows then
-/// what it says.
+/// 1.x, cmd/containerd/server/config in 2.x). A main file that does not exist is no error:
+/// containerd then runs on its defaults. A file that cannot be read or parsed is one, for nobody
+/// knows then what it says.
 Result<ContainerdConfig> readContainerdConfig(const std::string& path,
                                               const ContainerdVersion& containerd);
 

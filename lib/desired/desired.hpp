@@ -1,13 +1,13 @@
 #pragma once
 
+#include "base/secret.hpp"
+#include "base/time.hpp"
+
 #include <chrono>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "base/secret.hpp"
-#include "base/time.hpp"
 
 namespace nodemirror {
 

@@ -1,11 +1,11 @@
 #include "desired/load.hpp"
 
+#include "base/unique_fd.hpp"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
-
-#include "base/unique_fd.hpp"
 
 namespace nodemirror {
 

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <string>
-
 #include "base/result.hpp"
 #include "desired/parse.hpp"
+
+#include <string>
 
 namespace nodemirror {
 

@@ -1,15 +1,15 @@
 #include "desired/parse.hpp"
 
-#include <yaml-cpp/yaml.h>
-
-#include <algorithm>
-#include <set>
-
 #include "base/text.hpp"
 #include "desired/parse_mirror.hpp"
 #include "desired/url.hpp"
 #include "desired/yaml_fields.hpp"
 #include "reference/image_reference.hpp"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <set>
 
 namespace nodemirror {
 
@@ -42,14 +42,15 @@ void checkFallback(YamlFields& fields, const Field& field, std::map<std::string,
                        "one of the two");
     if (mirrorsGiven) return;
     if (registry.fallback == Fallback::None)
-        fields.problem(field, "has fallback: none and no mirrors, so that nothing could be pulled; "
-                              "add a mirror");
+        fields.problem(field,
+                       "has fallback: none and no mirrors, so that nothing could be pulled; "
+                       "add a mirror");
     else if (!keys.count("server"))
         fields.problem(field, "needs mirrors (a list of url: …) or a server");
 }
 
 Registry parseRegistry(YamlFields& fields, const std::string& name, const Field& field,
-                       const FileReader& readFile) {
+                       const Files& files) {
     Registry registry;
     registry.name = name;
     if (const std::string wrong = registryNameProblem(name); !wrong.empty())
@@ -67,7 +68,7 @@ Registry parseRegistry(YamlFields& fields, const std::string& name, const Field&
         const auto items = fields.list(keys["mirrors"]);
         mirrorsGiven = !items.empty() || !keys["mirrors"].node.IsSequence();
         for (const auto& item : items) {
-            auto mirror = parseMirror(fields, item, readFile);
+            auto mirror = parseMirror(fields, item, files);
             if (!mirror) continue;
             if (!seen.insert(mirror->url.text() + " " + mirror->repositoryPrefix).second)
                 fields.problem(item, "the mirror " + mirror->url.text() +
@@ -79,11 +80,10 @@ Registry parseRegistry(YamlFields& fields, const std::string& name, const Field&
     return registry;
 }
 
-std::vector<Registry> parseRegistries(YamlFields& fields, const Field& field,
-                                      const FileReader& readFile) {
+std::vector<Registry> parseRegistries(YamlFields& fields, const Field& field, const Files& files) {
     std::vector<Registry> out;
     for (const auto& [name, value] : fields.entries(field))
-        out.push_back(parseRegistry(fields, name, value, readFile));
+        out.push_back(parseRegistry(fields, name, value, files));
     return out;
 }
 
@@ -167,17 +167,17 @@ void checkApiVersion(YamlFields& fields, const Field& root, std::map<std::string
     }
     const auto version = fields.string(keys["apiVersion"]);
     if (version && *version != kApiVersion)
-        fields.problem(keys["apiVersion"], "must be " + std::string(kApiVersion) + ", and is " +
-                                               inQuotes(*version));
+        fields.problem(keys["apiVersion"],
+                       "must be " + std::string(kApiVersion) + ", and is " + inQuotes(*version));
 }
 
-Desired parseRoot(YamlFields& fields, const Field& root, const FileReader& readFile) {
+Desired parseRoot(YamlFields& fields, const Field& root, const Files& files) {
     Desired desired;
     auto keys = fields.map(root, {"apiVersion", "registries", "pause", "images", "health",
                                   "containerd", "services", "unmanaged"});
     checkApiVersion(fields, root, keys);
     if (keys.count("registries"))
-        desired.registries = parseRegistries(fields, keys["registries"], readFile);
+        desired.registries = parseRegistries(fields, keys["registries"], files);
     if (keys.count("pause")) desired.pause = parsePause(fields, keys["pause"]);
     if (keys.count("images")) desired.images = parseReferences(fields, keys["images"]);
     if (keys.count("health")) desired.health = parseHealth(fields, keys["health"]);
@@ -198,7 +198,8 @@ Desired parseRoot(YamlFields& fields, const Field& root, const FileReader& readF
 
 }  // namespace
 
-ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile) {
+ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
+                           Certificates certificates) {
     ParsedDesired out;
     YamlFields fields;
     if (yaml.size() > kLargestDesired) {
@@ -216,11 +217,16 @@ ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile) 
                              "holds more than one YAML document; keep one");
         } else {
             const Field root{documents.front(), ""};
-            Desired desired = parseRoot(fields, root, readFile);
+            const Files files{readFile, certificates == Certificates::Check};
+            Desired desired = parseRoot(fields, root, files);
             if (fields.problems().empty()) out.desired = std::move(desired);
         }
     } catch (const YAML::Exception& error) {
         fields.problemAt(error.mark, "", "is no valid YAML: " + error.msg);
+    } catch (const std::exception& error) {
+        // No file that somebody writes may end the daemon, whatever was overlooked here.
+        fields.problemAt(YAML::Mark::null_mark(), "",
+                         std::string("cannot be read (") + error.what() + "); please report this");
     }
     out.problems = fields.takeProblems();
     return out;

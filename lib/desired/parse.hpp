@@ -1,12 +1,12 @@
 #pragma once
 
+#include "base/result.hpp"
+#include "desired/desired.hpp"
+
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "base/result.hpp"
-#include "desired/desired.hpp"
 
 namespace nodemirror {
 
@@ -22,7 +22,12 @@ struct ParsedDesired {
 /// The largest desired state that is read, in bytes: 10,000 registries need about 3 MiB.
 inline constexpr size_t kLargestDesired = 16U << 20;
 
+/// Whether certificates and keys that are named are read and checked. A state that was good once is
+/// read again without, for it stays in force even when such a file is gone by now.
+enum class Certificates { Check, Trust };
+
 /// Reads a desired state in the schema nodemirrord/v1. Never throws for bad input.
-ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile);
+ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
+                           Certificates certificates = Certificates::Check);
 
 }  // namespace nodemirror

@@ -1,11 +1,11 @@
 #include "desired/parse_mirror.hpp"
 
+#include "base/text.hpp"
+#include "desired/url.hpp"
+#include "tls/pem.hpp"
+
 #include <algorithm>
 #include <regex>
-
-#include "base/text.hpp"
-#include "tls/pem.hpp"
-#include "desired/url.hpp"
 
 namespace nodemirror {
 
@@ -24,24 +24,23 @@ std::optional<std::string> readNamed(YamlFields& fields, const Field& field,
     return std::nullopt;
 }
 
-std::vector<std::string> parseCa(YamlFields& fields, const Field& field,
-                                 const FileReader& readFile) {
+std::vector<std::string> parseCa(YamlFields& fields, const Field& field, const Files& files) {
     std::vector<std::string> out;
     const bool single = field.node.IsScalar();
     for (const auto& item : single ? std::vector<Field>{field} : fields.list(field)) {
         const auto path = fields.string(item);
         if (!path) continue;
-        const auto pem = readNamed(fields, item, *path, readFile);
+        out.push_back(*path);
+        if (!files.checkCertificates) continue;
+        const auto pem = readNamed(fields, item, *path, files.read);
         if (!pem) continue;
         const std::string wrong = caProblem(*pem);
         if (!wrong.empty()) fields.problem(item, inQuotes(*path) + " " + wrong);
-        out.push_back(*path);
     }
     return out;
 }
 
-std::optional<ClientPair> parseClient(YamlFields& fields, const Field& field,
-                                      const FileReader& readFile) {
+std::optional<ClientPair> parseClient(YamlFields& fields, const Field& field, const Files& files) {
     auto keys = fields.map(field, {"cert", "key"});
     if (!field.node.IsMap()) return std::nullopt;
     for (const char* name : {"cert", "key"})
@@ -51,24 +50,25 @@ std::optional<ClientPair> parseClient(YamlFields& fields, const Field& field,
     const auto cert = fields.string(keys["cert"]);
     const auto key = fields.string(keys["key"]);
     if (!cert || !key) return std::nullopt;
-    const auto certPem = readNamed(fields, keys["cert"], *cert, readFile);
-    const auto keyPem = readNamed(fields, keys["key"], *key, readFile);
-    if (certPem && keyPem) {
-        const std::string wrong = clientPairProblem(*certPem, *keyPem);
-        if (!wrong.empty()) fields.problem(field, wrong);
+    if (files.checkCertificates) {
+        const auto certPem = readNamed(fields, keys["cert"], *cert, files.read);
+        const auto keyPem = readNamed(fields, keys["key"], *key, files.read);
+        if (certPem && keyPem)
+            if (const std::string wrong = clientPairProblem(*certPem, *keyPem); !wrong.empty())
+                fields.problem(field, inQuotes(*cert) + " and " + inQuotes(*key) + ": " + wrong);
     }
     return ClientPair{*cert, *key};
 }
 
 bool isHeaderName(const std::string& name) {
     static const std::regex token("[!#$%&'*+.^_`|~0-9A-Za-z-]+");  // RFC 9110, 5.6.2
-    return std::regex_match(name, token);
+    constexpr size_t kLongest = 200;
+    return name.size() <= kLongest && std::regex_match(name, token);
 }
 
 bool isHeaderValue(const std::string& value) {
-    return std::none_of(value.begin(), value.end(), [](unsigned char c) {
-        return (c < 0x20 && c != '\t') || c == 0x7f;
-    });
+    return std::none_of(value.begin(), value.end(),
+                        [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
 
 using Headers = std::map<std::string, std::vector<Secret>>;
@@ -149,11 +149,10 @@ void checkTlsOptions(YamlFields& fields, const std::map<std::string, Field>& key
 
 }  // namespace
 
-std::optional<Mirror> parseMirror(YamlFields& fields, const Field& field,
-                                  const FileReader& readFile) {
-    auto keys = fields.map(
-        field, {"url", "capabilities", "repositoryPrefix", "ca", "client", "skipVerify",
-                "overridePath", "headers", "headerFiles", "dialTimeout"});
+std::optional<Mirror> parseMirror(YamlFields& fields, const Field& field, const Files& files) {
+    auto keys =
+        fields.map(field, {"url", "capabilities", "repositoryPrefix", "ca", "client", "skipVerify",
+                           "overridePath", "headers", "headerFiles", "dialTimeout"});
     if (!field.node.IsMap()) return std::nullopt;
     Mirror mirror;
     if (keys.count("capabilities"))
@@ -161,26 +160,28 @@ std::optional<Mirror> parseMirror(YamlFields& fields, const Field& field,
     if (keys.count("repositoryPrefix")) {
         const auto prefix = fields.string(keys["repositoryPrefix"]);
         static const std::regex path("[a-z0-9._-]+(/[a-z0-9._-]+)*");
-        if (prefix && !std::regex_match(*prefix, path))
+        constexpr size_t kLongest = 255;  // of a repository name, in distribution
+        if (prefix && (prefix->size() > kLongest || !std::regex_match(*prefix, path)))
             fields.problem(keys["repositoryPrefix"],
                            "must be a repository path such as dockerhub or team/cache, without "
                            "slashes at its ends");
         mirror.repositoryPrefix = prefix.value_or("");
     }
-    if (keys.count("ca")) mirror.ca = parseCa(fields, keys["ca"], readFile);
-    if (keys.count("client")) mirror.client = parseClient(fields, keys["client"], readFile);
+    if (keys.count("ca")) mirror.ca = parseCa(fields, keys["ca"], files);
+    if (keys.count("client")) mirror.client = parseClient(fields, keys["client"], files);
     if (keys.count("skipVerify"))
         mirror.skipVerify = fields.boolean(keys["skipVerify"]).value_or(false);
     if (keys.count("overridePath"))
         mirror.overridePath = fields.boolean(keys["overridePath"]).value_or(false);
     if (keys.count("headers")) parseHeaders(fields, keys["headers"], mirror.headers);
     if (keys.count("headerFiles"))
-        parseHeaderFiles(fields, keys["headerFiles"], readFile, mirror.headers);
+        parseHeaderFiles(fields, keys["headerFiles"], files.read, mirror.headers);
     if (keys.count("dialTimeout") && fields.duration(keys["dialTimeout"]))
         mirror.dialTimeout = keys["dialTimeout"].node.Scalar();
 
     if (!keys.count("url")) {
-        if (!field.node["url"]) fields.problem(field, "needs a url, such as https://mirror.example");
+        if (!field.node["url"])
+            fields.problem(field, "needs a url, such as https://mirror.example");
         return std::nullopt;
     }
     const auto text = fields.string(keys["url"]);

@@ -1,15 +1,20 @@
 #pragma once
 
-#include <optional>
-
 #include "desired/parse.hpp"
 #include "desired/yaml_fields.hpp"
 
+#include <optional>
+
 namespace nodemirror {
+
+/// The files that a desired state names.
+struct Files {
+    const FileReader& read;
+    bool checkCertificates = true;
+};
 
 /// Reads one entry of a registry's `mirrors`. Nothing when its URL cannot be used; other problems
 /// are recorded in `fields`.
-std::optional<Mirror> parseMirror(YamlFields& fields, const Field& field,
-                                  const FileReader& readFile);
+std::optional<Mirror> parseMirror(YamlFields& fields, const Field& field, const Files& files);
 
 }  // namespace nodemirror

@@ -1,8 +1,8 @@
 #include "desired/url.hpp"
 
-#include <regex>
-
 #include "base/text.hpp"
+
+#include <regex>
 
 namespace nodemirror {
 
@@ -28,6 +28,9 @@ Error wrong(std::string reason) { return {"read the URL", "", std::move(reason)}
 
 Result<Url> parseUrl(std::string_view text) {
     Url url;
+    // std::regex recurses by the character: nothing long may get to it.
+    constexpr size_t kLongest = 2000;
+    if (text.size() > kLongest) return wrong("is longer than 2000 characters");
     const size_t colon = text.find("://");
     if (colon == std::string_view::npos)
         return wrong("has no scheme; write https:// (or http://) before it");

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string>
-#include <string_view>
-
 #include "base/result.hpp"
 #include "desired/desired.hpp"
+
+#include <string>
+#include <string_view>
 
 namespace nodemirror {
 

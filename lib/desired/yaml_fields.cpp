@@ -1,10 +1,10 @@
 #include "desired/yaml_fields.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <set>
-
-#include "base/text.hpp"
 
 namespace nodemirror {
 
@@ -53,8 +53,8 @@ std::vector<Problem> YamlFields::takeProblems() {
 std::vector<std::pair<std::string, Field>> YamlFields::entries(const Field& field) {
     std::vector<std::pair<std::string, Field>> out;
     if (!field.node.IsMap()) {
-        problem(field, std::string("must be a map of keys to values, and is ") +
-                           typeName(field.node));
+        problem(field,
+                std::string("must be a map of keys to values, and is ") + typeName(field.node));
         return out;
     }
     std::set<std::string> seen;
@@ -66,8 +66,8 @@ std::vector<std::pair<std::string, Field>> YamlFields::entries(const Field& fiel
         const std::string name = pair.first.Scalar();
         const std::string key = childKey(field.key, name);
         if (!seen.insert(name).second) {
-            problemAt(pair.first.Mark(), key, "the key " + inQuotes(name) +
-                                                  " is written twice; keep one of them");
+            problemAt(pair.first.Mark(), key,
+                      "the key " + inQuotes(name) + " is written twice; keep one of them");
             continue;
         }
         // An empty value has no mark of its own worth showing: point at its key.
@@ -154,8 +154,8 @@ std::optional<int> YamlFields::integer(const Field& field, int least, int most) 
             value <= most)
             return value;
     }
-    problem(field, "must be a whole number from " + std::to_string(least) + " to " +
-                       std::to_string(most));
+    problem(field,
+            "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
     return std::nullopt;
 }
 

@@ -1,13 +1,13 @@
 #pragma once
 
+#include "desired/desired.hpp"
+
 #include <yaml-cpp/yaml.h>
 
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "desired/desired.hpp"
 
 namespace nodemirror {
 

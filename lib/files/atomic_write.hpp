@@ -1,12 +1,12 @@
 #pragma once
 
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+
 #include <sys/types.h>
 
 #include <string>
 #include <string_view>
-
-#include "base/result.hpp"
-#include "base/unique_fd.hpp"
 
 namespace nodemirror::files {
 

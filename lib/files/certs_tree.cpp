@@ -1,5 +1,7 @@
 #include "files/certs_tree.hpp"
 
+#include "base/digest.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -9,8 +11,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
-
-#include "base/digest.hpp"
 
 namespace nodemirror::files {
 
@@ -80,7 +80,8 @@ Result<ObservedEntry> observeEntry(int parent, const std::string& name) {
     entry.gid = status.st_gid;
     if (entry.type == Type::Symlink) entry.target = linkTarget(parent, name);
     if (entry.type != Type::File) return entry;
-    if (status.st_size > kLargestHosts) return Error("read", name, "it is larger than 4 MiB");
+    entry.tooLarge = status.st_size > kLargestHosts;
+    if (entry.tooLarge) return entry;
     auto content = readContent(parent, name);
     if (!content) return content.error();
     entry.content = std::move(*content);
@@ -204,6 +205,17 @@ Result<std::string> replaceInnerDirectory(int parent, const std::string& directo
     return aside->empty() ? std::string() : directory + "/" + *aside;
 }
 
+/// A directory that others may write would let them replace the file in it.
+Result<void> closeToOthers(int directory, const std::string& name) {
+    struct stat status {};
+    if (::fstat(directory, &status) != 0) return Error::system("look at", name, errno);
+    if (status.st_uid != ::geteuid() && ::fchown(directory, ::geteuid(), ::getegid()) != 0)
+        return Error::system("set the owner of", name, errno);
+    if (!closedToOthers(status.st_mode & 07777) && ::fchmod(directory, 0755) != 0)
+        return Error::system("set the mode of", name, errno);
+    return {};
+}
+
 Error within(const std::string& directory, const Error& error) {
     return {error.context(), directory + "/" + error.object(), error.reason(), error.remedy()};
 }
@@ -266,14 +278,14 @@ Result<std::string> CertsTree::write(const std::string& directory, std::string_v
     if (!root) return root.error();
     const auto parent = openBelow(root->get(), directory);
     if (!parent) return placeDirectory(root->get(), directory, content, mode);
+    if (const auto closed = closeToOthers(parent->get(), directory); !closed) return closed.error();
     Access access;
     access.mode = mode;
     const auto written = writeAtomically(parent->get(), kHosts, content, access);
     if (written) return std::string();
     struct stat status {};
-    const bool inTheWay =
-        ::fstatat(parent->get(), kHosts, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISDIR(status.st_mode);
+    const bool inTheWay = ::fstatat(parent->get(), kHosts, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                          S_ISDIR(status.st_mode);
     if (!inTheWay) return within(directory, written.error());
     return replaceInnerDirectory(parent->get(), directory, content, access);
 }

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "files/atomic_write.hpp"
 #include "observed/ownership.hpp"
 #include "observed/registry_files.hpp"
+
+#include <string>
+#include <vector>
 
 namespace nodemirror::files {
 
@@ -29,8 +29,8 @@ class CertsTree {
     Seen<ObservedRegistry> observe(const std::string& directory) const;
 
     /// Puts hosts.toml in place. A directory that is missing appears together with its file, never
-    /// empty, for an empty one would hide _default. What stands in the way is exchanged in one step;
-    /// a directory that is not empty is set aside, and its new name (relative to the root) is
+    /// empty, for an empty one would hide _default. What stands in the way is exchanged in one
+    /// step; a directory that is not empty is set aside, and its new name (relative to the root) is
     /// returned so that it can be put back.
     Result<std::string> write(const std::string& directory, std::string_view content,
                               mode_t mode) const;

@@ -1,21 +1,23 @@
 #include "files/tree_watch.hpp"
 
+#include "files/atomic_write.hpp"
+
 #include <dirent.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <memory>
-
-#include "files/atomic_write.hpp"
 
 namespace nodemirror::files {
 
 namespace {
 
-constexpr unsigned kTreeMask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE |
-                               IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+constexpr unsigned kTreeMask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+                               IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF |
+                               IN_MOVE_SELF | IN_ONLYDIR;
 constexpr unsigned kAboveMask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
                                 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 constexpr unsigned kFilesMask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
@@ -167,24 +169,31 @@ void FilesWatch::rebuild() {
         const int watch = ::inotify_add_watch(fd_.get(), directory.c_str(), kFilesMask);
         if (watch >= 0) fresh[watch].insert(name);
     };
+    // Every name on the way to a file is watched where it stands, and every link is followed: a
+    // ConfigMap mount swaps ..data, others swap a directory above it.
+    constexpr int kMostLinks = 40;  // as the kernel follows
     for (const auto& file : files_) {
         std::string path = file;
-        // Each link on the way: a ConfigMap mount swaps ..data, not the file itself.
-        for (int hops = 0; hops < 16; ++hops) {
-            std::string name = nameOf(path);
-            std::string directory = parentOf(path);
-            add(directory, name);
-            // A directory on the way may be the link, or be missing as yet.
-            for (; directory != "/" && directory != "."; directory = parentOf(directory)) {
+        for (int links = 0; links < kMostLinks && !path.empty(); ++links) {
+            std::string next;
+            for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+                const std::string prefix = path.substr(0, slash);
                 struct stat status {};
-                const bool there = ::lstat(directory.c_str(), &status) == 0;
-                if (!there || S_ISLNK(status.st_mode)) add(parentOf(directory), nameOf(directory));
+                const bool there = ::lstat(prefix.c_str(), &status) == 0;
+                const bool link = there && S_ISLNK(status.st_mode);
+                if (!there || link || slash == std::string::npos)
+                    add(parentOf(prefix), nameOf(prefix));
+                if (link) {
+                    char buffer[PATH_MAX];
+                    const ssize_t size = ::readlink(prefix.c_str(), buffer, sizeof buffer);
+                    const std::string target(buffer,
+                                             static_cast<size_t>(std::max<ssize_t>(size, 0)));
+                    next = target.substr(0, 1) == "/" ? target : parentOf(prefix) + "/" + target;
+                    if (slash != std::string::npos) next += path.substr(slash);
+                }
+                if (!there || link || slash == std::string::npos) break;
             }
-            char buffer[PATH_MAX];
-            const ssize_t size = ::readlink(path.c_str(), buffer, sizeof buffer);
-            if (size < 0) break;
-            const std::string target(buffer, static_cast<size_t>(size));
-            path = target.front() == '/' ? target : parentOf(path) + "/" + target;
+            path = std::move(next);
         }
     }
     for (const auto& [watch, names] : names_)

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
-
-#include "base/result.hpp"
-#include "base/unique_fd.hpp"
 
 namespace nodemirror::files {
 
@@ -30,7 +30,8 @@ class TreeWatch {
     const std::string& limited() const { return limited_; }
 
   private:
-    explicit TreeWatch(UniqueFd fd, std::string root) : fd_(std::move(fd)), root_(std::move(root)) {}
+    explicit TreeWatch(UniqueFd fd, std::string root)
+        : fd_(std::move(fd)), root_(std::move(root)) {}
     void watchAll(Changes& changes);
     void watchDirectory(const std::string& name);
     void handle(int watch, unsigned mask, const std::string& name, Changes& changes);
@@ -50,7 +51,8 @@ class FilesWatch {
   public:
     static Result<FilesWatch> open();
     int fd() const { return fd_.get(); }
-    /// The files from now on. Symbolic links are followed, and the directories on their way watched.
+    /// The files from now on. Symbolic links are followed, and the directories on their way
+    /// watched.
     void setFiles(const std::vector<std::string>& files);
     /// True when one of the files may have changed.
     bool drain();

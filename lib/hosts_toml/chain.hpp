@@ -10,8 +10,8 @@ namespace nodemirror {
 /// One host that containerd asks for an image (docker.RegistryHost in its code).
 struct ChainHost {
     std::string scheme;
-    std::string host;  ///< with the port if there is one
-    std::string path;  ///< what requests begin with: /v2, /v2/prefix, …
+    std::string host;                       ///< with the port if there is one
+    std::string path;                       ///< what requests begin with: /v2, /v2/prefix, …
     std::vector<std::string> capabilities;  ///< sorted: pull, push, referrers, resolve
     std::map<std::string, std::vector<std::string>> header;  ///< may hold secrets
     std::optional<bool> skipVerify;

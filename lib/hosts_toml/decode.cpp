@@ -1,14 +1,14 @@
 #include "hosts_toml/decode.hpp"
 
-#include <algorithm>
-#include <set>
-
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "toml/expressions.hpp"
 #include "toml/read_go_v1.hpp"
 #include "toml/read_v2.hpp"
+
+#include <algorithm>
+#include <set>
 
 namespace nodemirror {
 
@@ -149,7 +149,8 @@ class Decoder {
         for (const Value* table : tables) {
             for (const Value* value : fields(*table, "override_path"))
                 overridePath = value->boolean;
-            for (const Value* value : fields(*table, "skip_verify")) out.skipVerify = value->boolean;
+            for (const Value* value : fields(*table, "skip_verify"))
+                out.skipVerify = value->boolean;
         }
         if (!server.empty()) place(server, overridePath, out);
         out.capabilities = capabilities(tables);
@@ -193,7 +194,8 @@ class Decoder {
                 const std::string word = lower(item.string);
                 const bool known = word == "pull" || word == "resolve" || word == "push" ||
                                    (word == "referrers" && version_.knowsReferrers());
-                if (!known) throw Dropped{"unknown capability " + inQuotes(item.string) + at(*list)};
+                if (!known)
+                    throw Dropped{"unknown capability " + inQuotes(item.string) + at(*list)};
                 out.insert(word);
             }
         }
@@ -257,7 +259,8 @@ class Decoder {
         for (const Value* value : fields(table, "dial_timeout")) {
             if (value->string.empty()) continue;
             const auto duration = parseGoDuration(value->string);
-            if (!duration) throw Dropped{"invalid duration " + inQuotes(value->string) + at(*value)};
+            if (!duration)
+                throw Dropped{"invalid duration " + inQuotes(value->string) + at(*value)};
             out.dialTimeout = formatGoDuration(*duration);
         }
     }

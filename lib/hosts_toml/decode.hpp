@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string>
-#include <string_view>
-
 #include "containerd_config/version.hpp"
 #include "hosts_toml/chain.hpp"
+
+#include <string>
+#include <string_view>
 
 namespace nodemirror {
 
@@ -14,7 +14,7 @@ struct Decoded {
     /// it then stands for the registry's own upstream.
     Chain hosts;
     bool valid = false;
-    std::string error;    ///< why containerd drops the file; only when not valid
+    std::string error;     ///< why containerd drops the file; only when not valid
     bool crashes = false;  ///< containerd itself would die of this file
 };
 

@@ -1,12 +1,12 @@
 #include "hosts_toml/go_url.hpp"
 
+#include "base/text.hpp"
+
 #include <arpa/inet.h>
 
 #include <algorithm>
 #include <cctype>
 #include <vector>
-
-#include "base/text.hpp"
 
 namespace nodemirror {
 
@@ -23,7 +23,8 @@ int hexValue(char c) {
 
 /// net/url shouldEscape for a host: these stand as they are.
 bool standsInHost(char c) {
-    return isAlnum(c) || std::string_view("-_.~!$&'()*+,;=:[]<>\"").find(c) != std::string_view::npos;
+    return isAlnum(c) ||
+           std::string_view("-_.~!$&'()*+,;=:[]<>\"").find(c) != std::string_view::npos;
 }
 
 /// net/url unescape
@@ -85,7 +86,8 @@ std::optional<std::string> parseHost(std::string_view host, bool strictBrackets)
 
 bool validUserinfo(std::string_view text) {
     return std::all_of(text.begin(), text.end(), [](char c) {
-        return isAlnum(c) || std::string_view("-._:~!$&'()*+,;=%@").find(c) != std::string_view::npos;
+        return isAlnum(c) ||
+               std::string_view("-._:~!$&'()*+,;=%@").find(c) != std::string_view::npos;
     });
 }
 
@@ -123,17 +125,15 @@ std::optional<GoUrl> parseGoUrl(std::string_view text, bool strictBrackets) {
     std::string_view rest = text.substr(0, hash);
     if (hash != std::string_view::npos && !unescape(text.substr(hash + 1), Part::Fragment))
         return std::nullopt;
-    const bool control = std::any_of(rest.begin(), rest.end(), [](unsigned char c) {
-        return c < 0x20 || c == 0x7f;
-    });
+    const bool control = std::any_of(rest.begin(), rest.end(),
+                                     [](unsigned char c) { return c < 0x20 || c == 0x7f; });
     if (control) return std::nullopt;
     GoUrl url;
     if (!takeScheme(rest, url.scheme)) return std::nullopt;
     rest = rest.substr(0, rest.find('?'));
     if (rest.empty() || rest.front() != '/') {
         if (!url.scheme.empty()) return url;  // opaque: neither host nor path
-        if (rest.substr(0, rest.find('/')).find(':') != std::string_view::npos)
-            return std::nullopt;
+        if (rest.substr(0, rest.find('/')).find(':') != std::string_view::npos) return std::nullopt;
     }
     const bool hasAuthority =
         rest.substr(0, 2) == "//" && (!url.scheme.empty() || rest.substr(0, 3) != "///");

@@ -1,11 +1,11 @@
 #include "hosts_toml/lint.hpp"
 
-#include <algorithm>
-#include <set>
-
 #include "base/text.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "toml/read_v2.hpp"
+
+#include <algorithm>
+#include <set>
 
 namespace nodemirror {
 
@@ -14,9 +14,8 @@ namespace {
 using toml_text::Value;
 
 const std::vector<std::string>& hostKeys() {
-    static const std::vector<std::string> keys{"capabilities", "ca",     "client",
-                                               "skip_verify",  "header", "override_path",
-                                               "dial_timeout"};
+    static const std::vector<std::string> keys{
+        "capabilities", "ca", "client", "skip_verify", "header", "override_path", "dial_timeout"};
     return keys;
 }
 
@@ -66,8 +65,7 @@ void decodedHosts(const Chain& hosts, const ContainerdVersion& version,
     std::set<std::string> seen;
     for (const auto& host : hosts) {
         if (host.host.empty()) continue;
-        if (!seen.insert(host.url()).second)
-            warnings.push_back(host.url() + " is tried twice");
+        if (!seen.insert(host.url()).second) warnings.push_back(host.url() + " is tried twice");
         const bool tls = !host.ca.empty() || !host.client.empty() || host.skipVerify.has_value();
         if (host.scheme == "http" && tls && !version.localhostIsAlwaysHttp() &&
             portOf(host.host) != "80")
@@ -80,8 +78,7 @@ void decodedHosts(const Chain& hosts, const ContainerdVersion& version,
         return host.host.empty() ||
                (has(host.capabilities, "pull") && has(host.capabilities, "resolve"));
     });
-    if (!resolves)
-        warnings.emplace_back("no host has both pull and resolve: no tag can be pulled");
+    if (!resolves) warnings.emplace_back("no host has both pull and resolve: no tag can be pulled");
 }
 
 }  // namespace

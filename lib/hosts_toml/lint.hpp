@@ -1,11 +1,11 @@
 #pragma once
 
+#include "containerd_config/version.hpp"
+#include "hosts_toml/chain.hpp"
+
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "containerd_config/version.hpp"
-#include "hosts_toml/chain.hpp"
 
 namespace nodemirror {
 

@@ -1,5 +1,12 @@
 #include "hosts_toml/reader.hpp"
 
+#include "base/result.hpp"
+#include "base/text.hpp"
+#include "hosts_toml/decode.hpp"
+#include "hosts_toml/go_url.hpp"
+#include "hosts_toml/lint.hpp"
+#include "tls/pem.hpp"
+
 #include <dirent.h>
 #include <sys/stat.h>
 
@@ -9,13 +16,6 @@
 #include <fstream>
 #include <memory>
 #include <sstream>
-
-#include "base/result.hpp"
-#include "base/text.hpp"
-#include "hosts_toml/decode.hpp"
-#include "hosts_toml/go_url.hpp"
-#include "hosts_toml/lint.hpp"
-#include "tls/pem.hpp"
 
 namespace nodemirror {
 
@@ -29,7 +29,9 @@ std::vector<std::string> directoryNames(const std::string& registry) {
     return names;
 }
 
-std::string ownDirectoryName(const std::string& registry) { return directoryNames(registry).front(); }
+std::string ownDirectoryName(const std::string& registry) {
+    return directoryNames(registry).front();
+}
 
 std::string registryOfDirectory(const std::string& directory) {
     if (directory.size() < 3 || directory.back() != '_' || directory.find(':') != std::string::npos)
@@ -37,9 +39,8 @@ std::string registryOfDirectory(const std::string& directory) {
     const size_t bar = directory.rfind('_', directory.size() - 2);
     if (bar == std::string::npos || bar == 0) return directory;
     const std::string port = directory.substr(bar + 1, directory.size() - bar - 2);
-    const bool digits = !port.empty() && std::all_of(port.begin(), port.end(), [](char c) {
-        return c >= '0' && c <= '9';
-    });
+    const bool digits = !port.empty() && std::all_of(port.begin(), port.end(),
+                                                     [](char c) { return c >= '0' && c <= '9'; });
     return digits ? directory.substr(0, bar) + ":" + port : directory;
 }
 
@@ -135,8 +136,8 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
     if (text.empty()) return loadCertFiles(directory, out);
     Decoded decoded = decodeHostsToml(text, directory, version);
     if (decoded.crashes) {
-        out.error = "containerd " + version.text() + " itself dies of " + path + ": " +
-                    decoded.error;
+        out.error =
+            "containerd " + version.text() + " itself dies of " + path + ": " + decoded.error;
         return {};
     }
     if (!decoded.valid) {
@@ -157,9 +158,11 @@ std::string certificateError(const ChainHost& host) {
     }
     for (const auto& pair : host.client) {
         const auto cert = readFile(pair[0]);
-        if (!cert) return "unable to read CERT file " + inQuotes(pair[0]) + ": " + cert.error().reason();
+        if (!cert)
+            return "unable to read CERT file " + inQuotes(pair[0]) + ": " + cert.error().reason();
         const auto key = pair.size() > 1 ? readFile(pair[1]) : cert;
-        if (!key) return "unable to read CERT file " + inQuotes(pair[1]) + ": " + key.error().reason();
+        if (!key)
+            return "unable to read CERT file " + inQuotes(pair[1]) + ": " + key.error().reason();
         const std::string wrong = clientPairProblem(*cert, *key);
         if (!wrong.empty())
             return "failed to load X509 key pair " + inQuotes(pair[0]) + ": " + wrong;

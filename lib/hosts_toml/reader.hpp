@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "containerd_config/version.hpp"
 #include "hosts_toml/chain.hpp"
+
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 

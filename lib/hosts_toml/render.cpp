@@ -1,10 +1,10 @@
 #include "hosts_toml/render.hpp"
 
-#include <cstdio>
-
 #include "base/text.hpp"
 #include "containerd_config/version.hpp"
 #include "hosts_toml/decode.hpp"
+
+#include <cstdio>
 
 namespace nodemirror {
 
@@ -77,8 +77,7 @@ std::string headerTable(const Mirror& mirror, const std::string& table, const st
     std::string out = indent + "[" + table + "]\n";
     for (const auto& [name, values] : mirror.headers) {
         std::vector<std::string> shown;
-        for (const auto& value : values)
-            shown.push_back(redacted ? "<redacted>" : value.reveal());
+        for (const auto& value : values) shown.push_back(redacted ? "<redacted>" : value.reveal());
         out += indent + "  " + tomlString(name) + " = " + tomlList(shown) + "\n";
     }
     return out;

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string>
-
 #include "base/result.hpp"
 #include "desired/desired.hpp"
 #include "hosts_toml/chain.hpp"
+
+#include <string>
 
 namespace nodemirror {
 

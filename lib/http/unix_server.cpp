@@ -1,10 +1,7 @@
 #include "http/unix_server.hpp"
 
-#include <grp.h>
-#include <spdlog/spdlog.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include "base/text.hpp"
+#include "base/unique_fd.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -12,10 +9,12 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <grp.h>
 #include <nlohmann/json.hpp>
-
-#include "base/text.hpp"
-#include "base/unique_fd.hpp"
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 namespace nodemirror::http {
 

@@ -1,15 +1,15 @@
 #pragma once
 
-#include <sys/types.h>
+#include "base/result.hpp"
+#include "ports/containerd.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <sys/types.h>
+
 #include <functional>
 #include <memory>
 #include <string>
-
-#include "base/result.hpp"
-#include "ports/containerd.hpp"
 
 namespace nodemirror::http {
 

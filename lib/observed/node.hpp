@@ -1,12 +1,12 @@
 #pragma once
 
-#include <map>
-#include <string>
-#include <vector>
-
 #include "base/result.hpp"
 #include "containerd_config/config_reader.hpp"
 #include "containerd_config/version.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 
@@ -33,7 +33,7 @@ struct ObservedImage {
     bool hasRecord = false;  ///< there is an image record of that name
     bool pinLabel = false;   ///< io.cri-containerd.pinned=pinned
     bool managedLabel = false;
-    std::string digest;      ///< of the record's target
+    std::string digest;  ///< of the record's target
 };
 
 struct ObservedUnit {

@@ -1,10 +1,10 @@
 #pragma once
 
+#include "base/result.hpp"
+
 #include <sys/types.h>
 
 #include <string>
-
-#include "base/result.hpp"
 
 namespace nodemirror {
 
@@ -15,10 +15,14 @@ struct ObservedEntry {
     mode_t mode = 0;  ///< permission bits
     uid_t uid = 0;
     gid_t gid = 0;
-    std::string content;  ///< Type::File
-    std::string sha256;   ///< of content
-    std::string target;   ///< Type::Symlink
+    std::string content;    ///< Type::File, unless it is too large
+    bool tooLarge = false;  ///< larger than any hosts.toml of sense: not read
+    std::string sha256;     ///< of content
+    std::string target;     ///< Type::Symlink
 };
+
+/// A directory's mode with which its owner can use it and nobody else can write it.
+inline bool closedToOthers(mode_t mode) { return (mode & 0700) == 0700 && (mode & 0022) == 0; }
 
 /// A registry's place under certs.d: the directory and the hosts.toml in it.
 struct ObservedRegistry {

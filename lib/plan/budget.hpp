@@ -1,9 +1,9 @@
 #pragma once
 
-#include <vector>
-
 #include "base/time.hpp"
 #include "desired/desired.hpp"
+
+#include <vector>
 
 namespace nodemirror {
 
@@ -12,8 +12,8 @@ namespace nodemirror {
 /// budget nor locks it for longer than its period.
 int budgetLeft(const Budget& budget, const std::vector<WallTime>& restarts, WallTime now);
 
-/// When the next restart will be allowed; `now` when one is allowed already. With restarts: 0 never:
-/// the farthest time there is.
+/// When the next restart will be allowed; `now` when one is allowed already. With restarts: 0
+/// never: the farthest time there is.
 WallTime budgetFreeAt(const Budget& budget, const std::vector<WallTime>& restarts, WallTime now);
 
 }  // namespace nodemirror

@@ -41,26 +41,47 @@ void uncovered(const ContainerdConfig& config, const ConfigSurroundings& around,
     }
     for (const auto& registry : around.elsewhere)
         if (!around.covered.count(registry))
-            reasons.push_back(reason(
-                Weight::Blocked, "ConfigPathElsewhere", registry,
-                "containerd reads " + config.configPath + ", which has hosts of " + registry +
-                    ", and the desired state does not declare it",
-                "declare " + registry + " in the desired state, or move its directory to " +
-                    around.certsDir));
+            reasons.push_back(
+                reason(Weight::Blocked, "ConfigPathElsewhere", registry,
+                       "containerd reads " + config.configPath + ", which has hosts of " +
+                           registry + ", and the desired state does not declare it",
+                       "declare " + registry + " in the desired state, or move its directory to " +
+                           around.certsDir));
 }
 
-void planEdit(const ContainerdConfig& config, const ContainerdVersion& version,
-              const ConfigSurroundings& around, ConfigPlan& plan) {
+/// Legacy TLS settings of a host that the desired state uses without any of its own.
+void uncoveredTls(const Desired& desired, const ContainerdConfig& config,
+                  std::vector<Reason>& reasons) {
+    for (const auto& host : config.tlsHosts)
+        for (const auto& registry : desired.registries)
+            for (const auto& mirror : registry.mirrors) {
+                const bool own = !mirror.ca.empty() || mirror.client || mirror.skipVerify;
+                if (mirror.url.host != host || own || mirror.url.scheme != "https") continue;
+                reasons.push_back(
+                    reason(Weight::Blocked, "LegacyTls", host,
+                           "the legacy TLS settings of " + host + " in " + config.path +
+                               " must go for config_path to work, and the mirror of " +
+                               registry.name + " there has none in the desired state",
+                           "give that mirror its ca, client or skipVerify in the desired state"));
+            }
+}
+
+void planEdit(const Desired& desired, const ContainerdConfig& config,
+              const ContainerdVersion& version, const ConfigSurroundings& around,
+              ConfigPlan& plan) {
     uncovered(config, around, plan.reasons);
+    if (!version.hasImagesPlugin()) uncoveredTls(desired, config, plan.reasons);
     if (!plan.reasons.empty()) return;
     auto edits = editConfigPath(config, version, around.certsDir);
     if (!edits) {
         plan.reasons.push_back(reason(Weight::Blocked, "ConfigNotEditable", config.path,
-                                      edits.error().text(), edits.error().remedy()));
+                                      edits.error().brief(), edits.error().remedy()));
         return;
     }
     std::string all = version.text();
     for (const auto& edit : *edits) all += "\n" + edit.path + "\n" + edit.after;
+    // Every file that is loaded counts: mending an import is a reason to try again.
+    for (const auto& file : config.files) all += "\n" + file.path + "\n" + file.text;
     plan.fingerprint = sha256Hex(all);
     if (plan.fingerprint == around.rolledBack) {
         plan.reasons.push_back(reason(
@@ -72,18 +93,43 @@ void planEdit(const ContainerdConfig& config, const ContainerdVersion& version,
         return;
     }
     plan.edits = std::move(*edits);
-    plan.editReason = config.configPath.empty()
-                          ? "config_path is not set: containerd does not read " + around.certsDir
-                      : config.configPath != around.certsDir
-                          ? "config_path is " + inQuotes(config.configPath) + ", not " +
-                                around.certsDir
-                          : "legacy registry tables beside config_path keep CRI from loading";
+    plan.editReason =
+        config.configPath.empty()
+            ? "config_path is not set: containerd does not read " + around.certsDir
+        : config.configPath != around.certsDir
+            ? "config_path is " + inQuotes(config.configPath) + ", not " + around.certsDir
+            : "legacy registry tables beside config_path keep CRI from loading";
     for (const auto& mirror : config.mirrors)
         plan.editReason += "; the legacy mirrors of " + mirror.registry + " (" +
                            join(mirror.endpoints, ", ") + ") are moved out";
     for (const auto& host : config.tlsHosts)
         if (!version.hasImagesPlugin())
             plan.editReason += "; the legacy TLS settings of " + host + " are moved out";
+}
+
+/// The configuration on disk is right: whether the running containerd has read it.
+void judgeRunning(const Desired& desired, const ObservedNode& node,
+                  const ConfigSurroundings& around, ConfigPlan& plan) {
+    const auto running = effectiveConfigPath(node, around.certsDir);
+    if (running.effective.value_or(false)) return;
+    const bool live = running.source == "live";
+    const bool older = node.runsConfig.isKnown() && !node.runsConfig.value();
+    if (live || older) {
+        plan.restartReason =
+            live ? "containerd runs with an older configuration, in which config_path is " +
+                       inQuotes(running.value)
+                 : "containerd was started before its configuration was last changed";
+        plan.restart = desired.configPath == ConfigPathPolicy::Manage;
+        if (!plan.restart)
+            plan.reasons.push_back(reason(Weight::Degraded, "RestartNeeded",
+                                          desired.containerd.unit, plan.restartReason,
+                                          "systemctl restart " + desired.containerd.unit));
+    } else if (node.runsConfig.isUnknown() && node.cri.isKnown() && node.cri.value().ready) {
+        plan.reasons.push_back(reason(
+            Weight::Note, "ConfigPathUnproven", around.certsDir,
+            "whether containerd has read config_path cannot be told: " + node.runsConfig.why(),
+            "restart containerd once to be sure"));
+    }
 }
 
 }  // namespace
@@ -109,8 +155,8 @@ EffectiveConfigPath effectiveConfigPath(const ObservedNode& node, const std::str
     if (!node.config.isKnown()) return out;
     out.value = node.config.value().configPath;
     out.source = "inferred";
-    const bool onDisk = readsCertsDir(out.value, version, certsDir) &&
-                        node.config.value().mirrors.empty();
+    const bool onDisk =
+        readsCertsDir(out.value, version, certsDir) && node.config.value().mirrors.empty();
     if (!onDisk)
         out.effective = false;
     else if (node.runsConfig.isKnown() && node.runsConfig.value())
@@ -135,12 +181,11 @@ ConfigPlan planConfig(const Desired& desired, const ObservedNode& node,
         plan.reasons.push_back(reason(
             Weight::Blocked, "CriDisabled", config.path,
             "disabled_plugins names CRI, without which no kubelet can use this containerd",
-            "remove \"cri\" from disabled_plugins in " + config.path +
-                " and restart containerd"));
+            "remove \"cri\" from disabled_plugins in " + config.path + " and restart containerd"));
         return plan;
     }
-    const bool conflicts = !config.mirrors.empty() ||
-                           (!version.hasImagesPlugin() && !config.tlsHosts.empty());
+    const bool conflicts =
+        !config.mirrors.empty() || (!version.hasImagesPlugin() && !config.tlsHosts.empty());
     const bool onDisk = readsCertsDir(config.configPath, version, around.certsDir) && !conflicts;
     if (!onDisk && desired.configPath == ConfigPathPolicy::Check) {
         plan.reasons.push_back(
@@ -152,15 +197,10 @@ ConfigPlan planConfig(const Desired& desired, const ObservedNode& node,
         return plan;
     }
     if (!onDisk) {
-        planEdit(config, version, around, plan);
+        planEdit(desired, config, version, around, plan);
         return plan;
     }
-    const auto running = effectiveConfigPath(node, around.certsDir);
-    if (running.source == "live" && !running.effective.value_or(true)) {
-        plan.restart = desired.configPath == ConfigPathPolicy::Manage;
-        plan.restartReason = "containerd runs with an older configuration, in which config_path is " +
-                             inQuotes(running.value);
-    }
+    judgeRunning(desired, node, around, plan);
     return plan;
 }
 

@@ -1,14 +1,14 @@
 #pragma once
 
-#include <optional>
-#include <set>
-#include <string>
-#include <vector>
-
 #include "containerd_config/config_edit.hpp"
 #include "desired/desired.hpp"
 #include "observed/node.hpp"
 #include "plan/reason.hpp"
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <deque>
-
 #include "base/time.hpp"
+
+#include <deque>
 
 namespace nodemirror {
 

@@ -1,8 +1,8 @@
 #include "plan/image_plan.hpp"
 
-#include <algorithm>
-
 #include "reference/image_reference.hpp"
+
+#include <algorithm>
 
 namespace nodemirror {
 
@@ -21,9 +21,8 @@ std::vector<RequiredImage> requiredImages(const Desired& desired, const std::str
     std::vector<RequiredImage> out;
     const Pause pause = desired.pause.value_or(Pause());
     const auto add = [&](const std::string& name, bool isPause) {
-        const bool known = std::any_of(out.begin(), out.end(), [&](const RequiredImage& image) {
-            return image.name == name;
-        });
+        const bool known = std::any_of(
+            out.begin(), out.end(), [&](const RequiredImage& image) { return image.name == name; });
         if (name.empty() || known) return;
         RequiredImage image;
         image.name = name;

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "desired/desired.hpp"
 #include "observed/node.hpp"
+
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 

@@ -1,8 +1,8 @@
 #include "plan/registry_plan.hpp"
 
-#include <cstdio>
-
 #include "base/text.hpp"
+
+#include <cstdio>
 
 namespace nodemirror {
 
@@ -17,7 +17,8 @@ std::string octal(mode_t mode) {
 }
 
 bool inPlace(const ObservedRegistry& observed, const IntendedHosts& intended, uid_t self) {
-    return observed.directory.type == Type::Directory && observed.hosts.type == Type::File &&
+    return observed.directory.type == Type::Directory && observed.directory.uid == self &&
+           closedToOthers(observed.directory.mode) && observed.hosts.type == Type::File &&
            observed.hosts.sha256 == intended.sha256 && observed.hosts.mode == intended.mode() &&
            observed.hosts.uid == self;
 }
@@ -35,6 +36,11 @@ std::string describeDrift(const ObservedRegistry& observed, const IntendedHosts&
         case Type::Other: return "the directory was replaced by a file";
         case Type::Directory: break;
     }
+    if (observed.directory.uid != self)
+        return "the owner of the directory was changed to uid " +
+               std::to_string(observed.directory.uid);
+    if (!closedToOthers(observed.directory.mode))
+        return "the mode of the directory was changed to " + octal(observed.directory.mode);
     switch (observed.hosts.type) {
         case Type::Absent: return "hosts.toml was deleted";
         case Type::Symlink:
@@ -45,8 +51,9 @@ std::string describeDrift(const ObservedRegistry& observed, const IntendedHosts&
         case Type::File: break;
     }
     if (observed.hosts.sha256 != intended.sha256)
-        return observed.hosts.content.empty() ? "hosts.toml was truncated"
-                                              : "hosts.toml was edited";
+        return observed.hosts.content.empty() && !observed.hosts.tooLarge
+                   ? "hosts.toml was truncated"
+                   : "hosts.toml was edited";
     if (observed.hosts.mode != intended.mode())
         return "the mode of hosts.toml was changed to " + octal(observed.hosts.mode);
     if (observed.hosts.uid != self)

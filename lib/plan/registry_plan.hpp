@@ -1,13 +1,13 @@
 #pragma once
 
-#include <optional>
-#include <string>
-#include <variant>
-
 #include "desired/desired.hpp"
 #include "hosts_toml/render.hpp"
 #include "observed/ownership.hpp"
 #include "observed/registry_files.hpp"
+
+#include <optional>
+#include <string>
+#include <variant>
 
 namespace nodemirror {
 

@@ -1,11 +1,13 @@
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
-#include <string>
-#include <vector>
-
 #include "base/result.hpp"
 #include "observed/node.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 
@@ -24,7 +26,7 @@ class Containerd {
     virtual Task<Result<CriState>> criState() = 0;
     virtual Task<Result<ObservedImage>> image(std::string name) = 0;
     /// Pulls by CRI, as kubelet does, through whatever hosts containerd is configured with.
-    virtual Task<Result<void>> pull(std::string name) = 0;
+    virtual Task<Result<void>> pull(std::string name, std::chrono::seconds timeout) = 0;
     /// Gives an image that has the record `source` the further name `target`, with the labels of
     /// CRI's own images, pinned or not. Never removes a name, not even for an instant.
     virtual Task<Result<void>> tag(std::string source, std::string target, bool pinned) = 0;

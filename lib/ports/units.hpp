@@ -1,12 +1,17 @@
 #pragma once
 
-#include <string>
-
 #include "base/result.hpp"
 #include "observed/node.hpp"
 #include "ports/containerd.hpp"
 
+#include <string>
+
 namespace nodemirror {
+
+struct RestartAnswer {
+    bool asked = false;  ///< systemd took the job; otherwise nothing happened
+    std::string result;  ///< the job's result ("done", "failed", …), or why it was not taken
+};
 
 /// What the daemon asks of systemd.
 class Units {
@@ -14,8 +19,8 @@ class Units {
     virtual ~Units() = default;
 
     virtual Task<Result<ObservedUnit>> state(std::string unit) = 0;
-    /// RestartUnit, then waits for the job's end; gives the job's result ("done", "failed", …).
-    virtual Task<Result<std::string>> restart(std::string unit) = 0;
+    /// RestartUnit, then waits for the job's end.
+    virtual Task<RestartAnswer> restart(std::string unit) = 0;
 };
 
 }  // namespace nodemirror

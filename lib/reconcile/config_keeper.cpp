@@ -1,17 +1,17 @@
 #include "reconcile/config_keeper.hpp"
 
-#include <spdlog/spdlog.h>
-#include <sys/stat.h>
-
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <cstdlib>
-#include <memory>
-
 #include "base/digest.hpp"
 #include "base/text.hpp"
 #include "desired/load.hpp"
 #include "files/atomic_write.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <memory>
 
 namespace nodemirror {
 
@@ -61,8 +61,10 @@ bool holds(const ConfigEditRecord::File& file) {
 
 Result<void> ConfigKeeper::start() {
     auto record = state_.loadConfigEdit();
-    if (!record) return record.error();
-    record_ = std::move(*record);
+    if (record)
+        record_ = std::move(*record);
+    else
+        spdlog::error("msg={}", inQuotes(record.error().text()));
     return {};
 }
 
@@ -121,8 +123,7 @@ Result<void> ConfigKeeper::putBack() {
         // Only what is still ours is taken back; a later change is somebody's own.
         if (!holds(file)) continue;
         if (!file.existed) {
-            if (::unlink(file.path.c_str()) != 0)
-                return Error::system("remove", file.path, errno);
+            if (::unlink(file.path.c_str()) != 0) return Error::system("remove", file.path, errno);
             continue;
         }
         const auto before = state_.loadBackup(file.backup);
@@ -147,19 +148,33 @@ Task<void> ConfigKeeper::takeBack(Service service, std::string error,
     }
     record_.stage = ConfigEditRecord::Stage::RolledBack;
     record_.error = error;
+    record_.restartOwed = true;
     save();
+    auto restart = restartOwed(service, reasons);
+    (void)co_await std::move(restart);
+}
+
+/// The restart that makes containerd read the files that were put back; owed until it is done.
+Task<bool> ConfigKeeper::restartOwed(Service service, std::vector<Reason>* reasons) {
     auto restart = restarter_.restart(
         service, "the earlier configuration of containerd was put back", reasons);
     const auto outcome = co_await std::move(restart);
-    if (outcome != Restarter::Outcome::Restarted) co_return;
+    if (outcome != Restarter::Outcome::Restarted) co_return false;
+    record_.restartOwed = false;
+    save();
     auto wait = waitForCri();
     (void)co_await std::move(wait);
+    co_return true;
 }
 
 /// Restarts containerd and wants CRI to answer.
 Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<Reason>* reasons) {
+    const int before = containerd_.processId();
     auto restart = restarter_.restart(service, reason, reasons);
     const auto outcome = co_await std::move(restart);
+    // What the old process answers proves nothing of the new configuration.
+    const int after = containerd_.processId();
+    if (outcome == Restarter::Outcome::Failed && (after == 0 || after == before)) co_return false;
     if (outcome == Restarter::Outcome::NotNow || outcome == Restarter::Outcome::Never) {
         // Never: a person restarts it. Not now: the edit waits on disk for the budget.
         if (outcome == Restarter::Outcome::Never) {
@@ -198,9 +213,10 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
         Reason reason;
         reason.code = "RestartBudget";
         reason.subject = service.unit;
-        reason.message = "the configuration is to be edited, which needs restarts that the budget "
-                         "does not allow now: " +
-                         plan.editReason;
+        reason.message =
+            "the configuration is to be edited, which needs restarts that the budget "
+            "does not allow now: " +
+            plan.editReason;
         reason.remedy = "wait, or raise services.budget";
         reasons->push_back(std::move(reason));
         co_return false;
@@ -223,6 +239,10 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
 }
 
 Task<bool> ConfigKeeper::resume(Service service, bool runsConfig, std::vector<Reason>* reasons) {
+    if (record_.stage == ConfigEditRecord::Stage::RolledBack && record_.restartOwed) {
+        auto restart = restartOwed(service, reasons);
+        co_return co_await std::move(restart);
+    }
     if (record_.stage != ConfigEditRecord::Stage::Applying) co_return false;
     bool written = !record_.files.empty();
     for (const auto& file : record_.files) written = written && holds(file);

@@ -1,14 +1,15 @@
 #pragma once
 
-#include <boost/asio/io_context.hpp>
-#include <functional>
-#include <string>
-#include <vector>
-
 #include "plan/config_plan.hpp"
 #include "ports/containerd.hpp"
 #include "reconcile/restarter.hpp"
 #include "state/state_dir.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <functional>
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 
@@ -38,6 +39,7 @@ class ConfigKeeper {
     Result<void> keepAndWrite(const ConfigPlan& plan);
     Result<void> putBack();
     Task<bool> prove(Service service, std::string reason, std::vector<Reason>* reasons);
+    Task<bool> restartOwed(Service service, std::vector<Reason>* reasons);
     Task<void> takeBack(Service service, std::string error, std::vector<Reason>* reasons);
     void save();
 

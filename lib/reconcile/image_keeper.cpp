@@ -1,12 +1,11 @@
 #include "reconcile/image_keeper.hpp"
 
-#include <spdlog/spdlog.h>
+#include "base/text.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-
-#include "base/text.hpp"
+#include <spdlog/spdlog.h>
 
 namespace nodemirror {
 
@@ -16,6 +15,9 @@ using std::chrono::seconds;
 namespace {
 
 constexpr seconds kFirstRetry{2};
+/// A pause image is a few hundred kilobytes: a mirror that hangs must not keep the sources waiting.
+constexpr seconds kPausePull{60};
+constexpr seconds kImagePull{600};
 constexpr int kMostDoublings = 7;  // 2 s, 4 s, … 256 s
 /// How long CRI may take to notice a name that was made in the image store.
 constexpr milliseconds kNotice{5000};
@@ -70,16 +72,16 @@ Task<Result<std::string>> ImageKeeper::ensure(RequiredImage image) {
     std::vector<std::string> names{image.name};
     names.insert(names.end(), image.sources.begin(), image.sources.end());
     for (const auto& name : names) {
-        auto pull = containerd_.pull(name);
+        auto pull = containerd_.pull(name, image.pause ? kPausePull : kImagePull);
         const auto pulled = co_await std::move(pull);
         if (!pulled) {
-            errors.push_back(pulled.error().text());
+            errors.push_back(pulled.error().brief());
             continue;
         }
         auto task = bring(image, name);
         const auto done = co_await std::move(task);
         if (done) co_return name;
-        errors.push_back(done.error().text());
+        errors.push_back(done.error().brief());
     }
     co_return Error("bring", image.name, join(errors, "; "),
                     image.pause ? "give a reachable copy in pause.sources"
@@ -96,7 +98,7 @@ void ImageKeeper::finished(const RequiredImage& image, const Result<std::string>
         attempt = Attempt();
         spdlog::info("image={} event=present source={}", image.name, *source);
     } else {
-        attempt.error = source.error().text();
+        attempt.error = source.error().brief();
         attempt.retryAt = std::chrono::steady_clock::now() +
                           kFirstRetry * (1 << std::min(attempt.failures, kMostDoublings));
         ++attempt.failures;

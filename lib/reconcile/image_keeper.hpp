@@ -1,15 +1,16 @@
 #pragma once
 
+#include "plan/image_plan.hpp"
+#include "plan/reason.hpp"
+#include "ports/containerd.hpp"
+
 #include <boost/asio/io_context.hpp>
+
 #include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
-
-#include "plan/image_plan.hpp"
-#include "plan/reason.hpp"
-#include "ports/containerd.hpp"
 
 namespace nodemirror {
 

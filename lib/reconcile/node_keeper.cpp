@@ -1,16 +1,16 @@
 #include "reconcile/node_keeper.hpp"
 
+#include "base/text.hpp"
+#include "hosts_toml/reader.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <dirent.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fstream>
 #include <memory>
-
-#include "base/text.hpp"
-#include "hosts_toml/reader.hpp"
 
 namespace nodemirror {
 
@@ -52,8 +52,12 @@ double fileAge(const std::string& path) {
     if (::stat(path.c_str(), &status) != 0) return -1;
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
-    return static_cast<double>(now.tv_sec - status.st_mtim.tv_sec) +
-           1e-9 * static_cast<double>(now.tv_nsec - status.st_mtim.tv_nsec);
+    // The change time too: cp -p keeps the modification time of what it copies.
+    const auto age = [&](const timespec& time) {
+        return static_cast<double>(now.tv_sec - time.tv_sec) +
+               1e-9 * static_cast<double>(now.tv_nsec - time.tv_nsec);
+    };
+    return std::min(age(status.st_mtim), age(status.st_ctim));
 }
 
 /// The registries with a directory under `root`.
@@ -110,7 +114,9 @@ SteadyTime NodeKeeper::due(SteadyTime now) const {
         if (time != SteadyTime() && time < due) due = std::max(time, now + milliseconds(10));
     };
     consider(images_.due());
-    if (unreachableFor_ > 0) consider(now + milliseconds(250) * (1 << std::min(unreachableFor_, 5)));
+    if (unitsUnknown_) consider(now + seconds(5));
+    if (unreachableFor_ > 0)
+        consider(now + milliseconds(250) * (1 << std::min(unreachableFor_, 5)));
     for (const auto& reason : reasons_) {
         if (reason.code == "RestartBudget") {
             const WallTime free = restarter_.freeAt(reason.subject);
@@ -135,8 +141,8 @@ Task<void> NodeKeeper::run() {
             co_await std::move(wait);
             if (stopped_) co_return;
             boost::asio::steady_timer gather(io_, kGather);
-            auto more = gather.async_wait(
-                boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+            auto more =
+                gather.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
             co_await std::move(more);
         }
         auto task = pass();
@@ -207,6 +213,8 @@ Seen<bool> NodeKeeper::runsConfig(const ContainerdConfig& config) {
     const int pid = containerd_.processId();
     const double running = pid > 0 ? processAge(pid) : -1;
     if (running < 0) return Seen<bool>::unknown("containerd's process cannot be looked at");
+    // It was seen to read certs.d: a later change of something else in the file does not matter.
+    if (pid == provenProcess_) return Seen<bool>::known(true);
     bool older = true;
     for (const auto& file : config.files) {
         const double age = fileAge(file.path);
@@ -221,6 +229,7 @@ Task<void> NodeKeeper::observe() {
         auto task = restarter_.observe(unit);
         co_await std::move(task);
     }
+    unitsUnknown_ = restarter_.observed(desired_->containerd.unit).isUnknown();
     auto ask = containerd_.version();
     const auto version = co_await std::move(ask);
     view_.reachable = version.has_value();
@@ -230,7 +239,7 @@ Task<void> NodeKeeper::observe() {
         observed_ = ObservedNode();
         Reason reason;
         reason.code = "ContainerdUnreachable";
-        reason.message = version.error().text();
+        reason.message = version.error().brief();
         reason.remedy = "systemctl status " + desired_->containerd.unit;
         reasons_.push_back(std::move(reason));
         co_return;
@@ -242,8 +251,8 @@ Task<void> NodeKeeper::observe() {
         observed_.version = Seen<ContainerdVersion>::unknown("unknown version " + *version);
         Reason reason;
         reason.code = "ContainerdVersionUnknown";
-        reason.message = "containerd says its version is " + inQuotes(*version) +
-                         ", which cannot be read";
+        reason.message =
+            "containerd says its version is " + inQuotes(*version) + ", which cannot be read";
         reason.remedy = "install a released containerd";
         reasons_.push_back(std::move(reason));
         co_return;
@@ -253,13 +262,19 @@ Task<void> NodeKeeper::observe() {
     if (changed && onVersion_) onVersion_(*parsed);
     auto askCri = containerd_.criState();
     const auto cri = co_await std::move(askCri);
-    observed_.cri =
-        cri ? Seen<CriState>::known(*cri) : Seen<CriState>::unknown(cri.error().text());
+    observed_.cri = cri ? Seen<CriState>::known(*cri) : Seen<CriState>::unknown(cri.error().text());
     auto config = readContainerdConfig(paths_.containerdConfig, *parsed);
+    // A file that was there is not replaced by a minimal one: what it said would be lost.
+    if (config && !config->exists && configSeen_)
+        config = Error("read containerd's configuration", paths_.containerdConfig,
+                       "it was there before and is gone", "put it back");
+    if (config && config->exists) configSeen_ = true;
     observed_.runsConfig =
         config ? runsConfig(*config) : Seen<bool>::unknown(config.error().text());
     observed_.config = config ? Seen<ContainerdConfig>::known(std::move(*config))
                               : Seen<ContainerdConfig>::unknown(config.error().text());
+    const auto effective = effectiveConfigPath(observed_, paths_.certsDir);
+    if (effective.effective.value_or(false)) provenProcess_ = containerd_.processId();
 }
 
 ConfigSurroundings NodeKeeper::surroundings() const {
@@ -317,8 +332,8 @@ void NodeKeeper::judgeCri() {
     reason.subject = desired_->containerd.unit;
     reason.message = observed_.cri.isKnown() ? "CRI is not loaded: " + observed_.cri.value().error
                                              : observed_.cri.why();
-    reason.remedy = "mend what containerd names in " + paths_.containerdConfig +
-                    " and restart containerd";
+    reason.remedy =
+        "mend what containerd names in " + paths_.containerdConfig + " and restart containerd";
     reasons_.push_back(std::move(reason));
 }
 
@@ -341,6 +356,11 @@ Task<void> NodeKeeper::observeImages() {
 
 void NodeKeeper::judgeImages() {
     view_.imageErrors.clear();
+    // Names that are no longer wanted are no longer waited for.
+    std::set<std::string> wanted;
+    for (const auto& image : view_.required)
+        if (image.pause && missingPause_.count(image.name)) wanted.insert(image.name);
+    missingPause_ = std::move(wanted);
     for (const auto& image : view_.required) {
         const auto& seen = observed_.images[image.name];
         if (!seen.isKnown()) continue;

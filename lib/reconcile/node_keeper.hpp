@@ -1,18 +1,19 @@
 #pragma once
 
+#include "reconcile/config_keeper.hpp"
+#include "reconcile/image_keeper.hpp"
+#include "reconcile/registry_keeper.hpp"
+#include "reconcile/restarter.hpp"
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
-
-#include "reconcile/config_keeper.hpp"
-#include "reconcile/image_keeper.hpp"
-#include "reconcile/registry_keeper.hpp"
-#include "reconcile/restarter.hpp"
 
 namespace nodemirror {
 
@@ -61,7 +62,7 @@ class NodeKeeper {
     void stop();
     /// One pass, and further ones while pulls are under way and `until` is not reached.
     Task<void> settle(SteadyTime until);
-    /// Observes and plans without changing anything.
+    /// Observes and plans without changing anything; view() tells what it found wrong.
     Task<std::vector<PlannedChange>> preview();
 
     /// The files that containerd's configuration was read from, to be watched.
@@ -97,6 +98,9 @@ class NodeKeeper {
     NodeView view_;
     std::set<std::string> missingPause_;  ///< seen missing and not yet back
     std::string kubeletReason_;           ///< why kubelet is to be restarted; empty: it is not
+    bool configSeen_ = false;             ///< containerd's configuration has been there
+    int provenProcess_ = 0;               ///< the containerd that was seen to read certs.d
+    bool unitsUnknown_ = false;           ///< systemd could not be asked
     int unreachableFor_ = 0;              ///< passes in a row
     boost::asio::steady_timer wake_;
     bool triggered_ = true;

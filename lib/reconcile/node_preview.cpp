@@ -20,15 +20,19 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
     // A pass that is under way has the observation in hand; then the last one is shown.
     if (!passing_) {
         passing_ = true;
-        const auto reasons = reasons_;
+        reasons_.clear();
         auto look = observe();
         co_await std::move(look);
+        if (observed_.version.isKnown()) judgeCri();
         auto images = observeImages();
         co_await std::move(images);
-        reasons_ = reasons;
         passing_ = false;
     }
     const ConfigPlan config = planConfig(*desired_, observed_, surroundings());
+    if (!view_.passed || !passing_) {
+        view_.reasons = reasons_;
+        view_.reasons.insert(view_.reasons.end(), config.reasons.begin(), config.reasons.end());
+    }
     for (const auto& edit : config.edits) {
         PlannedChange item = change(edit.path, config.editReason);
         item.diff = unifiedDiff(edit.existed ? edit.path : "/dev/null", redactConfig(edit.before),

@@ -1,12 +1,12 @@
 #include "reconcile/registry_keeper.hpp"
 
+#include "base/digest.hpp"
+#include "base/text.hpp"
+
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
-
-#include "base/digest.hpp"
-#include "base/text.hpp"
 
 namespace nodemirror {
 
@@ -86,12 +86,21 @@ std::optional<RegistryKeeper::Step> RegistryKeeper::planFor(const std::string& d
     return step;
 }
 
+/// Whether the step undoes what somebody did to a file that was in place, or pruned, before.
+bool RegistryKeeper::isRepeated(const Step& step) const {
+    if (const auto* write = std::get_if<WriteHosts>(&step.action)) return write->drifted;
+    const auto owned = manifest_.find(step.directory);
+    return std::holds_alternative<PruneHosts>(step.action) && owned != manifest_.end() &&
+           owned->second.pruned;
+}
+
 bool RegistryKeeper::mayApply(const Step& step, const Now& now) {
     Track& track = tracks_[step.directory];
     const auto* write = std::get_if<WriteHosts>(&step.action);
-    if (write == nullptr || !write->drifted || track.contest.mayHeal(now.steady)) return true;
+    const bool repeats = isRepeated(step);
+    if (!repeats || track.contest.mayHeal(now.steady)) return true;
     track.state = RegistryState::Contested;
-    track.problem = "somebody keeps changing it: " + write->reason;
+    track.problem = "somebody keeps changing it" + (write != nullptr ? ": " + write->reason : "");
     return false;
 }
 
@@ -99,6 +108,8 @@ Result<void> RegistryKeeper::keepEarlier(const Step& step, Ownership& ownership)
     const ObservedRegistry& observed = step.observed.value();
     const auto keep = [&](const std::string& path, const ObservedEntry& entry) -> Result<void> {
         using Type = ObservedEntry::Type;
+        if (entry.tooLarge)
+            return Error("keep a copy of", path, "it is larger than 4 MiB", "move it away");
         if (entry.type != Type::File && entry.type != Type::Symlink) return {};
         BackedUpEntry backup = backupOf(path, entry);
         if (backup.type == BackedUpEntry::Type::File)
@@ -118,8 +129,7 @@ Result<void> RegistryKeeper::claim(Step& step) {
     Ownership ownership;
     if (known != manifest_.end()) ownership = known->second;
     // A file that comes back after it was pruned is somebody's newest word: it is kept instead.
-    const bool prunedAgain =
-        ownership.pruned && std::holds_alternative<PruneHosts>(step.action);
+    const bool prunedAgain = ownership.pruned && std::holds_alternative<PruneHosts>(step.action);
     if (prunedAgain) ownership.backups.clear();
     if (known == manifest_.end() || prunedAgain) {
         if (const auto kept = keepEarlier(step, ownership); !kept) return kept;
@@ -128,7 +138,8 @@ Result<void> RegistryKeeper::claim(Step& step) {
     ownership.directory = step.directory;
     const auto* write = std::get_if<WriteHosts>(&step.action);
     ownership.pruned = write == nullptr;
-    if (write != nullptr && (ownership.digests.empty() || ownership.digests.front() != write->sha256)) {
+    if (write != nullptr &&
+        (ownership.digests.empty() || ownership.digests.front() != write->sha256)) {
         auto& digests = ownership.digests;
         digests.erase(std::remove(digests.begin(), digests.end(), write->sha256), digests.end());
         digests.insert(digests.begin(), write->sha256);
@@ -174,15 +185,18 @@ Result<void> RegistryKeeper::release(const ReleaseHosts& action) {
                 if (const auto removed = tree_.remove(action.directory); !removed) return removed;
             if (const auto restored = tree_.restore(entry, content); !restored) return restored;
         }
+        // Only once the manifest no longer names them: a crash in between must find them.
         for (const auto& entry : ownership.backups)
-            if (entry.type == BackedUpEntry::Type::File) state_.dropBackup(entry.stored);
+            if (entry.type == BackedUpEntry::Type::File) obsolete_.push_back(entry.stored);
     }
     manifest_.erase(action.directory);
     manifestDirty_ = true;
     return {};
 }
 
-Result<void> RegistryKeeper::prune(const PruneHosts& action) { return tree_.remove(action.directory); }
+Result<void> RegistryKeeper::prune(const PruneHosts& action) {
+    return tree_.remove(action.directory);
+}
 
 void RegistryKeeper::failed(const std::string& directory, const Error& error, const Now& now) {
     Track& track = tracks_[directory];
@@ -193,7 +207,7 @@ void RegistryKeeper::failed(const std::string& directory, const Error& error, co
     spdlog::error("directory={} msg={}", inQuotes(directory), inQuotes(error.text()));
 }
 
-void RegistryKeeper::apply(const Step& step, const Now& now) {
+void RegistryKeeper::apply(const Step& step, bool repeated, const Now& now) {
     Result<void> done;
     std::string reason;
     if (const auto* action = std::get_if<WriteHosts>(&step.action)) {
@@ -215,18 +229,20 @@ void RegistryKeeper::apply(const Step& step, const Now& now) {
     track.retryAt = SteadyTime();
     track.problem.clear();
     const auto* written = std::get_if<WriteHosts>(&step.action);
-    if (written != nullptr && written->drifted) {
+    if (repeated) {
         ++heals_;
         track.contest.healed(now.steady);
         track.healedAt = now.wall;
-        track.healCause = written->reason;
+        track.healCause = reason;
         if (track.contest.contested()) track.problem = "somebody keeps changing it: " + reason;
     }
     track.state = track.contest.contested() ? RegistryState::Contested : RegistryState::InSync;
     spdlog::info("directory={} event={} reason={}", inQuotes(step.directory),
-                 written == nullptr ? "released" : written->drifted ? "healed" : "written",
+                 written == nullptr ? "released"
+                 : written->drifted ? "healed"
+                                    : "written",
                  inQuotes(reason));
-    if (written == nullptr) checkUndeclared(step.directory, track);
+    if (written == nullptr && !track.contest.contested()) checkUndeclared(step.directory, track);
 }
 
 void RegistryKeeper::checkUndeclared(const std::string& directory, Track& track) const {
@@ -253,7 +269,10 @@ void RegistryKeeper::observeOnly(const std::string& directory,
         return;
     }
     if (!declared && observed.value().directory.type == ObservedEntry::Type::Absent) {
-        tracks_.erase(directory);
+        const auto track = tracks_.find(directory);
+        if (track == tracks_.end()) return;
+        track->second.contest.foundInPlace(now.steady);
+        if (!track->second.contest.contested()) tracks_.erase(track);
         return;
     }
     Track& track = tracks_[directory];
@@ -278,27 +297,38 @@ size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const
         else if (mayApply(*step, now))
             steps.push_back(std::move(*step));
     }
-    std::vector<const Step*> claimed;
+    std::vector<std::pair<const Step*, bool>> claimed;
     for (auto& step : steps) {
+        const bool repeated = isRepeated(step);
         if (const auto done = claim(step); !done)
             failed(step.directory, done.error(), now);
         else
-            claimed.push_back(&step);
+            claimed.emplace_back(&step, repeated);
     }
+    // A backup that is claimed again is no longer obsolete.
+    for (const auto& [step, repeated] : claimed)
+        for (const auto& entry : manifest_[step->directory].backups)
+            obsolete_.erase(std::remove(obsolete_.begin(), obsolete_.end(), entry.stored),
+                            obsolete_.end());
     // One manifest for the whole batch, on disk before the first file is touched.
     if (manifestDirty_ && !claimed.empty()) {
         if (const auto saved = state_.saveManifest(manifest_); !saved) {
-            for (const auto* step : claimed) failed(step->directory, saved.error(), now);
+            for (const auto& [step, repeated] : claimed)
+                failed(step->directory, saved.error(), now);
             return 0;
         }
         manifestDirty_ = false;
     }
-    for (const auto* step : claimed) apply(*step, now);
+    for (const auto& [step, repeated] : claimed) apply(*step, repeated, now);
     if (manifestDirty_) {
         if (const auto saved = state_.saveManifest(manifest_); !saved)
             spdlog::error("msg={}", inQuotes(saved.error().text()));
         else
             manifestDirty_ = false;
+    }
+    if (!manifestDirty_) {
+        for (const auto& name : obsolete_) state_.dropBackup(name);
+        obsolete_.clear();
     }
     return claimed.size();
 }

@@ -1,18 +1,18 @@
 #pragma once
 
-#include <map>
-#include <memory>
-#include <optional>
-#include <set>
-#include <string>
-#include <vector>
-
 #include "desired/desired.hpp"
 #include "files/certs_tree.hpp"
 #include "hosts_toml/reader.hpp"
 #include "plan/contest.hpp"
 #include "plan/registry_plan.hpp"
 #include "state/state_dir.hpp"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 
@@ -23,11 +23,11 @@ struct RegistryView {
     std::string name;
     std::string directory;
     RegistryState state = RegistryState::Drifted;
-    std::string fallback;  ///< upstream, none, or empty where it is not declared
-    Chain chain;           ///< header values are never in it
-    size_t mirrors = 0;    ///< how many of the chain's first hosts are mirrors
+    std::string fallback;    ///< upstream, none, or empty where it is not declared
+    Chain chain;             ///< header values are never in it
+    size_t mirrors = 0;      ///< how many of the chain's first hosts are mirrors
     bool ownServer = false;  ///< the last host is named by the file, and is no upstream by default
-    std::string problem;   ///< why it is not in sync, or what is wrong with the file
+    std::string problem;     ///< why it is not in sync, or what is wrong with the file
     std::vector<std::string> warnings;
     std::optional<WallTime> healedAt;
     std::string healCause;
@@ -100,7 +100,8 @@ class RegistryKeeper {
     bool mayApply(const Step& step, const Now& now);
     Result<void> claim(Step& step);
     Result<void> keepEarlier(const Step& step, Ownership& ownership);
-    void apply(const Step& step, const Now& now);
+    bool isRepeated(const Step& step) const;
+    void apply(const Step& step, bool repeated, const Now& now);
     Result<void> write(const WriteHosts& action);
     Result<void> release(const ReleaseHosts& action);
     Result<void> prune(const PruneHosts& action);
@@ -112,6 +113,7 @@ class RegistryKeeper {
     StateDir state_;
     Manifest manifest_;
     bool manifestDirty_ = false;
+    std::vector<std::string> obsolete_;  ///< backups to drop once the manifest is saved
     std::shared_ptr<const Desired> desired_;
     std::map<std::string, IntendedHosts> intended_;      ///< by directory
     std::map<std::string, std::string> renderProblems_;  ///< by directory

@@ -1,9 +1,9 @@
 #include "reconcile/restarter.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include "base/text.hpp"
 #include "plan/budget.hpp"
+
+#include <spdlog/spdlog.h>
 
 namespace nodemirror {
 
@@ -28,8 +28,16 @@ WallTime wallNow() { return std::chrono::system_clock::now(); }
 
 Result<void> Restarter::start() {
     auto history = state_.loadRestarts();
-    if (!history) return history.error();
+    if (!history) {
+        // A lost count must not keep the node from being defended.
+        spdlog::error("msg={}", inQuotes(history.error().text()));
+        return {};
+    }
     history_ = std::move(*history);
+    // The clock was set back: such restarts count from now on, and no longer than any other.
+    const WallTime now = wallNow();
+    for (auto& [unit, times] : history_)
+        for (auto& time : times) time = std::min(time, now);
     return {};
 }
 
@@ -73,12 +81,11 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
         co_return Outcome::Never;
     }
     if (budgetLeft(unit) <= 0) {
-        reasons->push_back(
-            about(Weight::Degraded, "RestartBudget", unit,
-                  unit + " needs a restart, and the budget of " +
-                      std::to_string(budget_.restarts) + " in " + formatGoDuration(budget_.per) +
-                      " is used up: " + reason,
-                  "wait, raise services.budget, or systemctl restart " + unit));
+        reasons->push_back(about(Weight::Degraded, "RestartBudget", unit,
+                                 unit + " needs a restart, and the budget of " +
+                                     std::to_string(budget_.restarts) + " in " +
+                                     formatGoDuration(budget_.per) + " is used up: " + reason,
+                                 "wait, raise services.budget, or systemctl restart " + unit));
         co_return Outcome::NotNow;
     }
     auto& times = history_[unit];
@@ -92,16 +99,24 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
     }
     spdlog::info("unit={} event=restarting reason={}", unit, inQuotes(reason));
     auto task = units_.restart(unit);
-    const auto result = co_await std::move(task);
+    const RestartAnswer answer = co_await std::move(task);
+    if (!answer.asked) {
+        // No job was made: nothing was restarted, and nothing is charged.
+        history_[unit].pop_back();
+        (void)state_.saveRestarts(history_);
+        reasons->push_back(about(Weight::Degraded, "RestartNotPossible", unit, answer.result,
+                                 "systemctl restart " + unit + ", or mend D-Bus"));
+        spdlog::error("unit={} event=restart-not-possible msg={}", unit, inQuotes(answer.result));
+        co_return Outcome::Failed;
+    }
     Last last;
-    last.at = times.back();
+    last.at = history_[unit].back();
     last.reason = reason;
-    last.result = result ? *result : result.error().text();
+    last.result = answer.result;
     last_[unit] = last;
     auto lookAgain = observe(unit);
     co_await std::move(lookAgain);
-    const bool active = seen_[unit].isKnown() && seen_[unit].value().activeState == "active";
-    if (result && *result == "done" && active) {
+    if (answer.result == "done") {
         spdlog::info("unit={} event=restarted", unit);
         co_return Outcome::Restarted;
     }

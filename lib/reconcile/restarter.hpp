@@ -1,15 +1,15 @@
 #pragma once
 
+#include "desired/desired.hpp"
+#include "plan/reason.hpp"
+#include "ports/units.hpp"
+#include "state/state_dir.hpp"
+
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
-
-#include "desired/desired.hpp"
-#include "plan/reason.hpp"
-#include "ports/units.hpp"
-#include "state/state_dir.hpp"
 
 namespace nodemirror {
 

@@ -1,8 +1,8 @@
 #include "reference/image_reference.hpp"
 
-#include <regex>
-
 #include "base/text.hpp"
+
+#include <regex>
 
 namespace nodemirror {
 
@@ -28,9 +28,8 @@ Error refused(std::string_view text, std::string reason) {
 void splitHost(std::string_view name, ImageReference& out) {
     const size_t slash = name.find('/');
     const std::string_view first = slash == std::string_view::npos ? "" : name.substr(0, slash);
-    const bool isHost =
-        !first.empty() && (first.find_first_of(".:") != std::string_view::npos ||
-                           first == "localhost" || lower(first) != first);
+    const bool isHost = !first.empty() && (first.find_first_of(".:") != std::string_view::npos ||
+                                           first == "localhost" || lower(first) != first);
     out.host = isHost ? std::string(first) : "docker.io";
     out.repository = std::string(isHost ? name.substr(slash + 1) : name);
     if (out.host == "index.docker.io") out.host = "docker.io";
@@ -39,7 +38,8 @@ void splitHost(std::string_view name, ImageReference& out) {
 }
 
 bool matches(const std::string& text, const char* pattern) {
-    return std::regex_match(text, std::regex(pattern, std::regex::ECMAScript | std::regex::optimize));
+    return std::regex_match(text,
+                            std::regex(pattern, std::regex::ECMAScript | std::regex::optimize));
 }
 
 }  // namespace
@@ -63,9 +63,10 @@ Result<ImageReference> parseImageReference(std::string_view text) {
     }
     if (name.size() > kLongestName) return refused(text, "its name is longer than 255 characters");
     splitHost(name, out);
-    if (!matches(out.host,
-                 "([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
-                 "|\\[[A-Fa-f0-9:]+\\])(:[0-9]+)?"))
+    if (!matches(
+            out.host,
+            "([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
+            "|\\[[A-Fa-f0-9:]+\\])(:[0-9]+)?"))
         return refused(text, "its host is not valid");
     if (!matches(out.repository,
                  "[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*"))

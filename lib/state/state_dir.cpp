@@ -1,12 +1,12 @@
 #include "state/state_dir.hpp"
 
+#include "desired/load.hpp"
+#include "files/atomic_write.hpp"
+
+#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <nlohmann/json.hpp>
-
-#include "desired/load.hpp"
-#include "files/atomic_write.hpp"
 
 namespace nodemirror {
 
@@ -149,12 +149,19 @@ void StateDir::dropBackup(const std::string& name) const {
     ::unlink((path_ + "/backups/" + name).c_str());
 }
 
-Result<std::string> StateDir::loadLastGood() const {
-    return readIfThere(path_ + "/last-good.yaml");
+Result<LastGood> StateDir::loadLastGood() const {
+    return decode<LastGood>(path_ + "/last-good.json", [](const Json& json, LastGood& out) {
+        out.yaml = json.at("yaml").get<std::string>();
+        out.headerFiles = json.at("headerFiles").get<std::map<std::string, std::string>>();
+    });
 }
 
-Result<void> StateDir::saveLastGood(const std::string& yaml) const {
-    return writePrivate(path_ + "/last-good.yaml", yaml);
+Result<void> StateDir::saveLastGood(const LastGood& lastGood) const {
+    Json json;
+    json["yaml"] = lastGood.yaml;
+    json["headerFiles"] = lastGood.headerFiles;
+    return writePrivate(path_ + "/last-good.json",
+                        json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 Result<RestartHistory> StateDir::loadRestarts() const {
@@ -171,9 +178,9 @@ Result<void> StateDir::saveRestarts(const RestartHistory& history) const {
     for (const auto& [unit, times] : history) {
         Json list = Json::array();
         for (const auto& time : times)
-            list.push_back(std::chrono::duration_cast<std::chrono::milliseconds>(
-                               time.time_since_epoch())
-                               .count());
+            list.push_back(
+                std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch())
+                    .count());
         units[unit] = std::move(list);
     }
     Json json;
@@ -190,6 +197,7 @@ Result<ConfigEditRecord> StateDir::loadConfigEdit() const {
                                                  : ConfigEditRecord::Stage::None;
             out.fingerprint = json.at("fingerprint").get<std::string>();
             out.error = json.at("error").get<std::string>();
+            out.restartOwed = json.at("restartOwed").get<bool>();
             for (const auto& item : json.at("files")) {
                 ConfigEditRecord::File file;
                 file.path = item.at("path").get<std::string>();
@@ -219,6 +227,7 @@ Result<void> StateDir::saveConfigEdit(const ConfigEditRecord& record) const {
                                                                           : "none";
     json["fingerprint"] = record.fingerprint;
     json["error"] = record.error;
+    json["restartOwed"] = record.restartOwed;
     json["files"] = std::move(list);
     return writePrivate(path_ + "/config-edit.json", json.dump(1) + "\n");
 }

@@ -1,17 +1,22 @@
 #pragma once
 
-#include <map>
-#include <string>
-#include <vector>
-
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "observed/ownership.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 
 /// Restarts that the daemon asked for, by unit, oldest first.
 using RestartHistory = std::map<std::string, std::vector<WallTime>>;
+
+struct LastGood {
+    std::string yaml;
+    std::map<std::string, std::string> headerFiles;  ///< content by path; secret
+};
 
 /// An edit of containerd's configuration that is under way or has been taken back.
 struct ConfigEditRecord {
@@ -25,8 +30,9 @@ struct ConfigEditRecord {
     };
     Stage stage = Stage::None;
     std::vector<File> files;
-    std::string fingerprint;  ///< of what was attempted; the same is not attempted again
-    std::string error;        ///< containerd's own text, when rolled back
+    std::string fingerprint;   ///< of what was attempted; the same is not attempted again
+    std::string error;         ///< containerd's own text, when rolled back
+    bool restartOwed = false;  ///< the old files are back, and containerd has not read them yet
 };
 
 /// The daemon's own state on disk (/var/lib/nodemirrord): what it owns, what it replaced, the last
@@ -47,9 +53,10 @@ class StateDir {
     Result<std::string> loadBackup(const std::string& name) const;
     void dropBackup(const std::string& name) const;
 
-    /// The desired state that was last in force; empty when there has been none.
-    Result<std::string> loadLastGood() const;
-    Result<void> saveLastGood(const std::string& yaml) const;
+    /// The desired state that was last in force, with the contents of its header files; an empty
+    /// yaml when there has been none.
+    Result<LastGood> loadLastGood() const;
+    Result<void> saveLastGood(const LastGood& lastGood) const;
 
     Result<RestartHistory> loadRestarts() const;
     Result<void> saveRestarts(const RestartHistory& history) const;

@@ -9,9 +9,9 @@ Document time(const std::optional<WallTime>& at) {
     return at ? Document(rfc3339(*at)) : Document(nullptr);
 }
 
-Document reasons(const Status& status) {
+Document toDocument(const std::vector<Reason>& reasons) {
     Document out = Document::array();
-    for (const auto& reason : status.reasons)
+    for (const auto& reason : reasons)
         out.push_back({{"code", reason.code},
                        {"subject", printable(reason.subject)},
                        {"message", printable(reason.message)},
@@ -165,7 +165,7 @@ Document toDocument(const Status& status) {
     out["version"] = status.version;
     out["node"] = status.node;
     out["phase"] = phaseName(status.phase);
-    out["reasons"] = reasons(status);
+    out["reasons"] = toDocument(status.reasons);
     out["desired"] = desired(status.desired);
     out["containerd"] = containerd(status);
     out["registries"] = std::move(registries);
@@ -180,7 +180,8 @@ Document toDocument(const Status& status) {
     return out;
 }
 
-Document planDocument(const std::vector<PlannedChange>& changes) {
+Document planDocument(const std::vector<PlannedChange>& changes,
+                      const std::vector<Reason>& reasons) {
     Document list = Document::array();
     for (const auto& change : changes)
         list.push_back({{"subject", printable(change.subject)},
@@ -189,6 +190,13 @@ Document planDocument(const std::vector<PlannedChange>& changes) {
     Document out;
     out["apiVersion"] = "nodemirrord/v1";
     out["changes"] = std::move(list);
+    // What the changes themselves will mend is no reason of its own.
+    std::vector<Reason> standing;
+    for (const auto& reason : reasons)
+        if (reason.weight == Reason::Weight::Blocked || reason.code == "DesiredInvalid" ||
+            reason.code == "ContainerdUnreachable" || reason.code == "ConfigPathNotSet")
+            standing.push_back(reason);
+    out["reasons"] = toDocument(standing);
     return out;
 }
 

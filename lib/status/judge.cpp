@@ -1,6 +1,6 @@
-#include <algorithm>
-
 #include "status/status.hpp"
+
+#include <algorithm>
 
 namespace nodemirror {
 
@@ -30,8 +30,7 @@ void judgeDesired(const DesiredView& desired, std::vector<Reason>& reasons) {
                    : "") +
                   desired.problems.front().message;
     reasons.push_back(make(desired.inForce ? Weight::Degraded : Weight::Blocked, "DesiredInvalid",
-                           desired.path, first + held,
-                           "nodemirrorctl validate " + desired.path));
+                           desired.path, first + held, "nodemirrorctl validate " + desired.path));
 }
 
 void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {
@@ -51,12 +50,12 @@ void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {
                                        "/hosts.toml, or declare there what it wants"));
             break;
         case RegistryState::Invalid:
-            reasons.push_back(make(declared ? Weight::Blocked : Weight::Note,
-                                   declared ? "RegistryInvalid" : "UnmanagedInvalid", view.name,
-                                   view.problem,
-                                   declared ? "change the registry's mirrors"
-                                            : "mend or remove " + view.directory +
-                                                  "/hosts.toml, or declare the registry"));
+            reasons.push_back(make(
+                declared ? Weight::Blocked : Weight::Note,
+                declared ? "RegistryInvalid" : "UnmanagedInvalid", view.name, view.problem,
+                declared
+                    ? "change the registry's mirrors"
+                    : "mend or remove " + view.directory + "/hosts.toml, or declare the registry"));
             break;
     }
 }
@@ -67,8 +66,8 @@ void judge(Status& status, const std::string& treeProblem) {
     status.reasons = status.nodeView.reasons;
     judgeDesired(status.desired, status.reasons);
     if (!treeProblem.empty())
-        status.reasons.push_back(make(Reason::Weight::Blocked, "CertsDirUnusable",
-                                      status.certsDir, treeProblem, "make it a directory"));
+        status.reasons.push_back(make(Reason::Weight::Blocked, "CertsDirUnusable", status.certsDir,
+                                      treeProblem, "make it a directory"));
     for (const auto& view : status.registries) judgeRegistry(view, status.reasons);
     for (const auto& unit : status.nodeView.units)
         if (unit.observed.isKnown() && !unit.observed.value().exists)

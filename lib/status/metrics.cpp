@@ -1,9 +1,9 @@
+#include "status/status.hpp"
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
-
-#include "status/status.hpp"
 
 namespace nodemirror {
 
@@ -48,8 +48,7 @@ std::string metricsText(const Status& status) {
                          "Whether a declared registry's hosts.toml is as desired.");
     for (const auto& view : status.registries)
         if (!view.fallback.empty())
-            inSync.Add({{"registry", view.name}})
-                .Set(number(view.state == RegistryState::InSync));
+            inSync.Add({{"registry", view.name}}).Set(number(view.state == RegistryState::InSync));
     auto& present = gauge(registry, "nodemirrord_image_present",
                           "Whether a required image name is on the node.");
     for (const auto& image : status.nodeView.required) {

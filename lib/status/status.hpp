@@ -1,14 +1,15 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "desired/desired.hpp"
 #include "plan/reason.hpp"
 #include "reconcile/node_keeper.hpp"
 #include "reconcile/registry_keeper.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 
@@ -37,7 +38,7 @@ struct ReconcileView {
 struct Status {
     std::string version;
     std::string node;
-    std::string socket;    ///< containerd's
+    std::string socket;  ///< containerd's
     std::string certsDir;
     DesiredView desired;
     NodeView nodeView;
@@ -53,8 +54,10 @@ void judge(Status& status, const std::string& treeProblem);
 using Document = nlohmann::ordered_json;
 /// The answer of GET /v1/status.
 Document toDocument(const Status& status);
-/// The answer of GET /v1/plan.
-Document planDocument(const std::vector<PlannedChange>& changes);
+/// The answer of GET /v1/plan: the changes, and the reasons why more would have to change than the
+/// daemon can.
+Document planDocument(const std::vector<PlannedChange>& changes,
+                      const std::vector<Reason>& reasons);
 const char* phaseName(Phase phase);
 
 /// The answer of GET /metrics, in Prometheus' text format.

@@ -1,15 +1,15 @@
 #include "systemd/bus.hpp"
 
-#include <poll.h>
-#include <unistd.h>
+#include "base/text.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <poll.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstring>
-
-#include "base/text.hpp"
 
 namespace nodemirror::systemd {
 
@@ -86,8 +86,7 @@ void Bus::arm() {
     uint64_t timeout = UINT64_MAX;
     if (sd_bus_get_timeout(bus_.get(), &timeout) < 0 || timeout == UINT64_MAX) return;
     // CLOCK_MONOTONIC in microseconds: the clock of std::chrono::steady_clock.
-    timer_.expires_at(
-        std::chrono::steady_clock::time_point(std::chrono::microseconds(timeout)));
+    timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::microseconds(timeout)));
     timer_.async_wait(wake);
 }
 
@@ -126,9 +125,8 @@ Task<Result<Message>> Bus::call(Message request, std::chrono::microseconds timeo
             boost::asio::post(self->io_, [held, moved] { std::move (*held)(std::move(*moved)); });
         };
         sd_bus_slot* slot = nullptr;
-        const int code =
-            sd_bus_call_async(self->bus_.get(), &slot, shared->get(), onReply, pending.get(),
-                              static_cast<uint64_t>(timeout.count()));
+        const int code = sd_bus_call_async(self->bus_.get(), &slot, shared->get(), onReply,
+                                           pending.get(), static_cast<uint64_t>(timeout.count()));
         if (code < 0) {
             pending->done(nullptr);
             return;
@@ -140,9 +138,8 @@ Task<Result<Message>> Bus::call(Message request, std::chrono::microseconds timeo
         sd_bus_slot_unref(slot);
         self->pump();
     };
-    auto task =
-        boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Message)>(
-            std::move(initiate), boost::asio::use_awaitable);
+    auto task = boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Message)>(
+        std::move(initiate), boost::asio::use_awaitable);
     Message reply = co_await std::move(task);
     if (!reply) co_return gone;
     if (sd_bus_message_is_method_error(reply.get(), nullptr) > 0) {

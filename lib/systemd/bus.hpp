@@ -1,17 +1,17 @@
 #pragma once
 
-#include <systemd/sd-bus.h>
+#include "base/result.hpp"
+#include "ports/containerd.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <systemd/sd-bus.h>
+
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "base/result.hpp"
-#include "ports/containerd.hpp"
 
 namespace nodemirror::systemd {
 

@@ -1,11 +1,12 @@
 #include "systemd/systemd_units.hpp"
 
+#include "base/text.hpp"
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
 #include <chrono>
 #include <cstring>
-
-#include "base/text.hpp"
 
 namespace nodemirror::systemd {
 
@@ -134,8 +135,8 @@ Task<Result<std::string>> SystemdUnits::jobResult(std::string job) {
         auto timer = std::make_shared<boost::asio::steady_timer>(io_, kJob);
         jobWaits_[job] = timer;
         boost::system::error_code ignored;
-        auto wait = timer->async_wait(
-            boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+        auto wait =
+            timer->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
         co_await std::move(wait);
         jobWaits_.erase(job);
     }
@@ -147,7 +148,8 @@ Task<Result<std::string>> SystemdUnits::jobResult(std::string job) {
     co_return result;
 }
 
-Task<Result<std::string>> SystemdUnits::restart(std::string unit) {
+/// Asks for the restart; gives the path of its job.
+Task<Result<std::string>> SystemdUnits::startRestart(std::string unit) {
     auto connected = bus();
     if (!connected) co_return connected.error();
     auto prepare = subscribe(*connected);
@@ -162,10 +164,22 @@ Task<Result<std::string>> SystemdUnits::restart(std::string unit) {
     const char* job = nullptr;
     if (sd_bus_message_read(reply->get(), "o", &job) < 0)
         co_return Error("restart", unit, "systemd's answer cannot be read");
-    auto wait = jobResult(job);
+    co_return std::string(job);
+}
+
+Task<RestartAnswer> SystemdUnits::restart(std::string unit) {
+    RestartAnswer answer;
+    auto start = startRestart(unit);
+    const auto job = co_await std::move(start);
+    if (!job) {
+        answer.result = job.error().text();
+        co_return answer;
+    }
+    answer.asked = true;
+    auto wait = jobResult(*job);
     const auto result = co_await std::move(wait);
-    if (!result) co_return about("restart", unit, result.error());
-    co_return *result;
+    answer.result = result ? *result : result.error().text();
+    co_return answer;
 }
 
 }  // namespace nodemirror::systemd

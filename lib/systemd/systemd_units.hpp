@@ -1,12 +1,13 @@
 #pragma once
 
+#include "ports/units.hpp"
+#include "systemd/bus.hpp"
+
 #include <boost/asio/io_context.hpp>
+
 #include <map>
 #include <memory>
 #include <string>
-
-#include "ports/units.hpp"
-#include "systemd/bus.hpp"
 
 namespace nodemirror::systemd {
 
@@ -17,11 +18,12 @@ class SystemdUnits : public Units {
     explicit SystemdUnits(boost::asio::io_context& io) : io_(io) {}
 
     Task<Result<ObservedUnit>> state(std::string unit) override;
-    Task<Result<std::string>> restart(std::string unit) override;
+    Task<RestartAnswer> restart(std::string unit) override;
     /// Drops the connection: calls under way end with an error.
     void stop();
 
   private:
+    Task<Result<std::string>> startRestart(std::string unit);
     Result<std::shared_ptr<Bus>> bus();
     Result<Message> request(Bus& bus, const char* path, const char* interface, const char* method);
     Task<Result<std::string>> loadedPath(std::shared_ptr<Bus> bus, std::string unit);

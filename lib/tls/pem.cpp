@@ -91,7 +91,8 @@ std::string clientPairProblem(std::string_view certPem, std::string_view keyPem)
     const Key key(PEM_read_bio_PrivateKey(keyBio.get(), nullptr, noPassphrase, nullptr));
     if (!key) {
         ERR_clear_error();
-        return "the key is no PEM private key, or it has a passphrase, which containerd cannot give";
+        return "the key is no PEM private key, or it has a passphrase, which containerd cannot "
+               "give";
     }
     const bool match = X509_check_private_key(certificate.get(), key.get()) == 1;
     ERR_clear_error();

@@ -1,8 +1,8 @@
 #include "toml/expressions.hpp"
 
-#include <cstdlib>
-
 #include "toml/runes.hpp"
+
+#include <cstdlib>
 
 namespace nodemirror::toml_text {
 
@@ -97,8 +97,8 @@ class Scanner {
 
     std::string bareKey() {
         const size_t begin = at_;
-        while (at_ < text_.size() && std::string_view(" \t.=]\r\n#\"'").find(peek()) ==
-                                         std::string_view::npos)
+        while (at_ < text_.size() &&
+               std::string_view(" \t.=]\r\n#\"'").find(peek()) == std::string_view::npos)
             ++at_;
         if (at_ == begin) failed_ = true;
         return std::string(text_.substr(begin, at_ - begin));

@@ -1,9 +1,9 @@
 #include "toml/go_v1_lexer.hpp"
 
+#include "toml/runes.hpp"
+
 #include <cstdlib>
 #include <optional>
-
-#include "toml/runes.hpp"
 
 namespace nodemirror::toml_text {
 
@@ -78,7 +78,9 @@ class Lexer {
         emitRead(kind);
         return after;
     }
-    bool inside(char32_t bracket) const { return !brackets_.empty() && brackets_.back() == bracket; }
+    bool inside(char32_t bracket) const {
+        return !brackets_.empty() && brackets_.back() == bracket;
+    }
 
     void skipComment() {
         while (peek() != '\n' && peek() != kEof) {
@@ -336,7 +338,8 @@ class Lexer {
 
     Mode dateOrNumber() {
         const bool clock = isDigit(peek(1)) && peek(2) == ':';
-        const bool date = isDigit(peek(1)) && isDigit(peek(2)) && isDigit(peek(3)) && peek(4) == '-';
+        const bool date =
+            isDigit(peek(1)) && isDigit(peek(2)) && isDigit(peek(3)) && peek(4) == '-';
         // The original looks five runes ahead and takes fewer than three for a number.
         if (clock && input_.size() - at_ >= 3) return clockAfterHours();
         return date ? dateTime() : number();
@@ -365,7 +368,8 @@ class Lexer {
         emitRead(Kind::Date);
         const char32_t separator = peek();
         if (separator == kEof) return Mode::Value;
-        if (separator != ' ' && separator != 'T') return fail("incorrect date/time separation character");
+        if (separator != ' ' && separator != 'T')
+            return fail("incorrect date/time separation character");
         if (separator == ' ' && !(isDigit(peek(1)) && isDigit(peek(2)))) return Mode::Value;
         next();
         begin();

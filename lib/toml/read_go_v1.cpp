@@ -1,10 +1,10 @@
 #include "toml/read_go_v1.hpp"
 
-#include <algorithm>
-
 #include "base/text.hpp"
 #include "toml/go_v1_key.hpp"
 #include "toml/go_v1_lexer.hpp"
+
+#include <algorithm>
 
 namespace nodemirror::toml_text {
 
@@ -192,7 +192,8 @@ class Parser {
                 return value;
             }
             case Kind::Number:
-                if (!isGoNumber(token.text)) refuse(token, "invalid number " + inQuotes(token.text));
+                if (!isGoNumber(token.text))
+                    refuse(token, "invalid number " + inQuotes(token.text));
                 return Value::ofKind(Value::Kind::Number, token.line);
             case Kind::Clock: return Value::ofKind(Value::Kind::Time, token.line);
             case Kind::Date:
@@ -230,9 +231,9 @@ class Parser {
             if (peek().kind == Kind::Comma) take();
         }
         take();
-        const bool tables = !out.items.empty() &&
-                            std::all_of(out.items.begin(), out.items.end(),
-                                        [](const Value& item) { return item.isTable(); });
+        const bool tables =
+            !out.items.empty() && std::all_of(out.items.begin(), out.items.end(),
+                                              [](const Value& item) { return item.isTable(); });
         if (tables) out.kind = Value::Kind::TableArray;
         return out;
     }
@@ -276,8 +277,8 @@ class Parser {
         for (size_t i = 0; i + 1 < path.size(); ++i) {
             Value* next = node->find(path[i]);
             if (next == nullptr) {
-                node->entries.emplace_back(path[i], Value::ofKind(Value::Kind::Table,
-                                                                  static_cast<int>(i)));
+                node->entries.emplace_back(path[i],
+                                           Value::ofKind(Value::Kind::Table, static_cast<int>(i)));
                 next = &node->entries.back().second;
             }
             if (next->kind == Value::Kind::TableArray && !next->items.empty())

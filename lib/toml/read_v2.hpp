@@ -1,8 +1,8 @@
 #pragma once
 
-#include <string_view>
-
 #include "toml/value.hpp"
+
+#include <string_view>
 
 namespace nodemirror::toml_text {
 

@@ -43,7 +43,7 @@ struct Value {
 /// Why a file cannot be read.
 struct SyntaxError {
     std::string message;
-    int line = 0;  ///< from 1; 0 when unknown
+    int line = 0;          ///< from 1; 0 when unknown
     bool crashes = false;  ///< the parser that is imitated would end the whole process
 };
 

@@ -1,13 +1,11 @@
-#include <poll.h>
-#include <sys/stat.h>
-
-#include "support/result_printer.hpp"
-
-#include <catch2/catch.hpp>
-
 #include "files/certs_tree.hpp"
 #include "files/tree_watch.hpp"
+#include "support/result_printer.hpp"
 #include "temporary_directory.hpp"
+
+#include <catch2/catch.hpp>
+#include <poll.h>
+#include <sys/stat.h>
 
 using namespace nodemirror;
 namespace fs = std::filesystem;

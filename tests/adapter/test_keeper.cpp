@@ -1,13 +1,11 @@
+#include "reconcile/registry_keeper.hpp"
+#include "support/result_printer.hpp"
+#include "temporary_directory.hpp"
+
+#include <catch2/catch.hpp>
 #include <spdlog/sinks/null_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
-
-#include "support/result_printer.hpp"
-
-#include <catch2/catch.hpp>
-
-#include "reconcile/registry_keeper.hpp"
-#include "temporary_directory.hpp"
 
 using namespace nodemirror;
 namespace fs = std::filesystem;
@@ -38,8 +36,8 @@ struct World {
     std::unique_ptr<RegistryKeeper> keeper;
 
     World() {
-        spdlog::set_default_logger(std::make_shared<spdlog::logger>(
-            "", std::make_shared<spdlog::sinks::null_sink_mt>()));
+        spdlog::set_default_logger(
+            std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::null_sink_mt>()));
         restart();
     }
     /// As if the daemon had been started anew.
@@ -70,7 +68,8 @@ TEST_CASE("a pass over what is as desired changes nothing") {
     CHECK(world.want(desire({"docker.io", "localhost:5000"})) == 2);
     CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
     CHECK_THAT(world.hosts("localhost_5000_"), Catch::Contains("mirror.example"));
-    struct stat before {}, after {};
+    struct stat before {
+    }, after{};
     ::stat((world.root / "certs.d/docker.io/hosts.toml").c_str(), &before);
     CHECK(world.keeper->reconcileAll(world.now) == 0);
     CHECK(world.keeper->preview().empty());
@@ -112,6 +111,35 @@ TEST_CASE("a claim that was recorded before a crash is not mistaken for the user
         world.want(desire({"docker.io"}, "second.example"));
         world.root.write("certs.d/docker.io/hosts.toml", ours);
         world.restart();
+        world.want(desire({}));
+        CHECK(world.hosts("docker.io") == "# mine\n");
+    }
+}
+
+TEST_CASE("a crash while a file is given back does not lose it") {
+    World world;
+    world.root.write("certs.d/docker.io/hosts.toml", "# mine\n");
+    world.want(desire({"docker.io"}));
+    const std::string manifest = world.root.read("state/manifest.json");
+    world.want(desire({}));
+    REQUIRE(world.hosts("docker.io") == "# mine\n");
+    // As if it had been killed after the file was back and before the manifest was saved: what was
+    // kept must still be there then, which it is only if it goes last.
+    SECTION("the backup goes after the manifest") {
+        CHECK_FALSE(world.root.exists("state/backups/docker.io@hosts.toml"));
+        CHECK_THAT(world.root.read("state/manifest.json"), !Catch::Contains("docker.io"));
+    }
+    SECTION("and is still there when the manifest could not be saved") {
+        world.want(desire({"docker.io"}));
+        fs::rename(world.root / "state/manifest.json", world.root / "state/kept.json");
+        fs::create_directories(world.root / "state/manifest.json/in-the-way");
+        world.want(desire({}));
+        CHECK(world.hosts("docker.io") == "# mine\n");
+        CHECK(world.root.exists("state/backups/docker.io@hosts.toml"));
+        fs::remove_all(world.root / "state/manifest.json");
+        fs::rename(world.root / "state/kept.json", world.root / "state/manifest.json");
+        world.restart();
+        world.want(desire({"docker.io"}));
         world.want(desire({}));
         CHECK(world.hosts("docker.io") == "# mine\n");
     }

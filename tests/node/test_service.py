@@ -38,6 +38,7 @@ class Service(NodeCase):
         node.wait_for_phase("Ready")
         node.run("systemctl", "kill", "--kill-who=main", "-s", "KILL", "containerd")
         node.run("systemctl", "kill", "--kill-who=main", "-s", "KILL", "dbus")
+        node.wait_for_cri()
         node.wait_for_phase("Ready")
         node.ctr("images", "rm", SANDBOX)
         self.wait_for(lambda: node.image_present(SANDBOX), "events are followed again", 10)

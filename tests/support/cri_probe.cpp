@@ -2,14 +2,14 @@
 //   cri_probe status | run-pod | image NAME | pull NAME | remove NAME   [--socket PATH]
 // Exits with 0 when the answer is yes, 1 when it is no.
 
+#include "cri_probe.grpc.pb.h"
+
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
 #include <iostream>
 #include <string>
 #include <vector>
-
-#include "cri_probe.grpc.pb.h"
 
 namespace cri = runtime::v1;
 
@@ -47,8 +47,7 @@ int runPod(Client& client) {
     config->mutable_metadata()->set_namespace_("default");
     config->mutable_metadata()->set_uid(std::to_string(stamp));
     config->set_log_directory("/tmp/probe-logs");
-    auto* spaces =
-        config->mutable_linux()->mutable_security_context()->mutable_namespace_options();
+    auto* spaces = config->mutable_linux()->mutable_security_context()->mutable_namespace_options();
     spaces->set_network(cri::NODE);  // the node has no CNI
     cri::RunPodSandboxResponse response;
     const auto started = call([&](grpc::ClientContext* context) {

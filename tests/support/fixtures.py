@@ -31,19 +31,24 @@ def _run(*command, **options):
     subprocess.run([str(part) for part in command], check=True, capture_output=True, **options)
 
 
+def make_server_certificate(ca, directory, names):
+    """server.crt and server.key in `directory`, for these names, from the CA in `ca`."""
+    _run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-subj", "/CN=test server", "-keyout", directory / "server.key",
+         "-out", directory / "server.csr")
+    listed = ",".join([f"DNS:{name}" for name in names] + ["IP:127.0.0.1"])
+    (directory / "san").write_text(f"subjectAltName={listed}\n")
+    _run("openssl", "x509", "-req", "-in", directory / "server.csr", "-CA", ca / "ca.crt",
+         "-CAkey", ca / "ca.key", "-CAcreateserial", "-CAserial", directory / "serial",
+         "-days", "3650", "-extfile", directory / "san", "-out", directory / "server.crt")
+
+
 def make_certificates(directory):
     """ca.crt, server.crt and server.key for HOSTS."""
     _run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
          "-nodes", "-days", "3650", "-subj", "/CN=Test CA", "-keyout", directory / "ca.key",
          "-out", directory / "ca.crt")
-    _run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-subj", "/CN=mirror.example", "-keyout", directory / "server.key",
-         "-out", directory / "server.csr")
-    names = ",".join([f"DNS:{host}" for host in HOSTS] + ["IP:127.0.0.1"])
-    (directory / "san").write_text(f"subjectAltName={names}\n")
-    _run("openssl", "x509", "-req", "-in", directory / "server.csr", "-CA", directory / "ca.crt",
-         "-CAkey", directory / "ca.key", "-CAcreateserial", "-days", "3650",
-         "-extfile", directory / "san", "-out", directory / "server.crt")
+    make_server_certificate(directory, directory, HOSTS)
 
 
 def _digest(data):

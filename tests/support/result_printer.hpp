@@ -1,8 +1,8 @@
 #pragma once
 
-#include <catch2/catch.hpp>
-
 #include "base/result.hpp"
+
+#include <catch2/catch.hpp>
 
 /// How Catch shows a Result: by its error, where it has one.
 template <class T>

@@ -1,14 +1,13 @@
-#include <stdlib.h>
-
-#include "support/result_printer.hpp"
-
-#include <catch2/catch.hpp>
-#include <filesystem>
-#include <fstream>
-
 #include "containerd_config/config_edit.hpp"
 #include "containerd_config/config_reader.hpp"
 #include "plan/config_plan.hpp"
+#include "support/result_printer.hpp"
+
+#include <catch2/catch.hpp>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
 
 using namespace nodemirror;
 namespace fs = std::filesystem;
@@ -62,8 +61,9 @@ TEST_CASE("config_path is set in every form of the table, and nothing else chang
     const std::string line = "config_path = \"/c\"";
     const std::vector<Case> cases{
         {"", "[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  " + line + "\n"},
-        {"version = 2\n# end", "version = 2\n# end\n\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  " +
-                                   line + "\n"},
+        {"version = 2\n# end",
+         "version = 2\n# end\n\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  " + line +
+             "\n"},
         {"[plugins.\"io.containerd.grpc.v1.cri\".registry] # here\n  x = 1\n",
          "[plugins.\"io.containerd.grpc.v1.cri\".registry] # here\n  " + line + "\n  x = 1\n"},
         {"[plugins.'io.containerd.grpc.v1.cri'.registry]\n\tconfig_path = ''\t# unset\n",
@@ -116,12 +116,13 @@ TEST_CASE("legacy tables are taken out and their comments stay") {
 TEST_CASE("imports: on 1.x a later file's section replaces, on 2.x it is merged") {
     const Directory directory;
     const std::string cri = "[plugins.\"io.containerd.grpc.v1.cri\"";
-    directory.write("conf.d/b.toml", "version = 2\n" + cri + "]\n  sandbox_image = \"b/pause:1\"\n");
+    directory.write("conf.d/b.toml",
+                    "version = 2\n" + cri + "]\n  sandbox_image = \"b/pause:1\"\n");
     directory.write("conf.d/a.toml", "version = 2\n");
-    const std::string main = directory.write(
-        "config.toml", "version = 2\nimports = [\"conf.d/a.toml\", \"" +
-                           (directory.path / "conf.d/b*.toml").string() + "\"]\n" + cri +
-                           ".registry]\n  config_path = \"/c\"\n");
+    const std::string main =
+        directory.write("config.toml", "version = 2\nimports = [\"conf.d/a.toml\", \"" +
+                                           (directory.path / "conf.d/b*.toml").string() + "\"]\n" +
+                                           cri + ".registry]\n  config_path = \"/c\"\n");
     const auto v17 = read(main, k17);
     CHECK(v17.files.size() == 3);
     CHECK(v17.configPath.empty());
@@ -226,14 +227,16 @@ TEST_CASE("what is planned for containerd's configuration") {
         CHECK_THAT(again.reasons[0].message, Catch::Contains("boom"));
     }
     SECTION("a list of paths on 2.1 is made one") {
-        const auto node = nodeWith(table + "]\nconfig_path = \"" + kCerts + ":/x\"\n", k21, directory);
+        const auto node =
+            nodeWith(table + "]\nconfig_path = \"" + kCerts + ":/x\"\n", k21, directory);
         const auto plan = planConfig(desired, node, around());
         REQUIRE(plan.edits.size() == 1);
         CHECK_THAT(plan.edits[0].after, Catch::Contains("config_path = \"" + kCerts + "\""));
     }
     SECTION("legacy mirrors that nothing covers stop it") {
-        const auto node = nodeWith(
-            table + ".mirrors.\"quay.io\"]\nendpoint = [\"https://u:p@q.example\"]\n", k17, directory);
+        const auto node =
+            nodeWith(table + ".mirrors.\"quay.io\"]\nendpoint = [\"https://u:p@q.example\"]\n", k17,
+                     directory);
         const auto plan = planConfig(desired, node, around());
         CHECK(plan.edits.empty());
         REQUIRE(plan.reasons.size() == 1);
@@ -269,7 +272,11 @@ TEST_CASE("what is planned for containerd's configuration") {
 TEST_CASE("credentials of a configuration are not shown") {
     const std::string shown = redactConfig(
         "[x.auth]\n  username = \"robot\"\n  password = \"pw1\"\n  identitytoken=\"pw2\"\n"
-        "endpoint = [\"https://u:pw3@h\"]\nlevel = \"info\"\n");
-    for (const char* secret : {"pw1", "pw2", "pw3"}) CHECK_THAT(shown, !Catch::Contains(secret));
+        "[y]\nendpoint = [\"https://u:pw3@h\"]\nlevel = \"info\"\n"
+        "z = { password = \"pw4\", username = \"x\" }\n[r.headers]\n# Old = \"pw5\"\nX = [\n"
+        "\"pw6==\",\n]\n");
+    CHECK(redactConfig("broken = [\"pw1\"\n").find("pw1") == std::string::npos);
+    for (const char* secret : {"pw1", "pw2", "pw3", "pw4", "pw5", "pw6"})
+        CHECK_THAT(shown, !Catch::Contains(secret));
     CHECK_THAT(shown, Catch::Contains("level = \"info\""));
 }

@@ -1,22 +1,25 @@
-#include "support/result_printer.hpp"
-
-#include <catch2/catch.hpp>
-#include <map>
-
 #include "desired/parse.hpp"
 #include "desired/url.hpp"
 #include "pem_samples.hpp"
+#include "support/result_printer.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <map>
 
 using namespace nodemirror;
 
 namespace {
 
 Result<std::string> sampleFile(const std::string& path) {
-    static const std::map<std::string, std::string> files{
-        {"/ca.pem", samples::kCertificate},   {"/c.pem", samples::kCertificate},
-        {"/c.key", samples::kKey},            {"/other.key", samples::kOtherKey},
-        {"/junk.pem", "this is no PEM\n"},    {"/token", "Bearer abc\n"},
-        {"/two-lines", "Bearer abc\nmore\n"}, {"/empty", "\n"}};
+    static const std::map<std::string, std::string> files{{"/ca.pem", samples::kCertificate},
+                                                          {"/c.pem", samples::kCertificate},
+                                                          {"/c.key", samples::kKey},
+                                                          {"/other.key", samples::kOtherKey},
+                                                          {"/junk.pem", "this is no PEM\n"},
+                                                          {"/token", "Bearer abc\n"},
+                                                          {"/two-lines", "Bearer abc\nmore\n"},
+                                                          {"/empty", "\n"}};
     const auto found = files.find(path);
     if (found == files.end()) return Error("read", path, "No such file or directory");
     return found->second;
@@ -101,7 +104,8 @@ TEST_CASE("each mistake is told with its place, its key and what would be right"
     const std::vector<Case> cases{
         {"registries: {}\n", 1, 1, "", "apiVersion: nodemirrord/v1"},
         {"apiVersion: v2\n", 1, 13, "apiVersion", "nodemirrord/v1"},
-        {"apiVersion: nodemirrord/v1\nregistry: {}\n", 2, 1, "registry", "did you mean \"registries\"?"},
+        {"apiVersion: nodemirrord/v1\nregistry: {}\n", 2, 1, "registry",
+         "did you mean \"registries\"?"},
         {"apiVersion: nodemirrord/v1\nimages: []\nimages: []\n", 3, 1, "images", "written twice"},
         {"apiVersion: nodemirrord/v1\npause:\n", 2, 1, "pause", "has no value"},
         {"apiVersion: nodemirrord/v1\nimages: nginx\n", 2, 9, "images", "must be a list"},
@@ -114,8 +118,8 @@ TEST_CASE("each mistake is told with its place, its key and what would be right"
          "registries.\"docker.io\".mirrors[0].url", "query"},
         {withMirror("      - url: https://m.example:99999\n"), 5, 14,
          "registries.\"docker.io\".mirrors[0].url", "valid host"},
-        {withMirror("      - capabilities: [pull]\n"), 5, 9,
-         "registries.\"docker.io\".mirrors[0]", "needs a url"},
+        {withMirror("      - capabilities: [pull]\n"), 5, 9, "registries.\"docker.io\".mirrors[0]",
+         "needs a url"},
         {withMirror(mirror + "capabilities: [pull, resolv]\n"), 6, 30,
          "registries.\"docker.io\".mirrors[0].capabilities[1]", "pull or resolve or push"},
         {withMirror(mirror + "capabilities: []\n"), 6, 23,
@@ -140,10 +144,11 @@ TEST_CASE("each mistake is told with its place, its key and what would be right"
          "registries.\"docker.io\".mirrors[0].skipVerify", "http://"},
         {withMirror("      - url: https://m.example\n      - url: https://m.example/\n"), 6, 9,
          "registries.\"docker.io\".mirrors[1]", "listed twice"},
-        {"apiVersion: nodemirrord/v1\nregistries:\n  https://docker.io:\n    server: https://x.example\n",
+        {"apiVersion: nodemirrord/v1\nregistries:\n  https://docker.io:\n    server: "
+         "https://x.example\n",
          4, 5, "registries.\"https://docker.io\"", "without a scheme"},
-        {"apiVersion: nodemirrord/v1\nregistries:\n  docker.io:\n    server: https://docker.io\n", 4,
-         13, "registries.\"docker.io\".server", "registry-1.docker.io"},
+        {"apiVersion: nodemirrord/v1\nregistries:\n  docker.io:\n    server: https://docker.io\n",
+         4, 13, "registries.\"docker.io\".server", "registry-1.docker.io"},
         {"apiVersion: nodemirrord/v1\nregistries:\n  docker.io:\n    fallback: none\n", 4, 5,
          "registries.\"docker.io\"", "add a mirror"},
         {"apiVersion: nodemirrord/v1\nservices: {budget: {restarts: -1}}\n", 2, 31,
@@ -174,8 +179,8 @@ TEST_CASE("all mistakes are told at once, in the order of the file") {
 
 TEST_CASE("odd YAML is an error and nothing worse") {
     for (const std::string yaml :
-         {"", "---\n", "a: [", "\t", "- 1\n", "42\n", "a: &x [*x]\n", "? [a]\n: b\n", "--- {}\n--- {}\n",
-          "apiVersion: nodemirrord/v1\nregistries: &a {docker.io: *a}\n"}) {
+         {"", "---\n", "a: [", "\t", "- 1\n", "42\n", "a: &x [*x]\n", "? [a]\n: b\n",
+          "--- {}\n--- {}\n", "apiVersion: nodemirrord/v1\nregistries: &a {docker.io: *a}\n"}) {
         CAPTURE(yaml);
         const auto parsed = parse(yaml);
         CHECK_FALSE(parsed.desired);

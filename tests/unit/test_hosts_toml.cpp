@@ -1,12 +1,11 @@
-#include "support/result_printer.hpp"
-
-#include <catch2/catch.hpp>
-
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "hosts_toml/redact.hpp"
 #include "hosts_toml/render.hpp"
+#include "support/result_printer.hpp"
 #include "toml/expressions.hpp"
+
+#include <catch2/catch.hpp>
 
 using namespace nodemirror;
 
@@ -50,8 +49,7 @@ TEST_CASE("the hosts that each version makes of a file") {
         {"[host.\"https://a\"]\nskip_verify = \"yes\"\n", "dropped", "dropped"},
         {"[host.\"https://a\"]\ndial_timeout = \"2\"\n", "https://a/v2 " + hub, "dropped"},
         {"[host.\"https://a\"]\ntypo = 1\n", "https://a/v2 " + hub, "https://a/v2 " + hub},
-        {"[host.\"plain:5000\"]\n", "https://plain:5000/v2 " + hub,
-         "https://plain:5000/v2 " + hub},
+        {"[host.\"plain:5000\"]\n", "https://plain:5000/v2 " + hub, "https://plain:5000/v2 " + hub},
         {"[host.\"https://m/proj/\"]\n", "https://m/proj/v2 " + hub, "https://m/proj/v2 " + hub},
         {"[host.\"https://m/v2/x\"]\noverride_path = true\n", "https://m/v2/x " + hub,
          "https://m/v2/x " + hub},
@@ -95,8 +93,8 @@ TEST_CASE("the upstream that a registry has by default") {
 
 TEST_CASE("relative paths and every form of ca and client") {
     const auto decoded = decodeHostsToml(
-        "[host.\"https://a\"]\nca = \"../ca.crt\"\nclient = [\"one.pem\", [\"/c\", \"k\"]]\n", "/d/x",
-        k21);
+        "[host.\"https://a\"]\nca = \"../ca.crt\"\nclient = [\"one.pem\", [\"/c\", \"k\"]]\n",
+        "/d/x", k21);
     REQUIRE(decoded.valid);
     CHECK(decoded.hosts[0].ca == std::vector<std::string>{"/d/ca.crt"});
     CHECK(decoded.hosts[0].client ==
@@ -107,14 +105,14 @@ TEST_CASE("Go's url.Parse") {
     struct Case {
         std::string text, scheme, host, path;
     };
-    for (const Case& each : std::vector<Case>{
-             {"https://h:5000/a%2fb", "https", "h:5000", "/a/b"},
-             {"httpmirror.example", "", "", "httpmirror.example"},
-             {"httpmirror.example:5000", "httpmirror.example", "", ""},
-             {"https://u:p@h/", "https", "h", "/"},
-             {"HTTPS://h", "https", "h", ""},
-             {"https://h?q=%zz#f", "https", "h", ""},
-             {"https:reg", "https", "", ""}}) {
+    for (const Case& each :
+         std::vector<Case>{{"https://h:5000/a%2fb", "https", "h:5000", "/a/b"},
+                           {"httpmirror.example", "", "", "httpmirror.example"},
+                           {"httpmirror.example:5000", "httpmirror.example", "", ""},
+                           {"https://u:p@h/", "https", "h", "/"},
+                           {"HTTPS://h", "https", "h", ""},
+                           {"https://h?q=%zz#f", "https", "h", ""},
+                           {"https:reg", "https", "", ""}}) {
         CAPTURE(each.text);
         const auto url = parseGoUrl(each.text, false);
         REQUIRE(url);

@@ -1,9 +1,5 @@
-#include "support/result_printer.hpp"
-
-#include <catch2/catch.hpp>
-
-#include "base/digest.hpp"
 #include "base/diff.hpp"
+#include "base/digest.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "plan/budget.hpp"
@@ -11,6 +7,9 @@
 #include "plan/image_plan.hpp"
 #include "plan/registry_plan.hpp"
 #include "reference/image_reference.hpp"
+#include "support/result_printer.hpp"
+
+#include <catch2/catch.hpp>
 
 using namespace nodemirror;
 using std::chrono::hours;
@@ -33,6 +32,7 @@ IntendedHosts intended(const std::string& text = "wanted\n", bool secret = false
 ObservedRegistry place(const std::string& content, mode_t mode = 0644) {
     ObservedRegistry out;
     out.directory.type = Type::Directory;
+    out.directory.mode = 0755;
     out.hosts.type = Type::File;
     out.hosts.content = content;
     out.hosts.sha256 = sha256Hex(content);
@@ -71,6 +71,11 @@ TEST_CASE("each kind of drift is written over and named") {
     ObservedRegistry gone;
     ObservedRegistry noFile;
     noFile.directory.type = Type::Directory;
+    noFile.directory.mode = 0755;
+    ObservedRegistry open = place("wanted\n");
+    open.directory.mode = 0777;
+    ObservedRegistry huge = place("");
+    huge.hosts.tooLarge = true;
     ObservedRegistry link = place("");
     link.hosts = ObservedEntry();
     link.hosts.type = Type::Symlink;
@@ -87,6 +92,8 @@ TEST_CASE("each kind of drift is written over and named") {
         {place(""), "truncated"},
         {place("wanted\n", 0600), "mode of hosts.toml was changed to 0600"},
         {foreign, "uid 1000"},
+        {open, "mode of the directory was changed to 0777"},
+        {huge, "edited"},
         {link, "symbolic link to \"/etc/passwd\""},
         {directoryLink, "directory was replaced by a symbolic link to \"/evil\""},
     };
@@ -124,15 +131,15 @@ TEST_CASE("taking over, changing and giving back") {
     }
     SECTION("our own file is given back") {
         const Ownership owned = owning("wanted\n");
-        const auto action = planUndeclared("docker.io", &owned, known(place("wanted\n")),
-                                           UnmanagedPolicy::Keep);
+        const auto action =
+            planUndeclared("docker.io", &owned, known(place("wanted\n")), UnmanagedPolicy::Keep);
         REQUIRE(action);
         CHECK_FALSE(std::get<ReleaseHosts>(*action).leaveFile);
     }
     SECTION("somebody else's file stays") {
         const Ownership owned = owning("wanted\n");
-        const auto action = planUndeclared("docker.io", &owned, known(place("theirs\n")),
-                                           UnmanagedPolicy::Keep);
+        const auto action =
+            planUndeclared("docker.io", &owned, known(place("theirs\n")), UnmanagedPolicy::Keep);
         REQUIRE(action);
         CHECK(std::get<ReleaseHosts>(*action).leaveFile);
     }
@@ -174,7 +181,8 @@ TEST_CASE("a fight is slowed down, never given up, and ends") {
     SteadyTime now{hours(1)};
     int heals = 0;
     // Somebody puts it back at once, for ten minutes.
-    for (const SteadyTime end = now + minutes(10); now < end; now += std::chrono::milliseconds(10)) {
+    for (const SteadyTime end = now + minutes(10); now < end;
+         now += std::chrono::milliseconds(10)) {
         if (!contest.mayHeal(now)) continue;
         contest.healed(now);
         ++heals;
@@ -269,10 +277,16 @@ TEST_CASE("image references are normalised as CRI does") {
 }
 
 TEST_CASE("durations as Go reads and prints them") {
-    const std::vector<std::pair<std::string, std::string>> good{
-        {"2s", "2s"},     {"1h30m", "1h30m0s"}, {"1.5s", "1.5s"},  {"0", "0s"},
-        {".5s", "500ms"}, {"-1s", "-1s"},       {"100us", "100\u00b5s"}, {"1ns", "1ns"},
-        {"1m1s1ms", "1m1.001s"}, {"+5s", "5s"}};
+    const std::vector<std::pair<std::string, std::string>> good{{"2s", "2s"},
+                                                                {"1h30m", "1h30m0s"},
+                                                                {"1.5s", "1.5s"},
+                                                                {"0", "0s"},
+                                                                {".5s", "500ms"},
+                                                                {"-1s", "-1s"},
+                                                                {"100us", "100\u00b5s"},
+                                                                {"1ns", "1ns"},
+                                                                {"1m1s1ms", "1m1.001s"},
+                                                                {"+5s", "5s"}};
     for (const auto& [text, printed] : good) {
         CAPTURE(text);
         const auto duration = parseGoDuration(text);
@@ -287,7 +301,8 @@ TEST_CASE("durations as Go reads and prints them") {
 
 TEST_CASE("a unified diff") {
     CHECK(unifiedDiff("a", "x\n", "b", "x\n").empty());
-    CHECK(unifiedDiff("/dev/null", "", "b", "x\ny\n") == "--- /dev/null\n+++ b\n@@ -0,0 +1,2 @@\n+x\n+y\n");
+    CHECK(unifiedDiff("/dev/null", "", "b", "x\ny\n") ==
+          "--- /dev/null\n+++ b\n@@ -0,0 +1,2 @@\n+x\n+y\n");
     CHECK(unifiedDiff("a", "1\n2\n3\n4\n5\n6\n7\n8\n9\n", "b", "1\n2\n3\n4\nX\n6\n7\n8\n9\n") ==
           "--- a\n+++ b\n@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+X\n 6\n 7\n 8\n");
 }
