@@ -28,10 +28,13 @@ install_packages() {
         made=yes
     fi
     status=0
+    log=$(mktemp)
     # shellcheck disable=SC2086
     { apt-get -qq update &&
         DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y \
-            --no-install-recommends $missing >/dev/null; } || status=$?
+            --no-install-recommends $missing; } >"$log" 2>&1 || status=$?
+    [ $status = 0 ] || cat "$log" >&2
+    rm -f "$log"
     [ -z "$made" ] || rm -f "$policy"
     return $status
 }

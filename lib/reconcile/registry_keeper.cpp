@@ -2,6 +2,7 @@
 
 #include "base/digest.hpp"
 #include "base/text.hpp"
+#include "files/suspects.hpp"
 
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -94,14 +95,12 @@ bool RegistryKeeper::isRepeated(const Step& step) const {
            owned->second.pruned;
 }
 
-bool RegistryKeeper::mayApply(const Step& step, const Now& now) {
-    Track& track = tracks_[step.directory];
-    const auto* write = std::get_if<WriteHosts>(&step.action);
-    const bool repeats = isRepeated(step);
-    if (!repeats || track.contest.mayHeal(now.steady)) return true;
-    track.state = RegistryState::Contested;
-    track.problem = "somebody keeps changing it" + (write != nullptr ? ": " + write->reason : "");
-    return false;
+/// Whether the directory is fought over and its next turn has not come. Then it is not even looked
+/// at: a fight may bring thousands of events a second.
+bool RegistryKeeper::mustWait(const std::string& directory, const Now& now) const {
+    const auto track = tracks_.find(directory);
+    return track != tracks_.end() && track->second.contest.contested() &&
+           !track->second.contest.mayHeal(now.steady);
 }
 
 Result<void> RegistryKeeper::keepEarlier(const Step& step, Ownership& ownership) {
@@ -210,6 +209,11 @@ void RegistryKeeper::failed(const std::string& directory, const Error& error, co
 void RegistryKeeper::apply(const Step& step, bool repeated, const Now& now) {
     Result<void> done;
     std::string reason;
+    // Before the write, while the other writer's traces are there.
+    std::string suspects;
+    if (repeated && tracks_[step.directory].contest.contested())
+        suspects =
+            files::suspectsOf(tree_.root() + "/" + step.directory + "/hosts.toml", tree_.root());
     if (const auto* action = std::get_if<WriteHosts>(&step.action)) {
         done = write(*action);
         reason = action->reason;
@@ -234,7 +238,9 @@ void RegistryKeeper::apply(const Step& step, bool repeated, const Now& now) {
         track.contest.healed(now.steady);
         track.healedAt = now.wall;
         track.healCause = reason;
-        if (track.contest.contested()) track.problem = "somebody keeps changing it: " + reason;
+        if (track.contest.contested())
+            track.problem = "somebody keeps changing it: " + reason +
+                            (suspects.empty() ? "" : " (" + suspects + ")");
     }
     track.state = track.contest.contested() ? RegistryState::Contested : RegistryState::InSync;
     spdlog::info("directory={} event={} reason={}", inQuotes(step.directory),
@@ -291,11 +297,12 @@ size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const
     if (!desired_) return 0;
     std::vector<Step> steps;
     for (const auto& directory : directories) {
+        if (mustWait(directory, now)) continue;
         auto step = planFor(directory);
-        if (!step)
-            observeOnly(directory, tree_.observe(directory), now);
-        else if (mayApply(*step, now))
+        if (step)
             steps.push_back(std::move(*step));
+        else
+            observeOnly(directory, tree_.observe(directory), now);
     }
     std::vector<std::pair<const Step*, bool>> claimed;
     for (auto& step : steps) {

@@ -97,7 +97,7 @@ class RegistryKeeper {
     std::optional<Step> planFor(const std::string& directory) const;
     void observeOnly(const std::string& directory, const Seen<ObservedRegistry>& observed,
                      const Now& now);
-    bool mayApply(const Step& step, const Now& now);
+    bool mustWait(const std::string& directory, const Now& now) const;
     Result<void> claim(Step& step);
     Result<void> keepEarlier(const Step& step, Ownership& ownership);
     bool isRepeated(const Step& step) const;

@@ -115,7 +115,10 @@ class Drift(NodeCase):
             self.wait_for(lambda: self.registry(node, "docker.io")["state"] == "Contested",
                           "it is told as contested", 30)
             heals = node.status()["reconcile"]["heals"]
-            reason = self.reasons(node)["RegistryContested"]
+            reason = self.wait_for(
+                lambda: "pid" in self.reasons(node)["RegistryContested"]["message"] and
+                self.reasons(node)["RegistryContested"], "the other writer is named", 60)
+            self.assertIn("sh (pid ", reason["message"])
             self.assertIn("docker.io/hosts.toml", reason["remedy"])
             # The others are healed as fast as ever meanwhile.
             other = f"{CERTS}/registry.k8s.io/hosts.toml"
