@@ -119,18 +119,20 @@ void printImages(const Document& status, const Output& output) {
 
 void printServices(const Document& services, const Output& output) {
     std::cout << "\n" << paint(output, Colour::Bold, "Services") << "\n";
-    Table table;
     for (const auto& service : services) {
         const std::string state = text(service["activeState"]);
         const std::string last = text(service["lastRestart"]["at"]);
-        table.row({{Colour::None, text(service["unit"])},
-                   {state == "active" ? Colour::Good : Colour::Warn, state},
-                   {Colour::Dim, text(service["budgetLeft"]) + " restarts left"},
-                   {Colour::Dim, last.empty() ? ""
-                                              : "restarted " + last + ": " +
-                                                    text(service["lastRestart"]["reason"])}});
+        std::cout << "  " << printable(text(service["unit"])) << "  "
+                  << paint(output, state == "active" ? Colour::Good : Colour::Warn, state) << "  "
+                  << paint(output, Colour::Dim,
+                           text(service["budgetLeft"]) + " restarts left in the budget")
+                  << "\n";
+        if (last.empty()) continue;
+        std::cout << "    "
+                  << paint(output, Colour::Dim,
+                           "restarted " + last + ": " + text(service["lastRestart"]["reason"]))
+                  << "\n";
     }
-    table.print(output, "  ");
 }
 
 }  // namespace

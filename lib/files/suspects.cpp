@@ -1,5 +1,8 @@
 #include "files/suspects.hpp"
 
+#include "base/text.hpp"
+#include "base/time.hpp"
+
 #include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,9 +13,6 @@
 #include <iterator>
 #include <memory>
 #include <vector>
-
-#include "base/text.hpp"
-#include "base/time.hpp"
 
 namespace nodemirror::files {
 
@@ -27,8 +27,8 @@ std::string readProc(const std::string& pid, const char* name) {
 }
 
 bool isNumber(const std::string& text) {
-    return !text.empty() && std::all_of(text.begin(), text.end(),
-                                        [](char c) { return c >= '0' && c <= '9'; });
+    return !text.empty() &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 /// Processes other than this one and its clients whose command line has `word`.

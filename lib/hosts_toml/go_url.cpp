@@ -157,13 +157,11 @@ std::string cleanPath(std::string_view path) {
     std::vector<std::string> kept;
     for (auto& part : split(path, '/')) {
         if (part.empty() || part == ".") continue;
-        if (part != "..") {
-            kept.push_back(std::move(part));
-        } else if (!kept.empty() && kept.back() != "..") {
+        const bool up = part == "..";
+        if (up && !kept.empty() && kept.back() != "..")
             kept.pop_back();
-        } else if (!rooted) {
+        else if (!up || !rooted)
             kept.push_back(std::move(part));
-        }
     }
     const std::string joined = join(kept, "/");
     if (rooted) return "/" + joined;

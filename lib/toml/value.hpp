@@ -8,11 +8,13 @@
 
 namespace nodemirror::toml_text {
 
+struct Entry;
+
 /// A TOML value that remembers the order in which its keys were written, whichever dialect it was
 /// read in. Numbers and dates that no rule here looks into keep only their kind.
 struct Value {
     enum class Kind { String, Boolean, Number, Time, Array, Table, TableArray };
-    using Entry = std::pair<std::string, Value>;
+    using Entry = toml_text::Entry;
 
     Kind kind = Kind::Table;
     std::string string;          ///< Kind::String
@@ -23,22 +25,37 @@ struct Value {
     bool isInline = false;       ///< Kind::Table: written as { … }
 
     bool isTable() const { return kind == Kind::Table; }
-    const Value* find(std::string_view key) const {
-        for (const auto& [name, value] : entries)
-            if (name == key) return &value;
-        return nullptr;
-    }
-    Value* find(std::string_view key) {
-        return const_cast<Value*>(static_cast<const Value*>(this)->find(key));
-    }
+    /// The value of a key of this table; null when it has none.
+    const Value* find(std::string_view key) const;
+    Value* find(std::string_view key);
 
-    static Value ofKind(Kind kind, int line) {
-        Value value;
-        value.kind = kind;
-        value.line = line;
-        return value;
-    }
+    static Value ofKind(Kind kind, int line);
 };
+
+struct Entry {
+    Entry(std::string key, Value value) : first(std::move(key)), second(std::move(value)) {}
+    std::string first;
+    Value second;
+};
+
+inline const Value* Value::find(std::string_view key) const {
+    for (const auto& [name, value] : entries)
+        if (name == key) return &value;
+    return nullptr;
+}
+
+inline Value* Value::find(std::string_view key) {
+    for (auto& [name, value] : entries)
+        if (name == key) return &value;
+    return nullptr;
+}
+
+inline Value Value::ofKind(Kind kind, int line) {
+    Value value;
+    value.kind = kind;
+    value.line = line;
+    return value;
+}
 
 /// Why a file cannot be read.
 struct SyntaxError {

@@ -13,6 +13,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 sys.path.insert(0, str(HERE))
 
+import node  # noqa: E402
+
 SKIPPED = 77
 
 
@@ -24,8 +26,7 @@ def cannot(why):
 def check_machine():
     if os.geteuid() != 0:
         cannot("a test node needs root")
-    probe = subprocess.run(["unshare", "--pid", "--fork", "--mount", "--uts", "--ipc", "--net",
-                            "--cgroup", "--mount-proc", "true"], capture_output=True, text=True)
+    probe = subprocess.run([*node.unshare_command(), "true"], capture_output=True, text=True)
     if probe.returncode != 0:
         cannot(f"this machine makes no namespaces: {probe.stderr.strip()}")
 

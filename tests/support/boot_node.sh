@@ -2,9 +2,18 @@
 # The first process of a test node's namespaces: lays an overlay of this machine's root, with
 # everything that a node writes on tmpfs, and becomes systemd in it.
 # Arguments: WORK (an empty directory), CONTAINERD (a directory with usr/bin/containerd…), ETC (a
-# directory whose contents are copied over the node's root).
+# directory whose contents are copied over the node's root), then paths to show in the node at the
+# same place, for /tmp and /run are its own.
 set -eu
 work=$1 containerd=$2 etc=$3
+shift 3
+if ! awk '$5 == "/" { found = 1 } END { exit !found }' /proc/self/mountinfo; then
+    # In a plain chroot: the same files again, as a mount of their own.
+    base=${work%/*}/base
+    mount --rbind / "$base"
+    mount --make-rprivate "$base"
+    exec chroot "$base" "$0" "$work" "$containerd" "$etc" "$@"
+fi
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$work"
 mkdir "$work/upper" "$work/work" "$work/root"
@@ -24,6 +33,10 @@ for binary in "$containerd"/usr/bin/*; do
     install -m 0755 "$binary" "$root/usr/bin/${binary##*/}"
 done
 cat "$root/etc/nodetest/ca.crt" >>"$root/etc/ssl/certs/ca-certificates.crt"
+for path in "$@"; do
+    mkdir -p "$root$path"
+    mount --bind "$path" "$root$path"
+done
 for path in "$@"; do
     mkdir -p "$root$path"
     mount --bind "$path" "$root$path"

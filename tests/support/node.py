@@ -63,6 +63,16 @@ exec /usr/sbin/runc "$@"
 """
 
 
+def unshare_command():
+    """unshare with the namespaces of a node. In a plain chroot the root is no mount point, and its
+    propagation cannot be changed from there: boot_node.sh then makes a root that is one."""
+    command = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "--net",
+               "--cgroup"]
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    rooted = any(line.split()[4] == "/" for line in mounts)
+    return command if rooted else command + ["--propagation", "unchanged"]
+
+
 def wait_until(condition, what, seconds=60, interval=0.05):
     """Waits for a condition to give something true, and gives it."""
     end = time.monotonic() + seconds
@@ -148,14 +158,13 @@ http:
         binaries = containerds.containerd(self.version, self.cache)
         self.work = Path(tempfile.mkdtemp(prefix="testnode."))
         etc, root = self.work / "etc", self.work / "node"
-        etc.mkdir()
-        root.mkdir()
+        for directory in (etc, root, self.work / "base"):
+            directory.mkdir()
         self._lay_out(etc)
         self.log = open(self.work / "boot.log", "wb")
         self.boot = subprocess.Popen(
-            ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "--net",
-             "--cgroup", "--mount-proc", str(HERE / "boot_node.sh"), str(root), str(binaries),
-             str(etc), str(SOURCE), str(self.build), str(self.cache)], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+            [*unshare_command(), str(HERE / "boot_node.sh"), str(root), str(binaries), str(etc),
+             str(SOURCE), str(self.build), str(self.cache)], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.pid = wait_until(self._init, "the node's first process", 20)
         wait_until(lambda: self.run("systemctl", "is-active", "dbus.service", "containerd.service",
                                     "mirror.service", check=False).returncode == 0,
@@ -186,6 +195,10 @@ http:
             self.boot = None
             self.log.close()
         if self.work is not None:
+            # Where the machine's mounts are shared, one may have come through to here.
+            if os.path.ismount(self.work / "base"):
+                subprocess.run(["umount", "-R", "-l", str(self.work / "base")],
+                               capture_output=True)
             shutil.rmtree(self.work, ignore_errors=True)
             self.work = None
 
