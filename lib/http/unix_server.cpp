@@ -25,7 +25,8 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr int kMostConnections = 64;
+constexpr int kMostConnections = 80;
+constexpr int kMostOfOthers = 64;
 constexpr std::chrono::seconds kIdle{30};
 constexpr size_t kLargestBody = 64 * 1024;
 constexpr size_t kLargestHeader = 8 * 1024;
@@ -58,6 +59,14 @@ uid_t peerOf(stream_protocol::socket& socket) {
     if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
         return static_cast<uid_t>(-1);
     return peer.uid;
+}
+
+/// Whether a read failed for what was sent, and not for the connection.
+bool isMalformed(const error_code& error) {
+    return error.category() ==
+               beast::http::make_error_code(beast::http::error::bad_method).category() &&
+           error != beast::http::error::end_of_stream &&
+           error != beast::http::error::partial_message;
 }
 
 }  // namespace
@@ -124,7 +133,9 @@ Task<void> UnixServer::accept() {
             co_await std::move(wait);
             continue;
         }
-        if (connections_ >= kMostConnections) continue;  // dropped: the peer sees it closed
+        // Dropped, so that the peer sees it closed; some places are kept for root.
+        const int most = peerOf(socket) == 0 ? kMostConnections : kMostOfOthers;
+        if (connections_ >= most) continue;
         ++connections_;
         const auto done = [this](std::exception_ptr failure) {
             --connections_;
@@ -149,20 +160,27 @@ Task<void> UnixServer::serve(stream_protocol::socket socket) {
         auto read = beast::http::async_read(stream, buffer, parser,
                                             asio::redirect_error(asio::use_awaitable, error));
         co_await std::move(read);
-        if (error) co_return;
-        Request request;
-        request.method = std::string(parser.get().method_string());
-        request.target = std::string(parser.get().target());
-        request.peer = peer;
-        stream.expires_never();
-        auto handle = handler_(std::move(request));
-        const Answer answer = co_await std::move(handle);
+        const bool malformed = error && isMalformed(error);
+        if (error && !malformed) co_return;
+        Answer answer;
+        if (malformed) {
+            answer = problem(400, "Bad Request", error.message());
+        } else {
+            Request request;
+            request.method = std::string(parser.get().method_string());
+            request.target = std::string(parser.get().target());
+            request.peer = peer;
+            stream.expires_never();
+            auto handle = handler_(std::move(request));
+            answer = co_await std::move(handle);
+        }
         beast::http::response<beast::http::span_body<const char>> response;
-        response.version(parser.get().version());
+        constexpr unsigned kHttp11 = 11;
+        response.version(malformed ? kHttp11 : parser.get().version());
         response.result(answer.status);
         response.set(beast::http::field::content_type, answer.type);
         response.set(beast::http::field::cache_control, "no-store");
-        response.keep_alive(parser.get().keep_alive());
+        response.keep_alive(!malformed && parser.get().keep_alive());
         response.body() = beast::span<const char>(answer.body->data(), answer.body->size());
         response.prepare_payload();
         keep = response.keep_alive();

@@ -14,24 +14,13 @@ std::string withoutSlash(std::string path) {
     return path;
 }
 
-Reason reason(Weight weight, std::string code, std::string subject, std::string message,
-              std::string remedy) {
-    Reason out;
-    out.weight = weight;
-    out.code = std::move(code);
-    out.subject = std::move(subject);
-    out.message = std::move(message);
-    out.remedy = std::move(remedy);
-    return out;
-}
-
 /// What containerd would stop serving if the edit were made: a reason to stop, not to lose it.
 void uncovered(const ContainerdConfig& config, const ConfigSurroundings& around,
                std::vector<Reason>& reasons) {
     for (const auto& mirror : config.mirrors) {
         if (around.covered.count(mirror.registry) || mirror.endpoints.empty()) continue;
         const std::string name = mirror.registry == "*" ? "_default" : mirror.registry;
-        reasons.push_back(reason(
+        reasons.push_back(makeReason(
             Weight::Blocked, "LegacyMirrors", mirror.registry,
             "the legacy mirrors in " + mirror.file + " lead " + mirror.registry + " to " +
                 join(mirror.endpoints, ", ") +
@@ -41,12 +30,12 @@ void uncovered(const ContainerdConfig& config, const ConfigSurroundings& around,
     }
     for (const auto& registry : around.elsewhere)
         if (!around.covered.count(registry))
-            reasons.push_back(
-                reason(Weight::Blocked, "ConfigPathElsewhere", registry,
-                       "containerd reads " + config.configPath + ", which has hosts of " +
-                           registry + ", and the desired state does not declare it",
-                       "declare " + registry + " in the desired state, or move its directory to " +
-                           around.certsDir));
+            reasons.push_back(makeReason(
+                Weight::Blocked, "ConfigPathElsewhere", registry,
+                "containerd reads " + config.configPath + ", which has hosts of " + registry +
+                    ", and the desired state does not declare it",
+                "declare " + registry + " in the desired state, or move its directory to " +
+                    around.certsDir));
 }
 
 /// Legacy TLS settings of a host that the desired state uses without any of its own.
@@ -57,12 +46,12 @@ void uncoveredTls(const Desired& desired, const ContainerdConfig& config,
             for (const auto& mirror : registry.mirrors) {
                 const bool own = !mirror.ca.empty() || mirror.client || mirror.skipVerify;
                 if (mirror.url.host != host || own || mirror.url.scheme != "https") continue;
-                reasons.push_back(
-                    reason(Weight::Blocked, "LegacyTls", host,
-                           "the legacy TLS settings of " + host + " in " + config.path +
-                               " must go for config_path to work, and the mirror of " +
-                               registry.name + " there has none in the desired state",
-                           "give that mirror its ca, client or skipVerify in the desired state"));
+                reasons.push_back(makeReason(
+                    Weight::Blocked, "LegacyTls", host,
+                    "the legacy TLS settings of " + host + " in " + config.path +
+                        " must go for config_path to work, and the mirror of " + registry.name +
+                        " there has none in the desired state",
+                    "give that mirror its ca, client or skipVerify in the desired state"));
             }
 }
 
@@ -74,8 +63,8 @@ void planEdit(const Desired& desired, const ContainerdConfig& config,
     if (!plan.reasons.empty()) return;
     auto edits = editConfigPath(config, version, around.certsDir);
     if (!edits) {
-        plan.reasons.push_back(reason(Weight::Blocked, "ConfigNotEditable", config.path,
-                                      edits.error().brief(), edits.error().remedy()));
+        plan.reasons.push_back(makeReason(Weight::Blocked, "ConfigNotEditable", config.path,
+                                          edits.error().brief(), edits.error().remedy()));
         return;
     }
     std::string all = version.text();
@@ -84,7 +73,7 @@ void planEdit(const Desired& desired, const ContainerdConfig& config,
     for (const auto& file : config.files) all += "\n" + file.path + "\n" + file.text;
     plan.fingerprint = sha256Hex(all);
     if (plan.fingerprint == around.rolledBack) {
-        plan.reasons.push_back(reason(
+        plan.reasons.push_back(makeReason(
             Weight::Blocked, "ConfigRolledBack", config.path,
             "containerd did not load CRI with config_path set, and the old file was put back: " +
                 around.rolledBackError,
@@ -121,11 +110,11 @@ void judgeRunning(const Desired& desired, const ObservedNode& node,
                  : "containerd was started before its configuration was last changed";
         plan.restart = desired.configPath == ConfigPathPolicy::Manage;
         if (!plan.restart)
-            plan.reasons.push_back(reason(Weight::Degraded, "RestartNeeded",
-                                          desired.containerd.unit, plan.restartReason,
-                                          "systemctl restart " + desired.containerd.unit));
+            plan.reasons.push_back(makeReason(Weight::Degraded, "RestartNeeded",
+                                              desired.containerd.unit, plan.restartReason,
+                                              "systemctl restart " + desired.containerd.unit));
     } else if (node.runsConfig.isUnknown() && node.cri.isKnown() && node.cri.value().ready) {
-        plan.reasons.push_back(reason(
+        plan.reasons.push_back(makeReason(
             Weight::Note, "ConfigPathUnproven", around.certsDir,
             "whether containerd has read config_path cannot be told: " + node.runsConfig.why(),
             "restart containerd once to be sure"));
@@ -171,14 +160,15 @@ ConfigPlan planConfig(const Desired& desired, const ObservedNode& node,
     if (!node.version.isKnown()) return plan;
     if (!node.config.isKnown()) {
         if (!node.config.why().empty())
-            plan.reasons.push_back(reason(Weight::Blocked, "ConfigUnreadable", "",
-                                          node.config.why(), "mend containerd's configuration"));
+            plan.reasons.push_back(makeReason(Weight::Blocked, "ConfigUnreadable", "",
+                                              node.config.why(),
+                                              "mend containerd's configuration"));
         return plan;
     }
     const ContainerdVersion& version = node.version.value();
     const ContainerdConfig& config = node.config.value();
     if (config.criDisabled) {
-        plan.reasons.push_back(reason(
+        plan.reasons.push_back(makeReason(
             Weight::Blocked, "CriDisabled", config.path,
             "disabled_plugins names CRI, without which no kubelet can use this containerd",
             "remove \"cri\" from disabled_plugins in " + config.path + " and restart containerd"));
@@ -189,11 +179,11 @@ ConfigPlan planConfig(const Desired& desired, const ObservedNode& node,
     const bool onDisk = readsCertsDir(config.configPath, version, around.certsDir) && !conflicts;
     if (!onDisk && desired.configPath == ConfigPathPolicy::Check) {
         plan.reasons.push_back(
-            reason(Weight::Degraded, "ConfigPathNotSet", config.path,
-                   "containerd does not read " + around.certsDir + ": config_path is " +
-                       inQuotes(config.configPath) +
-                       (conflicts ? " and legacy registry tables stand beside it" : ""),
-                   "set config_path to " + around.certsDir + ", or configPath: manage"));
+            makeReason(Weight::Degraded, "ConfigPathNotSet", config.path,
+                       "containerd does not read " + around.certsDir + ": config_path is " +
+                           inQuotes(config.configPath) +
+                           (conflicts ? " and legacy registry tables stand beside it" : ""),
+                       "set config_path to " + around.certsDir + ", or configPath: manage"));
         return plan;
     }
     if (!onDisk) {

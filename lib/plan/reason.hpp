@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 namespace nodemirror {
 
@@ -17,5 +18,16 @@ struct Reason {
     std::string message;
     std::string remedy;
 };
+
+inline Reason makeReason(Reason::Weight weight, std::string code, std::string subject,
+                         std::string message, std::string remedy) {
+    Reason out;
+    out.weight = weight;
+    out.code = std::move(code);
+    out.subject = std::move(subject);
+    out.message = std::move(message);
+    out.remedy = std::move(remedy);
+    return out;
+}
 
 }  // namespace nodemirror

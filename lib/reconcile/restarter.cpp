@@ -11,17 +11,6 @@ namespace {
 
 constexpr size_t kRemembered = 1000;
 
-Reason about(Reason::Weight weight, const char* code, const std::string& unit, std::string message,
-             std::string remedy) {
-    Reason reason;
-    reason.weight = weight;
-    reason.code = code;
-    reason.subject = unit;
-    reason.message = std::move(message);
-    reason.remedy = std::move(remedy);
-    return reason;
-}
-
 WallTime wallNow() { return std::chrono::system_clock::now(); }
 
 }  // namespace
@@ -66,9 +55,10 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
     using Weight = Reason::Weight;
     const std::string unit = service.unit;
     if (!service.restart) {
-        reasons->push_back(about(Weight::Degraded, "RestartNeeded", unit,
-                                 unit + " needs a restart, and its restart is never: " + reason,
-                                 "systemctl restart " + unit));
+        reasons->push_back(
+            makeReason(Weight::Degraded, "RestartNeeded", unit,
+                       unit + " needs a restart, and its restart is never: " + reason,
+                       "systemctl restart " + unit));
         co_return Outcome::Never;
     }
     auto look = observe(unit);
@@ -81,11 +71,11 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
         co_return Outcome::Never;
     }
     if (budgetLeft(unit) <= 0) {
-        reasons->push_back(about(Weight::Degraded, "RestartBudget", unit,
-                                 unit + " needs a restart, and the budget of " +
-                                     std::to_string(budget_.restarts) + " in " +
-                                     formatGoDuration(budget_.per) + " is used up: " + reason,
-                                 "wait, raise services.budget, or systemctl restart " + unit));
+        reasons->push_back(makeReason(Weight::Degraded, "RestartBudget", unit,
+                                      unit + " needs a restart, and the budget of " +
+                                          std::to_string(budget_.restarts) + " in " +
+                                          formatGoDuration(budget_.per) + " is used up: " + reason,
+                                      "wait, raise services.budget, or systemctl restart " + unit));
         co_return Outcome::NotNow;
     }
     auto& times = history_[unit];
@@ -93,8 +83,9 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
     if (times.size() > kRemembered) times.erase(times.begin());
     if (const auto saved = state_.saveRestarts(history_); !saved) {
         times.pop_back();
-        reasons->push_back(about(Weight::Degraded, "StateNotWritable", unit, saved.error().text(),
-                                 "make room on the file system of the state directory"));
+        reasons->push_back(makeReason(Weight::Degraded, "StateNotWritable", unit,
+                                      saved.error().text(),
+                                      "make room on the file system of the state directory"));
         co_return Outcome::Failed;
     }
     spdlog::info("unit={} event=restarting reason={}", unit, inQuotes(reason));
@@ -104,8 +95,8 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
         // No job was made: nothing was restarted, and nothing is charged.
         history_[unit].pop_back();
         (void)state_.saveRestarts(history_);
-        reasons->push_back(about(Weight::Degraded, "RestartNotPossible", unit, answer.result,
-                                 "systemctl restart " + unit + ", or mend D-Bus"));
+        reasons->push_back(makeReason(Weight::Degraded, "RestartNotPossible", unit, answer.result,
+                                      "systemctl restart " + unit + ", or mend D-Bus"));
         spdlog::error("unit={} event=restart-not-possible msg={}", unit, inQuotes(answer.result));
         co_return Outcome::Failed;
     }
@@ -120,9 +111,9 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
         spdlog::info("unit={} event=restarted", unit);
         co_return Outcome::Restarted;
     }
-    reasons->push_back(about(Weight::Degraded, "RestartFailed", unit,
-                             "the restart of " + unit + " ended as " + inQuotes(last.result),
-                             "journalctl -u " + unit));
+    reasons->push_back(makeReason(Weight::Degraded, "RestartFailed", unit,
+                                  "the restart of " + unit + " ended as " + inQuotes(last.result),
+                                  "journalctl -u " + unit));
     spdlog::error("unit={} event=restart-failed result={}", unit, inQuotes(last.result));
     co_return Outcome::Failed;
 }

@@ -6,17 +6,6 @@ namespace nodemirror {
 
 namespace {
 
-Reason make(Reason::Weight weight, const char* code, const std::string& subject,
-            std::string message, std::string remedy) {
-    Reason reason;
-    reason.weight = weight;
-    reason.code = code;
-    reason.subject = subject;
-    reason.message = std::move(message);
-    reason.remedy = std::move(remedy);
-    return reason;
-}
-
 void judgeDesired(const DesiredView& desired, std::vector<Reason>& reasons) {
     using Weight = Reason::Weight;
     if (desired.valid) return;
@@ -29,8 +18,9 @@ void judgeDesired(const DesiredView& desired, std::vector<Reason>& reasons) {
                    ? "line " + std::to_string(desired.problems.front().line) + ": "
                    : "") +
                   desired.problems.front().message;
-    reasons.push_back(make(desired.inForce ? Weight::Degraded : Weight::Blocked, "DesiredInvalid",
-                           desired.path, first + held, "nodemirrorctl validate " + desired.path));
+    reasons.push_back(makeReason(desired.inForce ? Weight::Degraded : Weight::Blocked,
+                                 "DesiredInvalid", desired.path, first + held,
+                                 "nodemirrorctl validate " + desired.path));
 }
 
 void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {
@@ -40,17 +30,18 @@ void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {
         case RegistryState::InSync:
         case RegistryState::Unmanaged: break;
         case RegistryState::Drifted:
-            reasons.push_back(make(Weight::Degraded, "RegistryDrifted", view.name,
-                                   view.problem.empty() ? "not in place yet" : view.problem,
-                                   "it is tried again by itself"));
+            reasons.push_back(makeReason(Weight::Degraded, "RegistryDrifted", view.name,
+                                         view.problem.empty() ? "not in place yet" : view.problem,
+                                         "it is tried again by itself"));
             break;
         case RegistryState::Contested:
-            reasons.push_back(make(Weight::Degraded, "RegistryContested", view.name, view.problem,
-                                   "stop what writes " + view.directory +
-                                       "/hosts.toml, or declare there what it wants"));
+            reasons.push_back(makeReason(Weight::Degraded, "RegistryContested", view.name,
+                                         view.problem,
+                                         "stop what writes " + view.directory +
+                                             "/hosts.toml, or declare there what it wants"));
             break;
         case RegistryState::Invalid:
-            reasons.push_back(make(
+            reasons.push_back(makeReason(
                 declared ? Weight::Blocked : Weight::Note,
                 declared ? "RegistryInvalid" : "UnmanagedInvalid", view.name, view.problem,
                 declared
@@ -66,14 +57,14 @@ void judge(Status& status, const std::string& treeProblem) {
     status.reasons = status.nodeView.reasons;
     judgeDesired(status.desired, status.reasons);
     if (!treeProblem.empty())
-        status.reasons.push_back(make(Reason::Weight::Blocked, "CertsDirUnusable", status.certsDir,
-                                      treeProblem, "make it a directory"));
+        status.reasons.push_back(makeReason(Reason::Weight::Blocked, "CertsDirUnusable",
+                                            status.certsDir, treeProblem, "make it a directory"));
     for (const auto& view : status.registries) judgeRegistry(view, status.reasons);
     for (const auto& unit : status.nodeView.units)
         if (unit.observed.isKnown() && !unit.observed.value().exists)
-            status.reasons.push_back(make(Reason::Weight::Note, "UnitMissing", unit.unit,
-                                          "there is no such unit: it will not be restarted",
-                                          "name the right unit under services"));
+            status.reasons.push_back(makeReason(Reason::Weight::Note, "UnitMissing", unit.unit,
+                                                "there is no such unit: it will not be restarted",
+                                                "name the right unit under services"));
     std::stable_sort(status.reasons.begin(), status.reasons.end(),
                      [](const Reason& a, const Reason& b) { return a.weight > b.weight; });
     const bool started = status.nodeView.passed || !status.desired.inForce;

@@ -133,7 +133,7 @@ Task<Result<Message>> Bus::call(Message request, std::chrono::microseconds timeo
         }
         // From here sd-bus owns the state and frees it with the slot, which floats with the bus.
         sd_bus_slot_set_destroy_callback(slot, destroyPending);
-        pending.release();
+        (void)pending.release();
         sd_bus_slot_set_floating(slot, 1);
         sd_bus_slot_unref(slot);
         self->pump();

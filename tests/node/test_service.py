@@ -85,6 +85,10 @@ class Service(NodeCase):
         self.assertEqual((code, kind), (404, "application/problem+json"))
         self.assertEqual(json.loads(body)["status"], 404)
         self.assertEqual(curl("/v1/reconcile")[0], 405)
+        odd = node.run("python3", "-c", "import socket; s = socket.socket(socket.AF_UNIX); "
+                       f"s.connect('{SOCKET}'); s.sendall(b'no http at all' + bytes([13, 10]) * 2); "
+                       "print(s.recv(4096).decode())").stdout
+        self.assertIn("400 Bad Request", odd)
         code, _, body = curl("/v1/reconcile", "-X", "POST")
         self.assertEqual((code, json.loads(body)["status"]["phase"]), (200, "Ready"))
         self.assertEqual(node.sh(f"stat -c '%a %U:%G' {SOCKET}").strip(), "660 root:nodemirror")
