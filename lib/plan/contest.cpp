@@ -29,6 +29,10 @@ void Contest::healed(SteadyTime now) {
     calmAt_ = now + std::max(kCalm, 2 * wait);
 }
 
+bool Contest::quiet(SteadyTime now) const {
+    return !contested_ && (heals_.empty() || heals_.back() + kWindow < now);
+}
+
 void Contest::foundInPlace(SteadyTime now) {
     if (!contested_) return;
     due_ = calmAt_;

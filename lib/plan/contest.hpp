@@ -18,6 +18,8 @@ class Contest {
     /// The file was looked at and found in place.
     void foundInPlace(SteadyTime now);
     bool contested() const { return contested_; }
+    /// No heal counts any more: the next would be the first.
+    bool quiet(SteadyTime now) const;
     /// When to look again; the epoch when there is no need to.
     SteadyTime due() const { return contested_ ? due_ : SteadyTime(); }
 

@@ -278,10 +278,13 @@ void RegistryKeeper::observeOnly(const std::string& directory,
         const auto track = tracks_.find(directory);
         if (track == tracks_.end()) return;
         track->second.contest.foundInPlace(now.steady);
-        if (!track->second.contest.contested()) tracks_.erase(track);
+        track->second.absent = true;
+        // Its heals are remembered, or a file that is pruned again and again would look new.
+        if (track->second.contest.quiet(now.steady)) tracks_.erase(track);
         return;
     }
     Track& track = tracks_[directory];
+    track.absent = false;
     if (!declared) {
         checkUndeclared(directory, track);
         return;

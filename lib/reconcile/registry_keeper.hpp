@@ -82,7 +82,8 @@ class RegistryKeeper {
         RegistryState state = RegistryState::Drifted;
         std::string problem;
         std::vector<std::string> warnings;
-        Chain chain;  ///< of an undeclared registry
+        Chain chain;          ///< of an undeclared registry
+        bool absent = false;  ///< undeclared and not there: kept only for its contest
         std::optional<WallTime> healedAt;
         std::string healCause;
         int failures = 0;

@@ -47,6 +47,7 @@ std::vector<RegistryView> RegistryKeeper::views() const {
     }
     for (const auto& [directory, track] : tracks_) {
         if (intended_.count(directory) || renderProblems_.count(directory)) continue;
+        if (track.absent && !track.contest.contested()) continue;
         RegistryView view;
         view.name = registryOfDirectory(directory);
         view.directory = directory;

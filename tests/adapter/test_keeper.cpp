@@ -186,6 +186,21 @@ TEST_CASE("drift is healed one directory at a time, and a fight slows down") {
     CHECK(world.keeper->due() == SteadyTime());
 }
 
+TEST_CASE("a file that is pruned again and again is a fight too") {
+    World world;
+    world.want(desire({"docker.io"}, "mirror.example", UnmanagedPolicy::Prune));
+    size_t pruned = 0;
+    for (int i = 0; i < 100; ++i) {
+        world.root.write("certs.d/evil.io/hosts.toml", "# x\n");
+        pruned += world.keeper->reconcile({"evil.io"}, world.now);
+        world.keeper->reconcile({"evil.io"}, world.now);  // the event of its own removal
+        world.now.steady += std::chrono::milliseconds(20);
+    }
+    CHECK(pruned > 3);
+    CHECK(pruned < 12);
+    CHECK(world.view("evil.io").state == RegistryState::Contested);
+}
+
 TEST_CASE("a manifest that cannot be read stops everything") {
     World world;
     world.want(desire({"docker.io"}));
