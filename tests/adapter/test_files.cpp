@@ -1,7 +1,7 @@
 #include "files/certs_tree.hpp"
 #include "files/tree_watch.hpp"
 #include "support/result_printer.hpp"
-#include "temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <catch2/catch.hpp>
 #include <poll.h>

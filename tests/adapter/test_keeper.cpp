@@ -1,6 +1,6 @@
 #include "reconcile/registry_keeper.hpp"
 #include "support/result_printer.hpp"
-#include "temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <catch2/catch.hpp>
 #include <spdlog/sinks/null_sink.h>

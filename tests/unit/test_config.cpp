@@ -2,15 +2,11 @@
 #include "containerd_config/config_reader.hpp"
 #include "plan/config_plan.hpp"
 #include "support/result_printer.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <catch2/catch.hpp>
-#include <stdlib.h>
-
-#include <filesystem>
-#include <fstream>
 
 using namespace nodemirror;
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -19,21 +15,6 @@ constexpr ContainerdVersion k17{1, 7, 24};
 constexpr ContainerdVersion k21{2, 1, 9};
 const std::string kCerts = "/etc/containerd/certs.d";
 const std::vector<std::string> kTable{"plugins", "io.containerd.grpc.v1.cri", "registry"};
-
-/// A directory that goes with the test.
-struct Directory {
-    fs::path path;
-    Directory() {
-        std::string pattern = (fs::temp_directory_path() / "nodemirror.XXXXXX").string();
-        path = ::mkdtemp(pattern.data());
-    }
-    ~Directory() { fs::remove_all(path); }
-    std::string write(const std::string& name, const std::string& text) const {
-        fs::create_directories((path / name).parent_path());
-        std::ofstream(path / name) << text;
-        return (path / name).string();
-    }
-};
 
 ContainerdConfig read(const std::string& path, const ContainerdVersion& version) {
     auto config = readContainerdConfig(path, version);
@@ -114,20 +95,20 @@ TEST_CASE("legacy tables are taken out and their comments stay") {
 }
 
 TEST_CASE("imports: on 1.x a later file's section replaces, on 2.x it is merged") {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const std::string cri = "[plugins.\"io.containerd.grpc.v1.cri\"";
     directory.write("conf.d/b.toml",
                     "version = 2\n" + cri + "]\n  sandbox_image = \"b/pause:1\"\n");
     directory.write("conf.d/a.toml", "version = 2\n");
     const std::string main =
         directory.write("config.toml", "version = 2\nimports = [\"conf.d/a.toml\", \"" +
-                                           (directory.path / "conf.d/b*.toml").string() + "\"]\n" +
-                                           cri + ".registry]\n  config_path = \"/c\"\n");
+                                           directory / "conf.d/b*.toml" + "\"]\n" + cri +
+                                           ".registry]\n  config_path = \"/c\"\n");
     const auto v17 = read(main, k17);
     CHECK(v17.files.size() == 3);
     CHECK(v17.configPath.empty());
     CHECK(v17.sandboxImage == "b/pause:1");
-    CHECK(v17.registryFile(k17)->path == (directory.path / "conf.d/b.toml").string());
+    CHECK(v17.registryFile(k17)->path == directory / "conf.d/b.toml");
     const auto v21 = read(main, k21);
     CHECK(v21.configPath == "/c");
     CHECK(v21.sandboxImage == "b/pause:1");
@@ -139,8 +120,8 @@ TEST_CASE("imports: on 1.x a later file's section replaces, on 2.x it is merged"
 }
 
 TEST_CASE("a configuration that is not there, and one that cannot be read") {
-    const Directory directory;
-    const std::string path = (directory.path / "config.toml").string();
+    const TemporaryDirectory directory;
+    const std::string path = directory / "config.toml";
     const auto config = read(path, k21);
     CHECK_FALSE(config.exists);
     CHECK(config.sandboxImage == "registry.k8s.io/pause:3.10");
@@ -174,7 +155,7 @@ Desired oneRegistry() {
 }
 
 ObservedNode nodeWith(const std::string& text, const ContainerdVersion& version,
-                      const Directory& directory) {
+                      const TemporaryDirectory& directory) {
     ObservedNode node;
     node.version = Seen<ContainerdVersion>::known(version);
     node.config =
@@ -192,7 +173,7 @@ ConfigSurroundings around() {
 }  // namespace
 
 TEST_CASE("what is planned for containerd's configuration") {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const std::string table = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry";
     Desired desired = oneRegistry();
     SECTION("it is right already") {

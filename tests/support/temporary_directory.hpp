@@ -22,9 +22,11 @@ class TemporaryDirectory {
     TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
 
     std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-    void write(const std::string& name, const std::string& text) const {
+    /// Writes a file, with the directories on its way; gives its path.
+    std::string write(const std::string& name, const std::string& text) const {
         std::filesystem::create_directories(std::filesystem::path(*this / name).parent_path());
         std::ofstream(*this / name, std::ios::binary) << text;
+        return *this / name;
     }
     /// The content, or "<absent>".
     std::string read(const std::string& name) const {
