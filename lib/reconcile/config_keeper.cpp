@@ -52,6 +52,17 @@ Result<void> writeConfig(const std::string& path, const std::string& text) {
     return files::writeAtomically(target, text, access);
 }
 
+/// A unit that does not exist cannot be restarted from here, and the need does not go away.
+void tellRestartNeeded(const Service& service, const std::string& why,
+                       std::vector<Reason>* reasons) {
+    for (const auto& reason : *reasons)
+        if (reason.code == "RestartNeeded") return;
+    reasons->push_back(makeReason(
+        Reason::Weight::Degraded, "RestartNeeded", service.unit,
+        "containerd needs a restart, and " + service.unit + " cannot be restarted: " + why,
+        "restart containerd, and name its unit under services"));
+}
+
 bool holds(const ConfigEditRecord::File& file) {
     const auto text = readWholeFile(file.path, kLargestConfig);
     return text && sha256Hex(*text) == file.afterSha256;
@@ -178,6 +189,7 @@ Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<
     if (outcome == Restarter::Outcome::NotNow || outcome == Restarter::Outcome::Never) {
         // Never: a person restarts it. Not now: the edit waits on disk for the budget.
         if (outcome == Restarter::Outcome::Never) {
+            tellRestartNeeded(service, reason, reasons);
             record_ = ConfigEditRecord();
             save();
         }
@@ -201,6 +213,8 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
         if (!plan.restart) co_return false;
         auto restart = restarter_.restart(service, plan.restartReason, reasons);
         const auto outcome = co_await std::move(restart);
+        if (outcome == Restarter::Outcome::Never)
+            tellRestartNeeded(service, plan.restartReason, reasons);
         if (outcome != Restarter::Outcome::Restarted) co_return false;
         auto wait = waitForCri();
         (void)co_await std::move(wait);

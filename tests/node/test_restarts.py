@@ -59,6 +59,14 @@ class Restarts(NodeCase):
         self.assertEqual(told, 1)
         self.assertEqual(self.service(node, "kubelet.service")["restarts"], 0)
 
+    def test_a_containerd_unit_that_does_not_exist_is_no_reason_to_be_ready(self):
+        node = self.boot(config={"config.toml": ""})
+        node.desire(DESIRED + "services: {containerd: {unit: nope.service}}\n")
+        node.start_daemon()
+        node.wait_for_phase("Degraded")
+        self.wait_for(lambda: "RestartNeeded" in self.reasons(node), "the need is told")
+        self.assertFalse(node.run("nodemirrorctl", "status", check=False).returncode == 0)
+
     def test_a_kubelet_that_was_stopped_stays_stopped(self):
         node = self.boot()
         node.run("systemctl", "stop", "kubelet")
