@@ -89,6 +89,11 @@ Result<void> Agent::lockState() {
     if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
         return Error("use", options_.stateDir, "another nodemirrord is using it",
                      "stop it first: systemctl stop nodemirrord");
+    // Alone now: what a crash left half-written goes.
+    const std::string& config = options_.containerdConfig;
+    for (const auto& directory : {options_.stateDir, options_.stateDir + "/backups",
+                                  config.substr(0, config.rfind('/') + 1)})
+        files::removeLeftovers(directory);
     return {};
 }
 

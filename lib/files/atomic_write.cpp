@@ -1,5 +1,6 @@
 #include "files/atomic_write.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -7,6 +8,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 
 namespace nodemirror::files {
 
@@ -85,6 +87,14 @@ Result<void> writeAtomically(const std::string& path, std::string_view content,
     const auto directory = openDirectory(parent);
     if (!directory) return directory.error();
     return writeAtomically(directory->get(), path.substr(slash + 1), content, access);
+}
+
+void removeLeftovers(const std::string& path) {
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
+    if (!dir) return;
+    while (const dirent* entry = ::readdir(dir.get()))
+        if (std::string_view(entry->d_name).substr(0, kTemporaryPrefix.size()) == kTemporaryPrefix)
+            ::unlinkat(::dirfd(dir.get()), entry->d_name, 0);
 }
 
 }  // namespace nodemirror::files

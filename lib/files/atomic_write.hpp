@@ -42,4 +42,7 @@ Result<UniqueFd> openDirectory(const std::string& path);
 
 Result<void> syncDirectory(int directory);
 
+/// Removes the temporary files that a crash left in a directory. Nobody may be writing in it.
+void removeLeftovers(const std::string& path);
+
 }  // namespace nodemirror::files
