@@ -2,10 +2,12 @@
 
 #include "base/text.hpp"
 #include "cli/daemon_commands.hpp"
+#include "cli/explain.hpp"
 #include "cli/inspect.hpp"
 #include "cli/validate.hpp"
 
 #include <CLI/CLI.hpp>
+#include <unistd.h>
 
 #include <iostream>
 
@@ -20,6 +22,7 @@ struct Options {
     std::string file;
     std::string root;
     std::string containerd = "2.1";
+    ExplainArguments explain;
 };
 
 /// Options that stand before the command and behind it alike.
@@ -28,6 +31,22 @@ void addCommonOptions(CLI::App& app, Options& options) {
         ->check(CLI::IsMember({"text", "json", "yaml"}))
         ->capture_default_str();
     app.add_option("--socket", options.socket, "The daemon's status socket")->capture_default_str();
+}
+
+/// Where the node's parts are, for commands that look at it themselves.
+void addSurveyOptions(CLI::App& app, nodemirror::SurveyOptions& options) {
+    app.add_option("--certs-dir", options.certsDir, "Where hosts.toml files are kept")
+        ->capture_default_str();
+    app.add_option("--containerd-socket", options.containerdSocket, "containerd's gRPC socket")
+        ->capture_default_str();
+    app.add_option("--containerd-config", options.containerdConfig, "containerd's config.toml")
+        ->capture_default_str();
+    app.add_option("--containerd-unit", options.containerdUnit, "containerd's systemd unit")
+        ->capture_default_str();
+    app.add_option("--kubelet-unit", options.kubeletUnit, "kubelet's systemd unit")
+        ->capture_default_str();
+    app.add_option("--containerd", options.assumedVersion,
+                   "Judge as this version of containerd would act, instead of the running one");
 }
 
 void addCommands(CLI::App& app, Options& options) {
@@ -52,6 +71,17 @@ void addCommands(CLI::App& app, Options& options) {
     inspect->add_option("--containerd", options.containerd, "As this version reads it")
         ->capture_default_str();
     inspect->footer("REGISTRY...: only these registries; all that have a directory otherwise");
+    auto* explainCommand = command("explain", "Why an image would, or would not, be pulled here");
+    explainCommand->add_option("IMAGE", options.explain.image, "An image, as in a pod's spec")
+        ->required();
+    explainCommand
+        ->add_option("--timeout", options.explain.timeout, "How long each answer is waited for")
+        ->capture_default_str();
+    explainCommand->add_option("--platform", options.explain.platform,
+                               "os/architecture[/variant]; this machine's otherwise");
+    explainCommand->add_flag("--full", options.explain.full,
+                             "Read whole layers and compare their digests");
+    addSurveyOptions(*explainCommand, options.explain.survey);
     // As extras, since an option's value of the form [::1] would be taken apart.
     inspect->allow_extras();
 }
@@ -69,6 +99,7 @@ int run(CLI::App& app, const Options& options) {
     if (command == "plan") return plan(options.socket, output);
     if (command == "reconcile") return reconcile(options.socket, output);
     if (command == "validate") return validate(options.file, output);
+    if (command == "explain") return explain(options.explain, output);
     const auto registries = app.get_subcommand("inspect")->remaining();
     for (const auto& registry : registries) {
         if (registry.rfind('-', 0) != 0) continue;
@@ -94,15 +125,18 @@ int main(int argc, char** argv) {
         const std::string word = argc > 1 ? argv[1] : "";
         if (!word.empty() && word.front() != '-' && !isCommand(app, word)) {
             complain("unknown command " + nodemirror::inQuotes(word) +
-                     "; there are status, plan, reconcile, validate and inspect");
+                     "; there are status, plan, reconcile, validate, inspect and explain");
             return kUsage;
         }
         return app.exit(error) == 0 ? kFine : kUsage;
     }
+    int code = kUsage;
     try {
-        return run(app, options);
+        code = run(app, options);
     } catch (const std::exception& error) {
         complain(error.what());
-        return kUsage;
     }
+    std::cout << std::flush;
+    // A lookup of a name that hangs, or a cancelled call of gRPC's, is not waited for.
+    ::_exit(code);
 }

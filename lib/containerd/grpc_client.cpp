@@ -199,6 +199,36 @@ Task<Result<images::Image>> GrpcContainerd::Impl::record(std::string name) {
     co_return state->response.image();
 }
 
+namespace {
+
+void readRecord(const images::Image& record, ObservedImage& out) {
+    const auto labelled = [&](const char* label, const char* value) {
+        const auto found = record.labels().find(label);
+        return found != record.labels().end() && found->second == value;
+    };
+    out.hasRecord = !record.name().empty();
+    out.digest = record.target().digest();
+    out.pinLabel = labelled(kPinnedLabel, kPinned);
+    out.managedLabel = labelled(kManagedLabel, kManaged);
+}
+
+}  // namespace
+
+Task<Result<std::vector<ObservedImage>>> GrpcContainerd::images() {
+    auto state = newCall<images::ListImagesRequest, images::ListImagesResponse>(kShort);
+    auto task = impl_->call<ImagesApi>(impl_->imagesStub->async(), state, &ImagesApi::List);
+    const grpc::Status status = co_await std::move(task);
+    if (!status.ok()) co_return failed("list", "containerd's images", status);
+    std::vector<ObservedImage> out;
+    for (const auto& record : state->response.images()) {
+        ObservedImage image;
+        image.name = record.name();
+        readRecord(record, image);
+        out.push_back(std::move(image));
+    }
+    co_return std::move(out);
+}
+
 Task<Result<ObservedImage>> GrpcContainerd::image(std::string name) {
     ObservedImage out;
     out.name = name;
@@ -213,13 +243,7 @@ Task<Result<ObservedImage>> GrpcContainerd::image(std::string name) {
     auto lookUp = impl_->record(name);
     const auto record = co_await std::move(lookUp);
     if (!record) co_return record.error();
-    out.hasRecord = !record->name().empty();
-    out.digest = record->target().digest();
-    const auto& labels = record->labels();
-    const auto pinned = labels.find(kPinnedLabel);
-    out.pinLabel = pinned != labels.end() && pinned->second == kPinned;
-    const auto managed = labels.find(kManagedLabel);
-    out.managedLabel = managed != labels.end() && managed->second == kManaged;
+    readRecord(*record, out);
     co_return out;
 }
 

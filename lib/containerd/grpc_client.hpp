@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace nodemirror {
 
@@ -26,6 +27,9 @@ class GrpcContainerd : public Containerd {
     Task<Result<void>> tag(std::string source, std::string target, bool pinned) override;
     Task<Result<void>> pin(std::string name) override;
     int processId() override;
+
+    /// All image records in namespace k8s.io. `resolves` and `id` are not looked up.
+    Task<Result<std::vector<ObservedImage>>> images();
 
     /// Subscribes to changes of images in namespace k8s.io. `changed` runs on the io_context for
     /// every event and once when the stream is up (what happened before is not replayed). Gives

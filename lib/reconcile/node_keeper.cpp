@@ -1,15 +1,14 @@
 #include "reconcile/node_keeper.hpp"
 
 #include "base/text.hpp"
+#include "files/process_age.hpp"
 #include "hosts_toml/reader.hpp"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <dirent.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
-#include <fstream>
 #include <memory>
 
 namespace nodemirror {
@@ -23,42 +22,6 @@ using std::chrono::seconds;
 constexpr minutes kResync{10};
 /// Events come in bursts: one pass for what comes within this time.
 constexpr milliseconds kGather{20};
-
-double readSeconds(const std::string& path) {
-    std::ifstream in(path);
-    double value = -1;
-    in >> value;
-    return value;
-}
-
-/// How long a process has been running, in seconds; negative when unknown. From the boot clock, so
-/// that a wall clock that was set does not matter (proc(5), /proc/pid/stat field 22).
-double processAge(int pid) {
-    std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
-    std::string text;
-    std::getline(in, text);
-    const size_t close = text.rfind(')');
-    if (close == std::string::npos) return -1;
-    const auto fields = split(text.substr(close + 2), ' ');
-    constexpr size_t kStart = 19;  // field 22, counted from the one behind the name
-    const double uptime = readSeconds("/proc/uptime");
-    if (fields.size() <= kStart || uptime < 0) return -1;
-    return uptime - std::strtod(fields[kStart].c_str(), nullptr) /
-                        static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
-
-double fileAge(const std::string& path) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) return -1;
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    // The change time too: cp -p keeps the modification time of what it copies.
-    const auto age = [&](const timespec& time) {
-        return static_cast<double>(now.tv_sec - time.tv_sec) +
-               1e-9 * static_cast<double>(now.tv_nsec - time.tv_nsec);
-    };
-    return std::min(age(status.st_mtim), age(status.st_ctim));
-}
 
 /// The registries with a directory under `root`.
 std::set<std::string> registriesUnder(const std::string& root) {
@@ -216,17 +179,11 @@ Task<void> NodeKeeper::pass() {
 /// Whether the process behind the socket was started after the configuration last changed.
 Seen<bool> NodeKeeper::runsConfig(const ContainerdConfig& config) {
     const int pid = containerd_.processId();
-    const double running = pid > 0 ? processAge(pid) : -1;
-    if (running < 0) return Seen<bool>::unknown("containerd's process cannot be looked at");
     // It was seen to read certs.d: a later change of something else in the file does not matter.
-    if (pid == provenProcess_) return Seen<bool>::known(true);
-    bool older = true;
-    for (const auto& file : config.files) {
-        const double age = fileAge(file.path);
-        if (age < 0) return Seen<bool>::unknown(file.path + " cannot be looked at");
-        older = older && age > running;
-    }
-    return Seen<bool>::known(older);
+    if (pid > 0 && pid == provenProcess_) return Seen<bool>::known(true);
+    std::vector<std::string> paths;
+    for (const auto& file : config.files) paths.push_back(file.path);
+    return files::startedAfter(pid, paths);
 }
 
 Task<void> NodeKeeper::observe() {

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <fstream>
 
 namespace nodemirror::systemd {
 
@@ -18,6 +19,7 @@ constexpr char kService[] = "org.freedesktop.systemd1";
 constexpr char kManagerPath[] = "/org/freedesktop/systemd1";
 constexpr char kManager[] = "org.freedesktop.systemd1.Manager";
 constexpr char kUnit[] = "org.freedesktop.systemd1.Unit";
+constexpr char kServiceInterface[] = "org.freedesktop.systemd1.Service";
 constexpr seconds kCall{10};
 /// A restart waits for the stop of the old process (90 s by default) and the start of the new.
 constexpr seconds kJob{200};
@@ -97,6 +99,70 @@ Task<Result<ObservedUnit>> SystemdUnits::state(std::string unit) {
     out.exists = *load != "not-found";
     out.activeState = *active;
     co_return out;
+}
+
+Task<Result<Message>> SystemdUnits::serviceProperty(std::shared_ptr<Bus> bus, std::string path,
+                                                    std::string name) {
+    auto message = request(*bus, path.c_str(), "org.freedesktop.DBus.Properties", "Get");
+    if (!message) co_return message.error();
+    sd_bus_message_append(message->get(), "ss", kServiceInterface, name.c_str());
+    auto task = bus->call(std::move(*message), kCall);
+    co_return co_await std::move(task);
+}
+
+namespace {
+
+/// The lines NAME=VALUE of an environment file (systemd.exec(5)), quotes around a value taken off.
+void readEnvironmentFile(const std::string& path, std::vector<std::string>& out) {
+    std::ifstream in(path);
+    for (std::string line; std::getline(in, line);) {
+        line = trim(line);
+        if (line.empty() || line.front() == '#' || line.front() == ';') continue;
+        const size_t equals = line.find('=');
+        if (equals == std::string::npos) continue;
+        std::string value = trim(line.substr(equals + 1));
+        const bool quoted = value.size() >= 2 && value.front() == value.back() &&
+                            (value.front() == '"' || value.front() == '\'');
+        if (quoted) value = value.substr(1, value.size() - 2);
+        out.push_back(trim(line.substr(0, equals)) + "=" + value);
+    }
+}
+
+void readStrings(sd_bus_message* message, std::vector<std::string>& out) {
+    const char* text = nullptr;
+    if (sd_bus_message_enter_container(message, 'v', "as") < 0 ||
+        sd_bus_message_enter_container(message, 'a', "s") < 0)
+        return;
+    while (sd_bus_message_read(message, "s", &text) > 0) out.emplace_back(text);
+}
+
+void readEnvironmentFiles(sd_bus_message* message, std::vector<std::string>& out) {
+    if (sd_bus_message_enter_container(message, 'v', "a(sb)") < 0 ||
+        sd_bus_message_enter_container(message, 'a', "(sb)") < 0)
+        return;
+    const char* path = nullptr;
+    int optional = 0;
+    while (sd_bus_message_read(message, "(sb)", &path, &optional) > 0)
+        readEnvironmentFile(path, out);
+}
+
+}  // namespace
+
+Task<Result<std::vector<std::string>>> SystemdUnits::environment(std::string unit) {
+    auto connected = bus();
+    if (!connected) co_return connected.error();
+    auto find = loadedPath(*connected, unit);
+    const auto path = co_await std::move(find);
+    if (!path) co_return path.error();
+    std::vector<std::string> out;
+    auto askOwn = serviceProperty(*connected, *path, "Environment");
+    const auto own = co_await std::move(askOwn);
+    if (!own) co_return about("read the environment of", unit, own.error());
+    readStrings(own->get(), out);
+    auto askFiles = serviceProperty(*connected, *path, "EnvironmentFiles");
+    const auto files = co_await std::move(askFiles);
+    if (files) readEnvironmentFiles(files->get(), out);
+    co_return std::move(out);
 }
 
 void SystemdUnits::onJobRemoved(sd_bus_message* message) {

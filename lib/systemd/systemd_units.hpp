@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace nodemirror::systemd {
 
@@ -19,6 +20,9 @@ class SystemdUnits : public Units {
 
     Task<Result<ObservedUnit>> state(std::string unit) override;
     Task<RestartAnswer> restart(std::string unit) override;
+    /// The environment that a service's unit gives it, as NAME=VALUE: Environment=, then what its
+    /// EnvironmentFile= files say now.
+    Task<Result<std::vector<std::string>>> environment(std::string unit);
     /// Drops the connection: calls under way end with an error.
     void stop();
 
@@ -29,6 +33,8 @@ class SystemdUnits : public Units {
     Task<Result<std::string>> loadedPath(std::shared_ptr<Bus> bus, std::string unit);
     Task<Result<std::string>> property(std::shared_ptr<Bus> bus, std::string path,
                                        std::string name);
+    Task<Result<Message>> serviceProperty(std::shared_ptr<Bus> bus, std::string path,
+                                          std::string name);
     Task<Result<void>> subscribe(std::shared_ptr<Bus> bus);
     Task<Result<std::string>> jobResult(std::string job);
     void onJobRemoved(sd_bus_message* message);

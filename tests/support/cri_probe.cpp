@@ -1,5 +1,5 @@
 // A small CRI client for the tests: what kubelet would ask containerd, and what it answers.
-//   cri_probe status | run-pod | image NAME | pull NAME | remove NAME   [--socket PATH]
+//   cri_probe status | run-pod | image NAME | pull NAME [SECONDS] | remove NAME   [--socket PATH]
 // Exits with 0 when the answer is yes, 1 when it is no.
 
 #include "cri_probe.grpc.pb.h"
@@ -15,7 +15,7 @@ namespace cri = runtime::v1;
 
 namespace {
 
-constexpr std::chrono::seconds kDeadline{60};
+std::chrono::seconds deadline{60};
 
 struct Client {
     std::unique_ptr<cri::RuntimeService::Stub> runtime;
@@ -35,7 +35,7 @@ int answer(const grpc::Status& status, const std::string& text) {
 template <class Call>
 grpc::Status call(Call&& what) {
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kDeadline);
+    context.set_deadline(std::chrono::system_clock::now() + deadline);
     return what(&context);
 }
 
@@ -127,6 +127,10 @@ int main(int argc, char** argv) {
     }
     if (command == "run-pod") return runPod(client);
     if (words.size() == 2 && command == "image") return image(client, words[1]);
+    if (words.size() == 3 && command == "pull") {
+        deadline = std::chrono::seconds(std::stoi(words[2]));
+        words.pop_back();
+    }
     if (words.size() == 2 && command == "pull") return pull(client, words[1]);
     if (words.size() == 2 && command == "remove") return removeImage(client, words[1]);
     std::cerr << "usage: cri_probe status | run-pod | image NAME | pull NAME | remove NAME\n";

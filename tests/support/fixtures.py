@@ -31,24 +31,40 @@ def _run(*command, **options):
     subprocess.run([str(part) for part in command], check=True, capture_output=True, **options)
 
 
-def make_server_certificate(ca, directory, names):
-    """server.crt and server.key in `directory`, for these names, from the CA in `ca`."""
+def make_server_certificate(ca, directory, names, file="server", days="3650"):
+    """FILE.crt and FILE.key in `directory`, for these names, from the CA in `ca`."""
     _run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-subj", "/CN=test server", "-keyout", directory / "server.key",
+         "-subj", "/CN=test server", "-keyout", directory / f"{file}.key",
          "-out", directory / "server.csr")
     listed = ",".join([f"DNS:{name}" for name in names] + ["IP:127.0.0.1"])
     (directory / "san").write_text(f"subjectAltName={listed}\n")
     _run("openssl", "x509", "-req", "-in", directory / "server.csr", "-CA", ca / "ca.crt",
          "-CAkey", ca / "ca.key", "-CAcreateserial", "-CAserial", directory / "serial",
-         "-days", "3650", "-extfile", directory / "san", "-out", directory / "server.crt")
+         "-days", days, "-extfile", directory / "san", "-out", directory / f"{file}.crt")
 
 
-def make_certificates(directory):
-    """ca.crt, server.crt and server.key for HOSTS."""
+def make_ca(directory):
     _run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
          "-nodes", "-days", "3650", "-subj", "/CN=Test CA", "-keyout", directory / "ca.key",
          "-out", directory / "ca.crt")
+
+
+def make_certificates(directory):
+    """ca.crt, server.crt and server.key for HOSTS; and certificates that nobody should take."""
+    make_ca(directory)
     make_server_certificate(directory, directory, HOSTS)
+    make_server_certificate(directory, directory, HOSTS, "expired", "-1")
+    other = directory / "other"
+    other.mkdir()
+    make_ca(other)
+    make_server_certificate(other, directory, HOSTS, "unknown-ca")
+    _run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-subj", "/CN=mirror.example", "-keyout", directory / "wrong-name.key",
+         "-out", directory / "server.csr")
+    (directory / "san").write_text("subjectAltName=DNS:elsewhere.example\n")
+    _run("openssl", "x509", "-req", "-in", directory / "server.csr", "-CA", directory / "ca.crt",
+         "-CAkey", directory / "ca.key", "-CAserial", directory / "serial", "-days", "3650",
+         "-extfile", directory / "san", "-out", directory / "wrong-name.crt")
 
 
 def _digest(data):

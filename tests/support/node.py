@@ -117,8 +117,9 @@ class Node:
         wants = units / "multi-user.target.wants"
         for directory in (place, wants, etc / "usr/local/sbin"):
             directory.mkdir(parents=True)
-        for name in ("ca.crt", "server.crt", "server.key"):
-            shutil.copy(shared / name, place / name)
+        for path in [*shared.glob("*.crt"), *shared.glob("*.key")]:
+            if path.name != "ca.key":
+                shutil.copy(path, place / path.name)
         # A copy: the node's /tmp is its own, wherever the cache is.
         shutil.copytree(shared / "registry", place / "registry")
         (etc / "etc/hostname").write_text("testnode\n")

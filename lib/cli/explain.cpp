@@ -1,0 +1,186 @@
+#include "cli/explain.hpp"
+
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "diagnose/pull_words.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+
+#include <cstdio>
+#include <iostream>
+
+namespace nodemirror::cli {
+
+namespace asio = boost::asio;
+
+namespace {
+
+std::string inMilliseconds(Duration duration) {
+    char buffer[32];
+    const double value =
+        static_cast<double>(
+            std::chrono::duration_cast<std::chrono::microseconds>(duration).count()) /
+        1000;
+    std::snprintf(buffer, sizeof buffer, "%.1f ms", value);
+    return buffer;
+}
+
+/// One line for each step that a request took.
+void printExchange(const Exchange& exchange, const Output& output) {
+    const std::string purpose = exchange.purpose.empty() ? "" : exchange.purpose + ": ";
+    std::cout << "      " << paint(output, Colour::Dim, purpose + exchange.method + " ")
+              << printable(exchange.url) << "\n";
+    std::vector<std::string> steps;
+    if (!exchange.proxy.empty()) steps.push_back("proxy " + exchange.proxy);
+    if (!exchange.addresses.empty()) steps.push_back("addresses " + join(exchange.addresses, " "));
+    if (!exchange.connectedTo.empty())
+        steps.push_back("connected to " + exchange.connectedTo + " in " +
+                        inMilliseconds(exchange.connect));
+    if (exchange.certificate)
+        steps.push_back((exchange.tls.empty() ? "TLS" : exchange.tls) + ", certificate of " +
+                        inQuotes(exchange.certificate->issuer) + " until " +
+                        rfc3339(exchange.certificate->notAfter).substr(0, 10));
+    if (exchange.status > 0)
+        steps.push_back("status " + std::to_string(exchange.status) + " in " +
+                        inMilliseconds(exchange.total));
+    if (!exchange.error.empty()) steps.push_back(exchange.error);
+    for (const auto& step : steps)
+        std::cout << "        " << paint(output, Colour::Dim, step) << "\n";
+}
+
+void printHost(size_t number, const HostFinding& finding, const Output& output) {
+    const std::string kind = answerClass(finding.head, finding.apiError);
+    const bool fine = kind.empty();
+    std::cout << "  " << number << ". " << paint(output, Colour::Bold, finding.host.url()) << "  "
+              << paint(output, fine ? Colour::Good : Colour::Bad, fine ? "has it" : kind) << "\n";
+    if (!finding.resolves)
+        std::cout << "      "
+                  << paint(output, Colour::Warn,
+                           "its capabilities keep containerd from asking it for this reference")
+                  << "\n";
+    for (const auto& exchange : finding.head.exchanges) printExchange(exchange, output);
+    if (!fine)
+        std::cout << "      "
+                  << paint(output, Colour::Bad,
+                           describeAnswer(finding.head, finding.apiError, finding.host.host))
+                  << "\n";
+}
+
+void printPieces(const ImageFindings& findings, const Output& output) {
+    if (findings.pieces.empty()) return;
+    std::cout << "Pieces for " << findings.platform.text() << "\n";
+    Table table;
+    for (const auto& piece : findings.pieces) {
+        const bool good = piece.servedBy && piece.fault == Fault::None;
+        std::string from = piece.servedBy ? findings.hosts[*piece.servedBy].host.host : "nobody";
+        if (!piece.error.empty()) from += ": " + piece.error;
+        table.row({{Colour::None, piece.what},
+                   {Colour::Dim, piece.descriptor.digest.substr(0, 19)},
+                   {Colour::Dim, std::to_string(piece.descriptor.size) + " bytes"},
+                   {good ? Colour::Good : Colour::Bad, !good         ? "failed"
+                                                       : piece.whole ? "verified"
+                                                                     : "begins well"},
+                   {Colour::Dim, from}});
+    }
+    table.print(output, "  ");
+}
+
+void printChain(const Explanation& explanation, const NodeFacts& facts, const Output& output) {
+    const ChainReading& reading = explanation.choice.reading;
+    std::cout << paint(output, Colour::Bold, explanation.findings.reference.text()) << "\n"
+              << "containerd " << facts.version.text() << (facts.versionAssumed ? " (assumed)" : "")
+              << ", config_path " << inQuotes(facts.configPath.value) << " ("
+              << facts.configPath.source << ")\n"
+              << "Hosts of " << reading.registry << ": " << printable(explanation.choice.why)
+              << "\n";
+    if (!reading.error.empty())
+        std::cout << paint(output, Colour::Bad, "every pull fails: " + reading.error) << "\n";
+    if (!reading.ignored.empty())
+        std::cout << paint(output, Colour::Bad, "the file is dropped: " + reading.ignored) << "\n";
+    for (const auto& warning : reading.warnings)
+        std::cout << paint(output, Colour::Warn, "warning: " + warning) << "\n";
+}
+
+Result<Platform> parsePlatform(const std::string& text) {
+    if (text.empty()) return thisPlatform();
+    const auto parts = split(text, '/');
+    if (parts.size() < 2 || parts.size() > 3)
+        return Error("read", "--platform " + text, "it is no os/architecture[/variant]",
+                     "write it as linux/amd64 or linux/arm/v7");
+    Platform out;
+    out.os = parts[0];
+    out.architecture = parts[1];
+    if (parts.size() == 3) out.variant = parts[2];
+    return out;
+}
+
+}  // namespace
+
+std::string setImageCommand(const std::string& reference) {
+    return "kubectl -n NAMESPACE set image deployment/NAME CONTAINER=" + reference;
+}
+
+void printExplanation(const Explanation& explanation, const NodeFacts& facts,
+                      const Output& output) {
+    const PullVerdict& verdict = explanation.verdict;
+    printChain(explanation, facts, output);
+    for (size_t i = 0; i < explanation.findings.hosts.size(); ++i)
+        printHost(i + 1, explanation.findings.hosts[i], output);
+    printPieces(explanation.findings, output);
+    std::cout << "\n"
+              << paint(output, verdict.works ? Colour::Good : Colour::Bad, verdict.summary) << "\n";
+    if (!verdict.kubeletError.empty())
+        std::cout << "kubelet shows: " << printable(verdict.kubeletError) << "\n";
+    for (const auto& remedy : verdict.remedies)
+        std::cout << "remedy: " << printable(remedy) << "\n";
+    for (const auto& note : verdict.notes) std::cout << "note: " << printable(note) << "\n";
+    for (const auto& reference : explanation.alternatives)
+        std::cout << "would work now: " << paint(output, Colour::Bold, setImageCommand(reference))
+                  << "\n";
+    std::cout << "ctr: " << printable(ctrDifference(explanation.findings)) << "\n";
+}
+
+int explain(const ExplainArguments& arguments, const Output& output) {
+    const auto reference = parseImageReference(arguments.image);
+    const auto platform = parsePlatform(arguments.platform);
+    const auto timeout = parseGoDuration(arguments.timeout);
+    if (!reference || !platform || !timeout || timeout->count() <= 0) {
+        complain(!reference  ? reference.error().text()
+                 : !platform ? platform.error().text()
+                             : "--timeout must be a duration such as 10s");
+        return kUsage;
+    }
+    asio::io_context io;
+    Resolver resolver(io);
+    NodeSurvey survey(io, arguments.survey);
+    ExplainOptions options;
+    options.platform = *platform;
+    options.full = arguments.full;
+    options.patience.answer = *timeout;
+    options.patience.body = *timeout;
+    int code = kUsage;
+    const auto run = [&]() -> Task<void> {
+        auto look = survey.look();
+        const auto facts = co_await std::move(look);
+        if (!facts) {
+            complain(facts.error().text());
+            co_return;
+        }
+        auto task = explainImage(io, resolver, *facts, *reference, options);
+        const Explanation explanation = co_await std::move(task);
+        if (output.format == Format::Text)
+            printExplanation(explanation, *facts, output);
+        else
+            printDocument(output, toDocument(explanation, *facts));
+        code = explanation.verdict.works ? kFine : kAnswerIsNo;
+    };
+    const auto done = [&io](std::exception_ptr failure) {
+        io.stop();
+        if (failure) std::rethrow_exception(failure);
+    };
+    asio::co_spawn(io, run(), done);
+    io.run();
+    return code;
+}
+
+}  // namespace nodemirror::cli

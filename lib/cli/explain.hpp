@@ -1,0 +1,31 @@
+#pragma once
+
+#include "cli/output.hpp"
+#include "survey/explain.hpp"
+#include "survey/node_survey.hpp"
+
+#include <string>
+
+namespace nodemirror::cli {
+
+struct ExplainArguments {
+    SurveyOptions survey;
+    std::string image;
+    std::string timeout = "10s";  ///< how long each answer is waited for
+    std::string platform;         ///< os/architecture[/variant]; "" for this machine's
+    bool full = false;
+};
+
+/// nodemirrorctl explain: why an image would, or would not, be pulled on this node, host by host.
+/// Needs no daemon. Answers 1 when the pull would fail.
+int explain(const ExplainArguments& arguments, const Output& output);
+
+/// An explanation as a document, and as text for a person.
+Document toDocument(const Explanation& explanation, const NodeFacts& facts);
+void printExplanation(const Explanation& explanation, const NodeFacts& facts, const Output& output);
+
+/// What could go into a desired state or a shell as it stands: `kubectl set image` for an
+/// alternative reference.
+std::string setImageCommand(const std::string& reference);
+
+}  // namespace nodemirror::cli

@@ -1,0 +1,168 @@
+#include "diagnose/pull_verdict.hpp"
+
+#include "base/text.hpp"
+#include "diagnose/pull_words.hpp"
+
+#include <algorithm>
+
+namespace nodemirror {
+
+namespace {
+
+/// The error as kubelet passes it on, with the code that CRI gives it.
+std::string kubeletError(const ImageFindings& findings, const std::string& step,
+                         const std::string& error) {
+    const std::string image = inQuotes(findings.reference.text());
+    const bool notFound = error.size() >= 9 && error.compare(error.size() - 9, 9, "not found") == 0;
+    return "Failed to pull image " + image +
+           ": rpc error: code = " + (notFound ? "NotFound" : "Unknown") +
+           " desc = failed to pull and unpack image " + image + ": " + step + error;
+}
+
+std::string resolveStep(const ImageFindings& findings) {
+    return "failed to resolve reference " + inQuotes(findings.reference.text()) + ": ";
+}
+
+void add(std::vector<std::string>& list, const std::string& text) {
+    if (!text.empty() && std::find(list.begin(), list.end(), text) == list.end())
+        list.push_back(text);
+}
+
+/// No host is asked at all, or the files of the registry themselves fail the pull.
+bool judgeChain(const ImageFindings& findings, PullVerdict& out) {
+    if (findings.chain.error.empty()) return false;
+    out.errorClass = "configuration";
+    out.summary = "Every pull from " + findings.reference.host +
+                  " fails on this node, whatever the image: " + findings.chain.error;
+    out.kubeletError = kubeletError(findings, resolveStep(findings), findings.chain.error);
+    out.remedies.push_back("mend what is named under certs.d/" + findings.chain.directory +
+                           "; no restart is needed");
+    return true;
+}
+
+void judgeUnresolved(const ImageFindings& findings, const Resolution& resolution,
+                     PullVerdict& out) {
+    if (resolution.endless) {
+        const HostFinding& host = findings.hosts[*resolution.failingAt];
+        out.errorClass = "hang";
+        out.summary = "The pull would hang: " + host.host.host +
+                      " takes the connection and never answers, and containerd waits for it "
+                      "without an end; the hosts behind it are never asked.";
+        out.kubeletError =
+            "no error at all: the container stays in ContainerCreating with the "
+            "event Pulling";
+        add(out.remedies, "take " + host.host.host +
+                              " out of the chain, or put it last (health: "
+                              "{order: health} in the desired state does so by itself)");
+        return;
+    }
+    out.kubeletError = kubeletError(findings, resolveStep(findings), resolution.error);
+    if (!resolution.failingAt) {
+        out.errorClass = findings.hosts.empty() ? "no-hosts" : "not-found";
+        const bool noneAsked = std::none_of(findings.hosts.begin(), findings.hosts.end(),
+                                            [](const HostFinding& host) { return host.resolves; });
+        if (noneAsked) out.errorClass = "no-hosts";
+        out.summary = noneAsked ? "No host of the chain may resolve a tag: none has both pull and "
+                                  "resolve among its capabilities."
+                                : "No host of the chain has this image.";
+    } else {
+        const HostFinding& told = findings.hosts[*resolution.failingAt];
+        out.errorClass = answerClass(told.head, told.apiError);
+        out.summary = "The image cannot be resolved: " +
+                      describeAnswer(told.head, told.apiError, told.host.host) + ".";
+    }
+    for (const auto& host : findings.hosts)
+        if (host.resolves) add(out.remedies, remedyFor(host, findings.reference));
+}
+
+/// The first piece that could not be read.
+const PieceFinding* brokenPiece(const ImageFindings& findings) {
+    for (const auto& piece : findings.pieces)
+        if (!piece.servedBy || piece.fault != Fault::None) return &piece;
+    return nullptr;
+}
+
+void judgeBrokenPiece(const ImageFindings& findings, const PieceFinding& piece, PullVerdict& out) {
+    const std::string name = piece.what + " (" + piece.descriptor.digest.substr(0, 19) + "…)";
+    if (piece.servedBy) {
+        const std::string& host = findings.hosts[*piece.servedBy].host.host;
+        out.errorClass = faultName(piece.fault);
+        out.summary = "The image resolves, but " + host + " serves a broken " + name + ": " +
+                      piece.error + ". containerd asks no other host once a body has begun.";
+        out.kubeletError = kubeletError(findings, "failed to copy: ", piece.error);
+        if (piece.fault == Fault::Hang)
+            out.kubeletError =
+                "no error for as long as the body may still come (containerd 1.7 and "
+                "later give up after 5 minutes without progress)";
+        add(out.remedies, "have the operator of " + host +
+                              " drop its cached copy of the blob, or take it out of the chain");
+        return;
+    }
+    const PieceAttempt* told = piece.attempts.empty() ? nullptr : &piece.attempts.front();
+    if (!piece.attempts.empty() && isEndless(piece.attempts.back().answer))
+        told = &piece.attempts.back();
+    if (told == nullptr) return;
+    const HostFinding& host = findings.hosts[told->host];
+    const ApiError why = parseApiError(told->answer.last().body);
+    out.errorClass = answerClass(told->answer, why);
+    out.summary = "The image resolves, but its " + name +
+                  " is not to be had: " + describeAnswer(told->answer, why, host.host.host) + ".";
+    out.kubeletError = kubeletError(findings, "failed to copy: httpReadSeeker: failed open: ",
+                                    told->answer.fault != Fault::None
+                                        ? told->answer.error
+                                        : "unexpected status code " + told->answer.last().url +
+                                              ": " + std::to_string(told->answer.status));
+    add(out.remedies,
+        "pull the image by way of another mirror: this one lists it and does not give "
+        "its content to this node");
+}
+
+/// What every pull pays for hosts in front of the one that works.
+void noteCosts(const ImageFindings& findings, PullVerdict& out) {
+    for (size_t i = 0; out.host && i < *out.host; ++i) {
+        const HostFinding& before = findings.hosts[i];
+        if (!before.resolves || before.head.fault != Fault::Unreachable) continue;
+        const bool handshake = before.head.error.find("TLS handshake") != std::string::npos;
+        const std::string wait = !before.host.dialTimeout.empty() ? before.host.dialTimeout
+                                 : handshake                      ? "10s"
+                                                                  : "30s";
+        if (before.head.error.find("timeout") != std::string::npos)
+            out.notes.push_back("every request waits " + wait + " for " + before.host.host +
+                                " first; the pull is slow, though it works");
+    }
+    for (const auto& host : findings.hosts)
+        if (host.resolves && isEndless(host.head) && out.works)
+            out.notes.push_back(host.host.host +
+                                " hangs; it stands behind the host that works, and would hold up "
+                                "every pull that comes to it");
+}
+
+}  // namespace
+
+PullVerdict judgePull(const ImageFindings& findings, const ContainerdVersion& version) {
+    PullVerdict out;
+    if (judgeChain(findings, out)) return out;
+    const Resolution resolution = resolveAmong(findings.hosts, findings.reference, version);
+    if (!resolution.winner) {
+        judgeUnresolved(findings, resolution, out);
+        return out;
+    }
+    out.host = resolution.winner;
+    const std::string& host = findings.hosts[*out.host].host.host;
+    if (const PieceFinding* broken = brokenPiece(findings); broken != nullptr) {
+        judgeBrokenPiece(findings, *broken, out);
+    } else if (!findings.problem.empty()) {
+        out.errorClass = "image";
+        out.summary =
+            "The image resolves at " + host + ", but is of no use here: " + findings.problem + ".";
+        out.kubeletError = kubeletError(findings, "", findings.problem + ": not found");
+        out.remedies.push_back("use an image that is built for " + findings.platform.text());
+    } else {
+        out.works = true;
+        out.summary = "The pull works, through " + host + ".";
+    }
+    noteCosts(findings, out);
+    return out;
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "observed/image_findings.hpp"
+
+#include <string>
+#include <vector>
+
+namespace nodemirror {
+
+/// An answer in words for a person: "docker.m.daocloud.io has no such image (404)".
+std::string describeAnswer(const RegistryAnswer& answer, const ApiError& apiError,
+                           const std::string& host);
+
+/// What would mend the failure of one host; "" where nothing is wrong with it.
+std::string remedyFor(const HostFinding& host, const ImageReference& reference);
+
+/// Where the image is to be had although the pull of this reference fails: references that go to a
+/// host of the chain by its own name, and would work now.
+std::vector<std::string> directReferences(const ImageFindings& findings);
+
+/// What `ctr images pull` would do with the reference, and why that says nothing about pods.
+std::string ctrDifference(const ImageFindings& findings);
+
+}  // namespace nodemirror

@@ -1,0 +1,116 @@
+#include "diagnose/resolution.hpp"
+
+#include "base/text.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+std::string statusLine(int status) {
+    switch (status) {
+        case 401: return "401 Unauthorized";
+        case 403: return "403 Forbidden";
+        case 404: return "404 Not Found";
+        case 429: return "429 Too Many Requests";
+        case 500: return "500 Internal Server Error";
+        case 502: return "502 Bad Gateway";
+        case 503: return "503 Service Unavailable";
+        case 504: return "504 Gateway Timeout";
+        default: return std::to_string(status);
+    }
+}
+
+/// How much the error of a host counts in 2.x; the first of the highest is told.
+enum Priority { kNone = 0, kTransport = 1, kNotFound = 2, kStatus = 3, kTooLarge = 4 };
+
+struct Failure {
+    Priority priority = kNone;
+    std::string error;
+};
+
+Failure failureOf(const HostFinding& finding, const ImageReference& reference,
+                  const ContainerdVersion& version) {
+    const RegistryAnswer& answer = finding.head;
+    if (answer.fault != Fault::None) return {kTransport, answer.error};
+    if (answer.status == 404) return {kNotFound, reference.text() + ": not found"};
+    if (answer.status > 399) {
+        const std::string url = answer.last().url;
+        if (version < ContainerdVersion{1, 7, 0})
+            return {
+                kStatus,
+                "pulling from host " + finding.host.host + " failed with status code [" +
+                    join({"manifests", reference.tag.empty() ? reference.digest : reference.tag},
+                         " ") +
+                    "]: " + statusLine(answer.status)};
+        return {kStatus, "unexpected status from " + answer.last().method + " request to " + url +
+                             ": " + statusLine(answer.status)};
+    }
+    if (finding.size > kLargestManifest)
+        return {kTooLarge, "rejecting " + std::to_string(finding.size) + " byte manifest for " +
+                               reference.text() + ": not found"};
+    return {};
+}
+
+}  // namespace
+
+bool isEndless(const RegistryAnswer& answer) { return answer.fault == Fault::Hang; }
+
+std::string answerClass(const RegistryAnswer& answer, const ApiError& apiError) {
+    const bool denied =
+        answer.error.find("insufficient_scope") != std::string::npos || apiError.code == "DENIED";
+    if (denied &&
+        (answer.fault == Fault::Unauthorized || answer.status == 401 || answer.status == 403))
+        return "denied";
+    if (answer.fault != Fault::None) return faultName(answer.fault);
+    if (answer.status < 300) return "";
+    if (answer.status == 401) return "unauthorized";
+    if (answer.status == 403) return "forbidden";
+    if (answer.status == 404) return "not-found";
+    if (answer.status == 429) return "rate-limited";
+    return answer.status >= 500 ? "server-error" : "status";
+}
+
+Resolution resolveAmong(const std::vector<HostFinding>& hosts, const ImageReference& reference,
+                        const ContainerdVersion& version) {
+    Resolution out;
+    Priority told = kNone;
+    bool any = false;
+    for (size_t i = 0; i < hosts.size(); ++i) {
+        const HostFinding& finding = hosts[i];
+        if (!finding.resolves) continue;
+        any = true;
+        if (isEndless(finding.head) || (finding.get && isEndless(*finding.get))) {
+            out.failingAt = i;
+            out.endless = true;
+            out.error = "no answer from " + finding.host.host + "; containerd waits without an end";
+            return out;
+        }
+        const Failure failure = failureOf(finding, reference, version);
+        if (failure.priority == kNone) {
+            if (finding.head.status > 299 || (finding.get && !finding.get->ok())) {
+                // A redirect that leads nowhere, or a GET that fails behind a HEAD that did not:
+                // no other host is asked.
+                const RegistryAnswer& answer = finding.get ? *finding.get : finding.head;
+                out.failingAt = i;
+                out.error = answer.error.empty() ? "unexpected status " + statusLine(answer.status)
+                                                 : answer.error;
+                return out;
+            }
+            out.winner = i;
+            out.failingAt.reset();
+            out.error.clear();
+            return out;
+        }
+        const bool graver = version.major >= 2 ? failure.priority > told
+                                               : told == kNone || (told == kNotFound &&
+                                                                   failure.priority != kNotFound);
+        if (!graver) continue;
+        told = failure.priority;
+        out.failingAt = i;
+        out.error = failure.error;
+    }
+    if (!any) out.error = "no resolve hosts: not found";
+    return out;
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,302 @@
+#include "probe/registry_client.hpp"
+
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "hosts_toml/go_url.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <set>
+
+namespace nodemirror {
+
+namespace {
+
+constexpr int kMostRedirects = 10;
+constexpr int kMostResponses = 6;  // retryRequest gives up after as many
+
+bool isRedirect(const Exchange& exchange) {
+    static const std::set<int> codes{301, 302, 303, 307, 308};
+    return codes.count(exchange.status) > 0 && exchange.headers.count("location") > 0;
+}
+
+/// Go's http.Client: Head "URL": error
+std::string doError(const Exchange& exchange) {
+    std::string verb = lower(exchange.method);
+    if (!verb.empty()) verb[0] = static_cast<char>(std::toupper(verb[0]));
+    return verb + " " + inQuotes(exchange.url) + ": " + exchange.error;
+}
+
+std::string statusText(int status) {
+    switch (status) {
+        case 400: return "400 Bad Request";
+        case 401: return "401 Unauthorized";
+        case 403: return "403 Forbidden";
+        case 404: return "404 Not Found";
+        case 429: return "429 Too Many Requests";
+        case 500: return "500 Internal Server Error";
+        case 502: return "502 Bad Gateway";
+        case 503: return "503 Service Unavailable";
+        case 504: return "504 Gateway Timeout";
+        default: return std::to_string(status);
+    }
+}
+
+std::vector<Challenge> challengesOf(const Exchange& exchange) {
+    std::vector<Challenge> out;
+    const auto header = exchange.headers.find("www-authenticate");
+    if (header == exchange.headers.end()) return out;
+    for (const auto& line : split(header->second, '\n')) out.push_back(parseChallenge(line));
+    // Bearer before Basic, as ParseAuthHeader sorts them.
+    std::stable_sort(out.begin(), out.end(), [](const Challenge& a, const Challenge& b) {
+        return (a.scheme == "bearer") > (b.scheme == "bearer");
+    });
+    return out;
+}
+
+std::string tokenIn(const std::string& body) {
+    const auto json = nlohmann::json::parse(body, nullptr, false);
+    for (const char* key : {"access_token", "token"})
+        if (json.is_object() && json.contains(key) && json[key].is_string())
+            if (auto token = json[key].get<std::string>(); !token.empty()) return token;
+    return "";
+}
+
+}  // namespace
+
+bool isMirrorOf(const ChainHost& host, const std::string& registry) {
+    if (host.host == registry) return false;
+    return registry != "docker.io" || host.host != "registry-1.docker.io";
+}
+
+TlsSettings tlsSettingsOf(const ChainHost& host) {
+    TlsSettings out;
+    out.skipVerify = host.skipVerify.value_or(false);
+    out.ca = host.ca;
+    out.client = host.client;
+    return out;
+}
+
+bool triesHttpsFirst(const ChainHost& host, const ContainerdVersion& version) {
+    const bool tls = !host.ca.empty() || !host.client.empty() || host.skipVerify.has_value();
+    return host.scheme == "http" && tls && !version.localhostIsAlwaysHttp() &&
+           portOf(host.host) != "80";
+}
+
+RegistryClient::RegistryClient(boost::asio::io_context& io, Resolver& resolver, ChainHost host,
+                               std::string repository, ClientOptions options)
+    : io_(io),
+      resolver_(resolver),
+      host_(std::move(host)),
+      repository_(std::move(repository)),
+      options_(std::move(options)) {
+    mayFallBack_ = triesHttpsFirst(host_, options_.version);
+    base_.scheme = mayFallBack_ ? "https" : host_.scheme;
+    base_.authority = host_.host;
+    if (const auto dial = parseGoDuration(host_.dialTimeout); dial && dial->count() > 0)
+        options_.patience.connect = std::min(options_.patience.connect, *dial);
+}
+
+HttpUrl RegistryClient::urlOf(const std::string& kind, const std::string& object) const {
+    HttpUrl url = base_;
+    url.target = cleanPath(host_.path + "/" + repository_ + "/" + kind + "/" + object);
+    if (url.target.empty() || url.target.front() != '/') url.target.insert(0, "/");
+    if (isMirrorOf(host_, options_.registry)) {
+        std::vector<std::pair<std::string, std::string>> query{{"ns", options_.registry}};
+        url = withQuery(std::move(url), std::move(query));
+    }
+    return url;
+}
+
+Result<std::unique_ptr<Connection>> RegistryClient::connectionTo(const HttpUrl& url) {
+    TlsContext tls;
+    if (url.scheme == "https") {
+        auto made = makeTlsContext(tlsSettingsOf(host_));
+        if (!made) return made.error();
+        tls = std::move(*made);
+    }
+    return std::make_unique<Connection>(io_, resolver_, std::move(tls),
+                                        proxyFor(options_.proxies, url));
+}
+
+/// One request, over the kept connection where it goes to the host itself.
+Task<Exchange> RegistryClient::send(HttpRequest request, std::string purpose) {
+    const bool own = request.url.sameOrigin(base_);
+    std::unique_ptr<Connection> other;
+    if (!own || !connection_) {
+        auto made = connectionTo(request.url);
+        if (!made) {
+            Exchange out;
+            out.method = request.method;
+            out.url = request.url.text();
+            out.purpose = purpose;
+            out.fault = Fault::Tls;
+            out.error = made.error().text();
+            co_return out;
+        }
+        (own ? connection_ : other) = std::move(*made);
+    }
+    Connection& connection = own ? *connection_ : *other;
+    auto task = connection.exchange(std::move(request), options_.patience);
+    Exchange out = co_await std::move(task);
+    out.purpose = purpose;
+    co_return out;
+}
+
+/// A request with its redirects, as Go's http.Client follows them.
+Task<Exchange> RegistryClient::follow(HttpRequest request, RegistryAnswer* answer) {
+    const HttpUrl first = request.url;
+    std::string purpose;
+    for (int hops = 0;; ++hops) {
+        auto task = send(request, purpose);
+        Exchange exchange = co_await std::move(task);
+        const bool goesOn = exchange.fault == Fault::None && isRedirect(exchange);
+        if (goesOn) {
+            const auto next = resolveLocation(request.url, exchange.headers["location"]);
+            if (!next || hops >= kMostRedirects) {
+                exchange.fault = Fault::Protocol;
+                exchange.error = next ? "stopped after 10 redirects"
+                                      : "redirected to something that is no http or https URL";
+            } else {
+                answer->exchanges.push_back(std::move(exchange));
+                request.url = *next;
+                purpose = "redirect";
+                if (!request.url.sameOrigin(first))
+                    std::erase_if(request.headers, [](const auto& header) {
+                        return lower(header.first) == "authorization";
+                    });
+                continue;
+            }
+        }
+        answer->exchanges.push_back(exchange);
+        co_return exchange;
+    }
+}
+
+/// GET on the token service (auth.FetchToken), without credentials.
+Task<bool> RegistryClient::fetchToken(Challenge challenge, RegistryAnswer* answer) {
+    const std::string failed = "failed to authorize: failed to fetch anonymous token: ";
+    const auto realm = parseHttpUrl(challenge.parameters["realm"]);
+    if (!realm) {
+        answer->fault = Fault::Unauthorized;
+        answer->error = "no realm specified for token auth challenge";
+        co_return false;
+    }
+    std::set<std::string> scopes{"repository:" + repository_ + ":pull"};
+    if (const auto scope = challenge.parameters.find("scope"); scope != challenge.parameters.end())
+        for (const auto& part : split(scope->second, ' ')) scopes.insert(part);
+    std::vector<std::pair<std::string, std::string>> query;
+    for (const auto& scope : scopes) query.emplace_back("scope", scope);
+    if (!challenge.parameters["service"].empty())
+        query.emplace_back("service", challenge.parameters["service"]);
+    HttpRequest request;
+    request.url = withQuery(*realm, std::move(query));
+    if (options_.version >= ContainerdVersion{2, 1, 0})
+        for (const auto& [name, values] : host_.header)
+            for (const auto& value : values) request.headers.emplace_back(name, value);
+    auto task = send(std::move(request), "token");
+    const Exchange exchange = co_await std::move(task);
+    answer->exchanges.push_back(exchange);
+    if (exchange.fault != Fault::None) {
+        answer->fault = exchange.fault;
+        answer->error = failed + doError(exchange);
+        co_return false;
+    }
+    token_ = exchange.status < 400 ? tokenIn(exchange.body) : "";
+    if (!token_.empty()) co_return true;
+    answer->fault = Fault::Unauthorized;
+    answer->error = failed + (exchange.status >= 400
+                                  ? "unexpected status from GET request to " + exchange.url + ": " +
+                                        statusText(exchange.status)
+                                  : "authorization server did not include a token in the response");
+    co_return false;
+}
+
+/// What authorizer.go's AddResponses makes of a 401. True: ask again.
+Task<bool> RegistryClient::authorize(const Exchange& refused, bool repeated,
+                                     RegistryAnswer* answer) {
+    for (const auto& challenge : challengesOf(refused)) {
+        if (challenge.scheme == "bearer") {
+            const auto said = challenge.parameters.find("error");
+            if (said != challenge.parameters.end() && !said->second.empty()) {
+                if (repeated) {
+                    answer->fault = Fault::Unauthorized;
+                    answer->error =
+                        "pull access denied, repository does not exist or may require "
+                        "authorization: server message: " +
+                        printable(said->second) + ": authorization failed";
+                    co_return false;
+                }
+                token_.clear();
+            }
+            if (!token_.empty()) co_return false;  // the same token again changes nothing
+            auto task = fetchToken(challenge, answer);
+            co_return co_await std::move(task);
+        }
+        if (challenge.scheme == "basic") {
+            answer->fault = Fault::Unauthorized;
+            answer->error =
+                "pull access denied, repository does not exist or may require "
+                "authorization: no basic auth credentials: authorization failed";
+            co_return false;
+        }
+    }
+    co_return false;
+}
+
+std::vector<std::pair<std::string, std::string>> RegistryClient::headersFor(const Ask& what) const {
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const auto& [name, values] : host_.header) {
+        const std::string key = lower(name);
+        if (key == "accept" || (key == "authorization" && !token_.empty())) continue;
+        for (const auto& value : values) out.emplace_back(name, value);
+    }
+    if (!token_.empty()) out.emplace_back("Authorization", "Bearer " + token_);
+    if (!what.accept.empty()) out.emplace_back("Accept", what.accept);
+    if (!what.range.empty()) out.emplace_back("Range", "bytes=" + what.range);
+    out.emplace_back("User-Agent", "containerd/" + options_.version.text());
+    return out;
+}
+
+Task<RegistryAnswer> RegistryClient::ask(Ask what) {
+    RegistryAnswer answer;
+    for (int responses = 1; responses <= kMostResponses; ++responses) {
+        HttpRequest request;
+        request.method = what.method;
+        request.url = urlOf(what.kind, what.object);
+        request.headers = headersFor(what);
+        request.readLimit = what.readLimit;
+        request.keepLimit = what.keepLimit;
+        auto task = follow(std::move(request), &answer);
+        const Exchange exchange = co_await std::move(task);
+        // Since 1.7: TLS first at an http host with TLS options, then what was written.
+        const bool portless = portOf(host_.host).empty();
+        if (mayFallBack_ && base_.scheme == "https" &&
+            (exchange.fault == Fault::PlainHttp ||
+             (portless &&
+              (exchange.fault == Fault::Refused || exchange.fault == Fault::Unreachable)))) {
+            base_.scheme = "http";
+            connection_.reset();
+            continue;
+        }
+        answer.status = exchange.status;
+        answer.fault = exchange.fault;
+        if (exchange.fault != Fault::None) {
+            answer.error = exchange.status == 0 ? "failed to do request: " + doError(exchange)
+                                                : exchange.error;
+            co_return answer;
+        }
+        if (exchange.status == 405 && what.method == "HEAD" && what.kind == "manifests") {
+            what.method = "GET";
+            continue;
+        }
+        if (exchange.status != 401) co_return answer;
+        const bool hadToken = !token_.empty();
+        auto again = authorize(exchange, hadToken || responses > 1, &answer);
+        if (!co_await std::move(again)) co_return answer;
+    }
+    co_return answer;
+}
+
+}  // namespace nodemirror

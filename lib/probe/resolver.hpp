@@ -1,0 +1,34 @@
+#pragma once
+
+#include "ports/containerd.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace nodemirror {
+
+/// Looks up names with getaddrinfo(3), as glibc does for everybody on the node. That call cannot be
+/// cancelled, so it runs in a few threads of its own and whoever waited long enough goes on without
+/// it; a name server that hangs holds up other lookups at most, never the loop.
+class Resolver {
+  public:
+    explicit Resolver(boost::asio::io_context& io) : io_(io) {}
+    ~Resolver();
+    Resolver(const Resolver&) = delete;
+    Resolver& operator=(const Resolver&) = delete;
+
+    /// The error's reason is in the words of Go's net package.
+    Task<Result<std::vector<boost::asio::ip::address>>> resolve(std::string name,
+                                                                std::chrono::nanoseconds timeout);
+
+  private:
+    boost::asio::io_context& io_;
+    std::unique_ptr<boost::asio::thread_pool> threads_;  ///< made with the first lookup
+};
+
+}  // namespace nodemirror

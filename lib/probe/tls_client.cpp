@@ -1,0 +1,155 @@
+#include "probe/tls_client.hpp"
+
+#include "base/text.hpp"
+
+#include <arpa/inet.h>
+#include <openssl/asn1.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <ctime>
+
+namespace nodemirror {
+
+namespace ssl = boost::asio::ssl;
+using boost::system::error_code;
+
+namespace {
+
+constexpr char kPrefix[] = "tls: failed to verify certificate: x509: ";
+
+struct NamesFree {
+    void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
+};
+
+/// "Test CA", or the whole name where there is no common name.
+std::string commonName(const X509_NAME* name) {
+    char buffer[256] = "";
+    if (X509_NAME_get_text_by_NID(const_cast<X509_NAME*>(name), NID_commonName, buffer,
+                                  sizeof buffer) <= 0)
+        X509_NAME_oneline(name, buffer, sizeof buffer);
+    return printable(buffer);
+}
+
+WallTime wallTime(const ASN1_TIME* time) {
+    std::tm parts{};
+    if (ASN1_TIME_to_tm(time, &parts) != 1) return WallTime();
+    return std::chrono::system_clock::from_time_t(::timegm(&parts));
+}
+
+std::string rawText(const ASN1_STRING* text) {
+    return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+            static_cast<size_t>(ASN1_STRING_length(text))};
+}
+
+std::string addressText(const ASN1_OCTET_STRING* address) {
+    char buffer[INET6_ADDRSTRLEN] = "";
+    const int family = ASN1_STRING_length(address) == 4 ? AF_INET : AF_INET6;
+    ::inet_ntop(family, ASN1_STRING_get0_data(address), buffer, sizeof buffer);
+    return buffer;
+}
+
+bool isAddress(const std::string& host) {
+    unsigned char buffer[16];
+    return ::inet_pton(AF_INET, host.c_str(), buffer) == 1 ||
+           ::inet_pton(AF_INET6, host.c_str(), buffer) == 1;
+}
+
+/// Only the names of the extension count, as in Go: a common name does not.
+bool isFor(X509* certificate, const std::string& host) {
+    if (isAddress(host)) return X509_check_ip_asc(certificate, host.c_str(), 0) == 1;
+    return X509_check_host(certificate, host.c_str(), host.size(),
+                           X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, nullptr) == 1;
+}
+
+std::string dateError(const CertificateFacts& facts) {
+    const WallTime now = std::chrono::system_clock::now();
+    const auto seconds = [](WallTime time) { return rfc3339(time).substr(0, 19) + "Z"; };
+    if (now > facts.notAfter)
+        return "certificate has expired or is not yet valid: current time " + seconds(now) +
+               " is after " + seconds(facts.notAfter);
+    if (now < facts.notBefore)
+        return "certificate has expired or is not yet valid: current time " + seconds(now) +
+               " is before " + seconds(facts.notBefore);
+    return "";
+}
+
+std::string nameError(const CertificateFacts& facts, const std::string& host) {
+    if (facts.names.empty())
+        return "certificate is not valid for any names, but wanted to match " + host;
+    return "certificate is valid for " + join(facts.names, ", ") + ", not " + host;
+}
+
+void fail(CertificateCheck& out, Fault fault, const std::string& error) {
+    if (out.fault != Fault::None) return;
+    out.fault = fault;
+    out.error = kPrefix + error;
+}
+
+Error cannotLoad(const std::string& path, const error_code& error) {
+    return {"load the certificate", path, error.message(), "check the file"};
+}
+
+}  // namespace
+
+Result<TlsContext> makeTlsContext(const TlsSettings& settings) {
+    auto context = std::make_shared<ssl::context>(ssl::context::tls_client);
+    SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
+    // Debian's own level 2 refuses keys that Go takes.
+    SSL_CTX_set_security_level(context->native_handle(), 1);
+    error_code error;
+    context->set_default_verify_paths(error);
+    for (const auto& path : settings.ca)
+        if (context->load_verify_file(path, error)) return cannotLoad(path, error);
+    for (const auto& pair : settings.client) {
+        const std::string& key = pair.size() > 1 ? pair[1] : pair[0];
+        if (context->use_certificate_chain_file(pair[0], error)) return cannotLoad(pair[0], error);
+        if (context->use_private_key_file(key, ssl::context::pem, error))
+            return cannotLoad(key, error);
+    }
+    context->set_verify_mode(settings.skipVerify ? ssl::verify_none : ssl::verify_peer);
+    ERR_clear_error();
+    return context;
+}
+
+CertificateFacts certificateFacts(X509* certificate) {
+    CertificateFacts out;
+    out.subject = commonName(X509_get_subject_name(certificate));
+    out.issuer = commonName(X509_get_issuer_name(certificate));
+    out.notBefore = wallTime(X509_get0_notBefore(certificate));
+    out.notAfter = wallTime(X509_get0_notAfter(certificate));
+    const std::unique_ptr<GENERAL_NAMES, NamesFree> names(static_cast<GENERAL_NAMES*>(
+        X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+    for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+        const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+        if (name->type == GEN_DNS) out.names.push_back(printable(rawText(name->d.dNSName)));
+        if (name->type == GEN_IPADD) out.names.push_back(addressText(name->d.iPAddress));
+    }
+    return out;
+}
+
+bool checkCertificate(bool trusted, ssl::verify_context& context, const std::string& host,
+                      CertificateCheck& out) {
+    X509_STORE_CTX* store = context.native_handle();
+    X509* leaf = X509_STORE_CTX_get0_cert(store);
+    if (leaf == nullptr) return trusted;
+    if (!out.facts) out.facts = certificateFacts(leaf);
+    const std::string dates = dateError(*out.facts);
+    if (!dates.empty()) {
+        fail(out, Fault::Expired, dates);
+    } else if (!isFor(leaf, host)) {
+        fail(out, Fault::Name, nameError(*out.facts, host));
+    } else if (!trusted) {
+        const int code = X509_STORE_CTX_get_error(store);
+        if (code == X509_V_ERR_CERT_HAS_EXPIRED || code == X509_V_ERR_CERT_NOT_YET_VALID)
+            fail(out, Fault::Expired, "certificate has expired or is not yet valid");
+        else
+            fail(out, Fault::Authority,
+                 std::string("certificate signed by unknown authority (") +
+                     X509_verify_cert_error_string(code) + ")");
+    }
+    return out.fault == Fault::None;
+}
+
+}  // namespace nodemirror

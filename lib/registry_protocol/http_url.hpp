@@ -1,0 +1,39 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace nodemirror {
+
+/// An absolute http or https URL in the parts that a request needs.
+struct HttpUrl {
+    std::string scheme;     ///< http or https
+    std::string authority;  ///< host[:port] as written, without credentials
+    std::string target;     ///< path and query, at least "/"
+
+    std::string text() const { return scheme + "://" + authority + target; }
+    /// The host without port and without the brackets of an IPv6 address.
+    std::string hostName() const;
+    /// The port as written, or the scheme's own.
+    std::string port() const;
+    /// Whether two URLs lead to the same server.
+    bool sameOrigin(const HttpUrl& other) const;
+};
+
+/// Nothing where the text is no absolute http or https URL with a host. Credentials are dropped.
+std::optional<HttpUrl> parseHttpUrl(std::string_view text);
+
+/// A redirect's Location as seen from `base` (RFC 3986, 5.2, for what servers send): absolute, or
+/// //authority, or an absolute path, or relative to the last segment.
+std::optional<HttpUrl> resolveLocation(const HttpUrl& base, std::string_view location);
+
+/// Escapes a query value as Go's url.QueryEscape does.
+std::string queryEscape(std::string_view text);
+
+/// The URL with these parameters added to its query, sorted by name as Go's url.Values.Encode does.
+HttpUrl withQuery(HttpUrl url, std::vector<std::pair<std::string, std::string>> parameters);
+
+}  // namespace nodemirror

@@ -1,0 +1,252 @@
+#include "survey/image_trial.hpp"
+
+#include "diagnose/resolution.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace nodemirror {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr uint64_t kRanged = 64 << 10;
+constexpr uint64_t kWhole = uint64_t{1} << 40;
+constexpr uint64_t kLargestConfig = 4 << 20;
+
+bool has(const ChainHost& host, const char* capability) {
+    const auto& all = host.capabilities;
+    return std::find(all.begin(), all.end(), capability) != all.end();
+}
+
+std::string headerOf(const Exchange& exchange, const char* name) {
+    const auto found = exchange.headers.find(name);
+    return found == exchange.headers.end() ? "" : found->second;
+}
+
+/// The size of the whole resource that an answer tells; nothing where it tells none.
+std::optional<uint64_t> toldSize(const Exchange& exchange) {
+    const std::string range = headerOf(exchange, "content-range");
+    if (const size_t slash = range.rfind('/'); slash != std::string::npos && exchange.status == 206)
+        return std::strtoull(range.c_str() + slash + 1, nullptr, 10);
+    const std::string length = headerOf(exchange, "content-length");
+    if (length.empty() || exchange.status != 200) return std::nullopt;
+    return std::strtoull(length.c_str(), nullptr, 10);
+}
+
+/// Whether the host is known not to answer anything, so that it need not be waited for again.
+bool isOutOfReach(const RegistryAnswer& answer) {
+    return answer.fault != Fault::None && answer.fault != Fault::Unauthorized && answer.status == 0;
+}
+
+}  // namespace
+
+ImageTrial::ImageTrial(asio::io_context& io, Resolver& resolver, TrialOptions options)
+    : io_(io), resolver_(resolver), options_(std::move(options)) {}
+
+Task<void> ImageTrial::askHost(size_t index) {
+    HostFinding& finding = findings_.hosts[index];
+    RegistryClient& client = *clients_[index];
+    const bool byDigest = !findings_.reference.digest.empty();
+    RegistryClient::Ask head;
+    head.method = "HEAD";
+    head.kind = "manifests";
+    head.object = byDigest ? findings_.reference.digest : findings_.reference.tag;
+    head.accept = kManifestAccept;
+    auto task = client.ask(head);
+    finding.head = co_await std::move(task);
+    finding.url = client.urlOf(head.kind, head.object).text();
+    if (finding.head.status > 399) {
+        // A HEAD has no body: why it is refused is in that of a GET.
+        RegistryClient::Ask why = head;
+        why.method = "GET";
+        auto ask = client.ask(why);
+        const RegistryAnswer refusal = co_await std::move(ask);
+        finding.apiError = parseApiError(refusal.last().body);
+    }
+    if (!finding.head.ok()) co_return;
+    const Exchange& answered = finding.head.last();
+    finding.digest =
+        byDigest ? findings_.reference.digest : headerOf(answered, "docker-content-digest");
+    finding.mediaType = headerOf(answered, "content-type");
+    finding.size = toldSize(answered).value_or(0);
+    if (!finding.digest.empty() && !headerOf(answered, "content-length").empty()) co_return;
+    RegistryClient::Ask get = head;
+    get.method = "GET";
+    get.readLimit = get.keepLimit = kLargestManifest + 1;
+    auto fetch = client.ask(get);
+    finding.get = co_await std::move(fetch);
+    finding.size = finding.get->last().bodySize;
+    if (finding.digest.empty()) finding.digest = "sha256:" + finding.get->last().bodySha256;
+}
+
+/// All hosts at once: one that hangs must not keep the others from being seen.
+Task<void> ImageTrial::askAll() {
+    size_t left = findings_.hosts.size();
+    if (left == 0) co_return;
+    asio::steady_timer done(io_, asio::steady_timer::time_point::max());
+    std::exception_ptr failure;
+    for (size_t i = 0; i < findings_.hosts.size(); ++i) {
+        const auto ended = [&left, &done, &failure](std::exception_ptr error) {
+            if (error) failure = error;
+            if (--left == 0) done.cancel();
+        };
+        asio::co_spawn(io_, askHost(i), ended);
+    }
+    boost::system::error_code ignored;
+    auto wait = done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await std::move(wait);
+    if (failure) std::rethrow_exception(failure);
+}
+
+/// Reads a piece from the host that took the request, and once more from where it broke off, as
+/// containerd's httpReadSeeker does.
+Task<void> ImageTrial::readBody(PieceFinding& piece, size_t host, uint64_t limit) {
+    const Exchange& got = piece.attempts.back().answer.last();
+    uint64_t have = got.bodySize;
+    lastBody_ = got.body;
+    const auto told = toldSize(got);
+    const bool known = piece.descriptor.size > 0;
+    if (got.fault == Fault::Hang) {
+        piece.fault = Fault::Hang;
+        piece.error = "the body stopped coming after " + std::to_string(have) + " bytes";
+    } else if (got.fault == Fault::Truncated) {
+        RegistryClient::Ask rest;
+        rest.kind = piece.attempts.back().answer.last().url.find("/manifests/") == std::string::npos
+                        ? "blobs"
+                        : "manifests";
+        rest.object = piece.descriptor.digest;
+        rest.range = std::to_string(have) + "-";
+        rest.readLimit = limit;
+        auto task = clients_[host]->ask(rest);
+        const RegistryAnswer resumed = co_await std::move(task);
+        if (resumed.last().bodySize == 0) {
+            piece.fault = Fault::Truncated;
+            piece.error = "unexpected EOF";
+        }
+    } else if (known && told && *told != piece.descriptor.size) {
+        piece.fault = *told < piece.descriptor.size ? Fault::Truncated : Fault::DigestMismatch;
+        piece.error = "the server sends " + std::to_string(*told) +
+                      " bytes, and the manifest says " + std::to_string(piece.descriptor.size);
+    } else if (got.bodyComplete && (!known || have >= piece.descriptor.size) &&
+               piece.descriptor.digest.rfind("sha256:", 0) == 0) {
+        piece.whole = true;
+        if ("sha256:" + got.bodySha256 != piece.descriptor.digest) {
+            piece.fault = Fault::DigestMismatch;
+            piece.error = "unexpected commit digest sha256:" + got.bodySha256 + ", expected " +
+                          piece.descriptor.digest;
+        }
+    }
+}
+
+/// dockerFetcher.Fetch. True when the piece can be read.
+Task<bool> ImageTrial::readPiece(Descriptor descriptor, std::string what, uint64_t limit) {
+    PieceFinding piece;
+    piece.what = std::move(what);
+    piece.descriptor = descriptor;
+    const bool manifest = piece.what == "index" || piece.what == "manifest";
+    RegistryClient::Ask ask;
+    ask.kind = manifest ? "manifests" : "blobs";
+    ask.object = descriptor.digest;
+    ask.accept = descriptor.mediaType.empty() ? "*/*" : descriptor.mediaType + ", */*";
+    if (limit == kRanged && descriptor.size > kRanged)
+        ask.range = "0-" + std::to_string(kRanged - 1);
+    ask.readLimit = ask.range.empty() ? limit + 1 : limit;
+    ask.keepLimit = manifest ? kLargestManifest : kRanged;
+    for (size_t i = 0; i < clients_.size() && !piece.servedBy; ++i) {
+        PieceAttempt attempt;
+        attempt.host = i;
+        const RegistryAnswer& before = findings_.hosts[i].head;
+        if (isOutOfReach(before)) {
+            attempt.answer = before;
+        } else {
+            auto task = clients_[i]->ask(ask);
+            attempt.answer = co_await std::move(task);
+        }
+        const bool served = attempt.answer.status >= 200 && attempt.answer.status < 300;
+        piece.attempts.push_back(std::move(attempt));
+        if (served) piece.servedBy = i;
+        if (!served && isEndless(piece.attempts.back().answer)) break;
+    }
+    if (piece.servedBy) {
+        auto read = readBody(piece, *piece.servedBy, limit);
+        co_await std::move(read);
+    }
+    const bool good = piece.servedBy && piece.fault == Fault::None;
+    findings_.pieces.push_back(std::move(piece));
+    co_return good;
+}
+
+Task<void> ImageTrial::readImage() {
+    const HostFinding& winner = findings_.hosts[*findings_.winner];
+    Descriptor descriptor;
+    descriptor.digest = winner.digest;
+    descriptor.mediaType = winner.mediaType;
+    descriptor.size = winner.size;
+    for (int depth = 0; depth < 2; ++depth) {
+        const bool index = descriptor.mediaType.find("index") != std::string::npos ||
+                           descriptor.mediaType.find("list") != std::string::npos;
+        auto read = readPiece(descriptor, index ? "index" : "manifest", kLargestManifest + 1);
+        if (!co_await std::move(read)) co_return;
+        const auto document = parseImageDocument(lastBody_);
+        if (!document) {
+            findings_.problem = document.error().reason();
+            co_return;
+        }
+        if (!document->isIndex) {
+            auto config = readPiece(document->config, "config", kLargestConfig);
+            if (!co_await std::move(config)) co_return;
+            const size_t count = document->layers.size();
+            for (size_t i = 0; i < count; ++i) {
+                const std::string what =
+                    "layer " + std::to_string(i + 1) + " of " + std::to_string(count);
+                auto layer = readPiece(document->layers[i], what, options_.full ? kWhole : kRanged);
+                if (!co_await std::move(layer)) co_return;
+            }
+            co_return;
+        }
+        const Descriptor* chosen = choosePlatform(*document, options_.platform);
+        if (chosen == nullptr) {
+            findings_.problem = "the index has no manifest for " + options_.platform.text();
+            co_return;
+        }
+        descriptor = *chosen;
+    }
+    findings_.problem = "the index leads to another index";
+}
+
+Task<ImageFindings> ImageTrial::run(ImageReference reference, ChainReading chain) {
+    findings_.reference = std::move(reference);
+    findings_.chain = std::move(chain);
+    findings_.platform = options_.platform;
+    const bool byDigest = !findings_.reference.digest.empty();
+    for (const auto& host : findings_.chain.hosts) {
+        HostFinding finding;
+        finding.host = host;
+        finding.resolves = has(host, "pull") && (byDigest || has(host, "resolve"));
+        ClientOptions options;
+        options.registry = findings_.reference.host;
+        options.version = options_.version;
+        options.proxies = options_.proxies;
+        options.patience = options_.patience;
+        clients_.push_back(std::make_unique<RegistryClient>(
+            io_, resolver_, host, findings_.reference.repository, std::move(options)));
+        findings_.hosts.push_back(std::move(finding));
+    }
+    auto ask = askAll();
+    co_await std::move(ask);
+    findings_.winner = resolveAmong(findings_.hosts, findings_.reference, options_.version).winner;
+    if (findings_.winner && options_.pieces) {
+        auto read = readImage();
+        co_await std::move(read);
+    }
+    co_return std::move(findings_);
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "observed/image_findings.hpp"
+#include "probe/registry_client.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace nodemirror {
+
+/// How thoroughly an image is tried.
+struct TrialOptions {
+    ContainerdVersion version{2, 1, 0};
+    ProxySettings proxies;
+    Patience patience;
+    Platform platform;
+    bool full = false;   ///< read whole layers and compare their digests
+    bool pieces = true;  ///< read manifests and blobs too; otherwise only resolve
+};
+
+/// Tries an image through every host of its chain, without containerd and without keeping anything:
+/// all hosts are asked for the manifest at once, then the pieces are read in the way that
+/// containerd's fetcher would (dockerFetcher.Fetch: every host in order, whatever its
+/// capabilities).
+class ImageTrial {
+  public:
+    ImageTrial(boost::asio::io_context& io, Resolver& resolver, TrialOptions options);
+
+    Task<ImageFindings> run(ImageReference reference, ChainReading chain);
+
+  private:
+    Task<void> askHost(size_t index);
+    Task<void> askAll();
+    Task<bool> readPiece(Descriptor descriptor, std::string what, uint64_t limit);
+    Task<void> readBody(PieceFinding& piece, size_t host, uint64_t limit);
+    Task<void> readImage();
+
+    boost::asio::io_context& io_;
+    Resolver& resolver_;
+    TrialOptions options_;
+    ImageFindings findings_;
+    std::vector<std::unique_ptr<RegistryClient>> clients_;
+    std::string lastBody_;
+};
+
+}  // namespace nodemirror
