@@ -71,8 +71,8 @@ void addCommands(CLI::App& app, Options& options) {
     inspect->add_option("--containerd", options.containerd, "As this version reads it")
         ->capture_default_str();
     inspect->footer("REGISTRY...: only these registries; all that have a directory otherwise");
-    auto* explainCommand = command("explain", "Why an image would, or would not, be pulled here");
-    explainCommand->add_option("IMAGE", options.explain.image, "An image, as in a pod's spec")
+    auto* explainCommand = command("explain", "Why images would, or would not, be pulled here");
+    explainCommand->add_option("IMAGE", options.explain.images, "Images, as in a pod's spec")
         ->required();
     explainCommand
         ->add_option("--timeout", options.explain.timeout, "How long each answer is waited for")

@@ -49,7 +49,7 @@ void printExchange(const Exchange& exchange, const Output& output) {
 }
 
 void printHost(size_t number, const HostFinding& finding, const Output& output) {
-    const std::string kind = answerClass(finding.head, finding.apiError);
+    const std::string kind = hostClass(finding);
     const bool fine = kind.empty();
     std::cout << "  " << number << ". " << paint(output, Colour::Bold, finding.host.url()) << "  "
               << paint(output, fine ? Colour::Good : Colour::Bad, fine ? "has it" : kind) << "\n";
@@ -59,11 +59,7 @@ void printHost(size_t number, const HostFinding& finding, const Output& output) 
                            "its capabilities keep containerd from asking it for this reference")
                   << "\n";
     for (const auto& exchange : finding.head.exchanges) printExchange(exchange, output);
-    if (!fine)
-        std::cout << "      "
-                  << paint(output, Colour::Bad,
-                           describeAnswer(finding.head, finding.apiError, finding.host.host))
-                  << "\n";
+    if (!fine) std::cout << "      " << paint(output, Colour::Bad, describeHost(finding)) << "\n";
 }
 
 void printPieces(const ImageFindings& findings, const Output& output) {
@@ -140,45 +136,84 @@ void printExplanation(const Explanation& explanation, const NodeFacts& facts,
     std::cout << "ctr: " << printable(ctrDifference(explanation.findings)) << "\n";
 }
 
-int explain(const ExplainArguments& arguments, const Output& output) {
-    const auto reference = parseImageReference(arguments.image);
-    const auto platform = parsePlatform(arguments.platform);
+namespace {
+
+/// The arguments as they are used; an Error names the one that cannot be.
+struct Prepared {
+    std::vector<ImageReference> references;
+    ExplainOptions options;
+};
+
+Result<Prepared> prepare(const ExplainArguments& arguments) {
+    Prepared out;
+    for (const auto& image : arguments.images) {
+        auto reference = parseImageReference(image);
+        if (!reference) return reference.error();
+        out.references.push_back(std::move(*reference));
+    }
+    auto platform = parsePlatform(arguments.platform);
+    if (!platform) return platform.error();
     const auto timeout = parseGoDuration(arguments.timeout);
-    if (!reference || !platform || !timeout || timeout->count() <= 0) {
-        complain(!reference  ? reference.error().text()
-                 : !platform ? platform.error().text()
-                             : "--timeout must be a duration such as 10s");
+    if (!timeout || timeout->count() <= 0)
+        return Error("read", "--timeout " + arguments.timeout, "it is no duration",
+                     "write it as 10s or 500ms");
+    out.options.platform = std::move(*platform);
+    out.options.full = arguments.full;
+    out.options.patience.answer = *timeout;
+    out.options.patience.body = *timeout;
+    return out;
+}
+
+/// Explains one image after another and prints each as soon as it is known.
+Task<int> explainAll(asio::io_context& io, const ExplainArguments& arguments, Prepared prepared,
+                     Output output) {
+    Resolver resolver(io);
+    NodeSurvey survey(io, arguments.survey);
+    auto look = survey.look();
+    const auto facts = co_await std::move(look);
+    if (!facts) {
+        complain(facts.error().text());
+        co_return kUsage;
+    }
+    int code = kFine;
+    for (const auto& reference : prepared.references) {
+        auto task = explainImage(io, resolver, *facts, reference, prepared.options);
+        const Explanation explanation = co_await std::move(task);
+        if (!explanation.verdict.works) code = kAnswerIsNo;
+        if (output.format == Format::Text) {
+            if (&reference != &prepared.references.front()) std::cout << "\n";
+            printExplanation(explanation, *facts, output);
+        } else if (prepared.references.size() == 1 || output.format == Format::Yaml) {
+            if (output.format == Format::Yaml && prepared.references.size() > 1)
+                std::cout << "---\n";
+            printDocument(output, toDocument(explanation, *facts));
+        } else {
+            std::cout << toDocument(explanation, *facts)
+                             .dump(-1, ' ', false, Document::error_handler_t::replace)
+                      << "\n";
+        }
+        std::cout << std::flush;
+    }
+    co_return code;
+}
+
+}  // namespace
+
+int explain(const ExplainArguments& arguments, const Output& output) {
+    auto prepared = prepare(arguments);
+    if (!prepared) {
+        complain(prepared.error().text());
         return kUsage;
     }
     asio::io_context io;
-    Resolver resolver(io);
-    NodeSurvey survey(io, arguments.survey);
-    ExplainOptions options;
-    options.platform = *platform;
-    options.full = arguments.full;
-    options.patience.answer = *timeout;
-    options.patience.body = *timeout;
     int code = kUsage;
-    const auto run = [&]() -> Task<void> {
-        auto look = survey.look();
-        const auto facts = co_await std::move(look);
-        if (!facts) {
-            complain(facts.error().text());
-            co_return;
-        }
-        auto task = explainImage(io, resolver, *facts, *reference, options);
-        const Explanation explanation = co_await std::move(task);
-        if (output.format == Format::Text)
-            printExplanation(explanation, *facts, output);
-        else
-            printDocument(output, toDocument(explanation, *facts));
-        code = explanation.verdict.works ? kFine : kAnswerIsNo;
-    };
-    const auto done = [&io](std::exception_ptr failure) {
+    // The connection to D-Bus would keep run() waiting: it is ended by hand.
+    const auto done = [&io, &code](std::exception_ptr failure, int answer) {
         io.stop();
         if (failure) std::rethrow_exception(failure);
+        code = answer;
     };
-    asio::co_spawn(io, run(), done);
+    asio::co_spawn(io, explainAll(io, arguments, std::move(*prepared), output), done);
     io.run();
     return code;
 }

@@ -5,19 +5,20 @@
 #include "survey/node_survey.hpp"
 
 #include <string>
+#include <vector>
 
 namespace nodemirror::cli {
 
 struct ExplainArguments {
     SurveyOptions survey;
-    std::string image;
+    std::vector<std::string> images;
     std::string timeout = "10s";  ///< how long each answer is waited for
     std::string platform;         ///< os/architecture[/variant]; "" for this machine's
     bool full = false;
 };
 
-/// nodemirrorctl explain: why an image would, or would not, be pulled on this node, host by host.
-/// Needs no daemon. Answers 1 when the pull would fail.
+/// nodemirrorctl explain: why images would, or would not, be pulled on this node, host by host.
+/// Needs no daemon. Answers 1 when one of the pulls would fail.
 int explain(const ExplainArguments& arguments, const Output& output);
 
 /// An explanation as a document, and as text for a person.

@@ -53,7 +53,7 @@ Document toDocument(const HostFinding& finding) {
     out["capabilities"] = finding.host.capabilities;
     out["asked"] = finding.resolves;
     out["status"] = finding.head.status;
-    out["class"] = answerClass(finding.head, finding.apiError);
+    out["class"] = hostClass(finding);
     out["error"] = printable(finding.head.error);
     out["code"] = finding.apiError.code;
     out["digest"] = printable(finding.digest);

@@ -47,6 +47,7 @@ struct Registry {
     Fallback fallback = Fallback::Upstream;
     std::optional<Url> server;
     std::vector<Mirror> mirrors;
+    std::string canary;  ///< a normalised reference of this registry that proves a change; or empty
 };
 
 struct Pause {
@@ -56,7 +57,11 @@ struct Pause {
 };
 
 struct Health {
-    enum class Order { Declared, Health };
+    enum class Order {
+        Declared,
+        Health,   ///< a mirror that is down goes last
+        Latency,  ///< besides, a clearly faster mirror goes first
+    };
     Order order = Order::Declared;
     Duration interval = std::chrono::seconds(30);
     Duration timeout = std::chrono::seconds(2);

@@ -116,13 +116,17 @@ Health parseHealth(YamlFields& fields, const Field& field) {
     Health health;
     auto keys = fields.map(field, {"order", "interval", "timeout"});
     if (keys.count("order")) {
-        const auto choice = fields.oneOf(keys["order"], {"declared", "health"});
-        if (choice) health.order = *choice == 1 ? Health::Order::Health : Health::Order::Declared;
+        const auto choice = fields.oneOf(keys["order"], {"declared", "health", "latency"});
+        if (choice) health.order = static_cast<Health::Order>(*choice);
     }
     if (keys.count("interval"))
         health.interval = fields.duration(keys["interval"]).value_or(health.interval);
     if (keys.count("timeout"))
         health.timeout = fields.duration(keys["timeout"]).value_or(health.timeout);
+    if (health.interval < std::chrono::seconds(1))
+        fields.problem(field, "interval must be at least 1s");
+    if (health.timeout < std::chrono::milliseconds(100))
+        fields.problem(field, "timeout must be at least 100ms");
     if (health.timeout > health.interval)
         fields.problem(field, "timeout must not be longer than interval");
     return health;

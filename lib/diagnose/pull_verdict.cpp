@@ -19,7 +19,8 @@ std::string kubeletError(const ImageFindings& findings, const std::string& step,
            " desc = failed to pull and unpack image " + image + ": " + step + error;
 }
 
-std::string resolveStep(const ImageFindings& findings) {
+std::string resolveStep(const ImageFindings& findings, const ContainerdVersion& version) {
+    if (version >= ContainerdVersion{2, 1, 0}) return "failed to resolve image: ";
     return "failed to resolve reference " + inQuotes(findings.reference.text()) + ": ";
 }
 
@@ -29,19 +30,20 @@ void add(std::vector<std::string>& list, const std::string& text) {
 }
 
 /// No host is asked at all, or the files of the registry themselves fail the pull.
-bool judgeChain(const ImageFindings& findings, PullVerdict& out) {
+bool judgeChain(const ImageFindings& findings, const ContainerdVersion& version,
+                PullVerdict& out) {
     if (findings.chain.error.empty()) return false;
     out.errorClass = "configuration";
     out.summary = "Every pull from " + findings.reference.host +
                   " fails on this node, whatever the image: " + findings.chain.error;
-    out.kubeletError = kubeletError(findings, resolveStep(findings), findings.chain.error);
+    out.kubeletError = kubeletError(findings, resolveStep(findings, version), findings.chain.error);
     out.remedies.push_back("mend what is named under certs.d/" + findings.chain.directory +
                            "; no restart is needed");
     return true;
 }
 
 void judgeUnresolved(const ImageFindings& findings, const Resolution& resolution,
-                     PullVerdict& out) {
+                     const ContainerdVersion& version, PullVerdict& out) {
     if (resolution.endless) {
         const HostFinding& host = findings.hosts[*resolution.failingAt];
         out.errorClass = "hang";
@@ -56,7 +58,7 @@ void judgeUnresolved(const ImageFindings& findings, const Resolution& resolution
                               "{order: health} in the desired state does so by itself)");
         return;
     }
-    out.kubeletError = kubeletError(findings, resolveStep(findings), resolution.error);
+    out.kubeletError = kubeletError(findings, resolveStep(findings, version), resolution.error);
     if (!resolution.failingAt) {
         out.errorClass = findings.hosts.empty() ? "no-hosts" : "not-found";
         const bool noneAsked = std::none_of(findings.hosts.begin(), findings.hosts.end(),
@@ -67,9 +69,8 @@ void judgeUnresolved(const ImageFindings& findings, const Resolution& resolution
                                 : "No host of the chain has this image.";
     } else {
         const HostFinding& told = findings.hosts[*resolution.failingAt];
-        out.errorClass = answerClass(told.head, told.apiError);
-        out.summary = "The image cannot be resolved: " +
-                      describeAnswer(told.head, told.apiError, told.host.host) + ".";
+        out.errorClass = hostClass(told);
+        out.summary = "The image cannot be resolved: " + describeHost(told) + ".";
     }
     for (const auto& host : findings.hosts)
         if (host.resolves) add(out.remedies, remedyFor(host, findings.reference));
@@ -141,10 +142,10 @@ void noteCosts(const ImageFindings& findings, PullVerdict& out) {
 
 PullVerdict judgePull(const ImageFindings& findings, const ContainerdVersion& version) {
     PullVerdict out;
-    if (judgeChain(findings, out)) return out;
+    if (judgeChain(findings, version, out)) return out;
     const Resolution resolution = resolveAmong(findings.hosts, findings.reference, version);
     if (!resolution.winner) {
-        judgeUnresolved(findings, resolution, out);
+        judgeUnresolved(findings, resolution, version, out);
         return out;
     }
     out.host = resolution.winner;

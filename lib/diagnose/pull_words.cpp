@@ -59,9 +59,16 @@ std::string describeAnswer(const RegistryAnswer& answer, const ApiError& apiErro
     return host + " answers with status " + std::to_string(answer.status) + code;
 }
 
+std::string describeHost(const HostFinding& finding) {
+    if (hostClass(finding) == "too-large")
+        return finding.host.host + " gives a manifest of " + std::to_string(finding.size) +
+               " bytes, and containerd takes 4 MiB at most";
+    return describeAnswer(finding.head, finding.apiError, finding.host.host);
+}
+
 std::string remedyFor(const HostFinding& finding, const ImageReference& reference) {
     const std::string& host = finding.host.host;
-    const std::string kind = answerClass(finding.head, finding.apiError);
+    const std::string kind = hostClass(finding);
     if (kind == "denied")
         return "choose a mirror that has " + reference.repository +
                ", or correct the name: " + host + " does not have it";

@@ -11,6 +11,9 @@ namespace nodemirror {
 std::string describeAnswer(const RegistryAnswer& answer, const ApiError& apiError,
                            const std::string& host);
 
+/// The same for what a host said of the reference.
+std::string describeHost(const HostFinding& finding);
+
 /// What would mend the failure of one host; "" where nothing is wrong with it.
 std::string remedyFor(const HostFinding& host, const ImageReference& reference);
 

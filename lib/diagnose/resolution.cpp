@@ -70,6 +70,11 @@ std::string answerClass(const RegistryAnswer& answer, const ApiError& apiError) 
     return answer.status >= 500 ? "server-error" : "status";
 }
 
+std::string hostClass(const HostFinding& finding) {
+    const std::string kind = answerClass(finding.head, finding.apiError);
+    return kind.empty() && finding.size > kLargestManifest ? "too-large" : kind;
+}
+
 Resolution resolveAmong(const std::vector<HostFinding>& hosts, const ImageReference& reference,
                         const ContainerdVersion& version) {
     Resolution out;

@@ -26,6 +26,8 @@ Resolution resolveAmong(const std::vector<HostFinding>& hosts, const ImageRefere
 /// A stable word for what an answer comes to: a fault's name, or denied, unauthorized, forbidden,
 /// not-found, rate-limited, server-error, status; "" for an answer that is fine.
 std::string answerClass(const RegistryAnswer& answer, const ApiError& apiError);
+/// The same for a host: too-large besides, for a manifest that containerd does not take.
+std::string hostClass(const HostFinding& finding);
 
 /// Whether containerd would wait for this answer without an end.
 bool isEndless(const RegistryAnswer& answer);

@@ -26,6 +26,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr uint32_t kHeaderLimit = 64 << 10;
+constexpr int kSlowestBody = 6;
 
 void fail(Exchange& out, Fault fault, std::string error) {
     out.fault = fault;
@@ -334,8 +335,10 @@ Task<bool> Connection::talk(Stream& stream, const HttpRequest& request, Patience
     copyHead(parser.get(), out);
     BodyDigest digest;
     char chunk[16 << 10];
-    lowest().expires_after(patience.body);
+    // A body may come slowly as long as it comes, up to a limit for all of it.
+    const auto latest = Clock::now() + kSlowestBody * patience.body;
     while (!parser.is_done() && out.bodySize < request.readLimit) {
+        lowest().expires_at(std::min(latest, Clock::now() + patience.body));
         parser.get().body().data = chunk;
         parser.get().body().size =
             static_cast<size_t>(std::min<uint64_t>(sizeof chunk, request.readLimit - out.bodySize));

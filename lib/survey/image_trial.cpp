@@ -183,10 +183,20 @@ Task<bool> ImageTrial::readPiece(Descriptor descriptor, std::string what, uint64
     co_return good;
 }
 
+/// The digest that containerd goes on with. It keeps the first one that it was told, even where it
+/// then passed that host over for the size of its manifest (Resolve, 1.6 to 2.1).
+std::string ImageTrial::resolvedDigest() const {
+    for (size_t i = 0; i <= *findings_.winner; ++i) {
+        const HostFinding& finding = findings_.hosts[i];
+        if (finding.resolves && finding.head.ok() && !finding.digest.empty()) return finding.digest;
+    }
+    return "";
+}
+
 Task<void> ImageTrial::readImage() {
     const HostFinding& winner = findings_.hosts[*findings_.winner];
     Descriptor descriptor;
-    descriptor.digest = winner.digest;
+    descriptor.digest = resolvedDigest();
     descriptor.mediaType = winner.mediaType;
     descriptor.size = winner.size;
     for (int depth = 0; depth < 2; ++depth) {

@@ -33,6 +33,7 @@ class ImageTrial {
     Task<void> askAll();
     Task<bool> readPiece(Descriptor descriptor, std::string what, uint64_t limit);
     Task<void> readBody(PieceFinding& piece, size_t host, uint64_t limit);
+    std::string resolvedDigest() const;
     Task<void> readImage();
 
     boost::asio::io_context& io_;

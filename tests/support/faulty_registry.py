@@ -167,7 +167,7 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "blobs-500":
             return self.refuse(500, "UNKNOWN")
         if kind == "redirect":
-            return self.reply(307, b"", {"Location": f"http://127.0.0.1:{PORT['good']}{self.path}"})
+            return self.reply(307, b"", {"Location": f"https://mirror.example:{PORT['good']}{self.path}"})
         if kind == "redirect-loop":
             return self.reply(307, b"", {"Location": self.path})
         body = image.blobs[name]
