@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +33,14 @@ void setUpLogging(const std::string& level) {
                             spdlog::pattern_time_type::utc);
     logger->set_level(spdlog::level::from_str(level));
     logger->flush_on(spdlog::level::trace);
+}
+
+/// Probes of mirrors that hang hold two connections each: the soft limit goes up to the hard one.
+void allowManyDescriptors() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int runOnce(Agent& agent, const nodemirror::cli::Output& output) {
@@ -102,6 +111,7 @@ int main(int argc, char** argv) {
         return app.exit(error) == 0 ? kFine : kUsage;
     }
     ::umask(0077);
+    allowManyDescriptors();
     ::signal(SIGPIPE, SIG_IGN);
     setUpLogging(level);
     int code = kUsage;

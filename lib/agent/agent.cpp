@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <utility>
 
 namespace nodemirror {
 
@@ -45,12 +46,15 @@ Agent::Agent(AgentOptions options)
       containerd_(io_, options_.containerdSocket),
       units_(io_),
       node_(io_, containerd_, units_, state_, pathsOf(options_)),
+      health_(io_, state_,
+              [this](const std::set<std::string>& registries) { orderSoon(registries); }),
       server_(io_, [this](http::Request request) { return handle(std::move(request)); }),
       treeReady_(io_),
       desiredReady_(io_),
       configReady_(io_),
       dueTimer_(io_),
       reloadTimer_(io_),
+      orderTimer_(io_),
       resyncTimer_(io_),
       watchdogTimer_(io_),
       exitTimer_(io_),
@@ -102,10 +106,12 @@ Result<void> Agent::start(Mode mode) {
         if (const auto locked = lockState(); !locked) return locked;
     if (const auto started = registries_.start(); !started) return started;
     if (const auto started = node_.start(); !started) return started;
+    if (const auto started = health_.start(); !started) return started;
     node_.setDirectories([this] { return directories(); });
     node_.onVersion([this, mode](ContainerdVersion version) {
         registries_.setContainerd(version);
         if (mode == Mode::Act) (void)registries_.reconcileAll(now());
+        if (!stopping_) spawn(learnSurroundings());
     });
     node_.onPass([this] {
         statusBody_.reset();
@@ -118,11 +124,56 @@ Result<void> Agent::start(Mode mode) {
                         (current.reasons.empty() ? "" : ": " + current.reasons.front().message));
     });
     (void)desired_.reload(mode == Mode::Act);
-    if (desired_.current()) {
-        registries_.setDesired(desired_.current());
-        node_.setDesired(desired_.current());
-    }
+    if (desired_.current()) putDesiredInForce();
     return {};
+}
+
+void Agent::putDesiredInForce() {
+    const auto& desired = desired_.current();
+    registries_.setDesired(desired);
+    health_.setDesired(desired);
+    node_.setDesired(desired);
+    // In the right order at once: what is known to be down is not put first in between.
+    for (const auto& registry : desired->registries)
+        (void)registries_.setOrder(registry.name, health_.ordered(registry));
+}
+
+/// The health of mirrors changed: their registries' chains may have another order. What changes
+/// within a moment makes one write a registry.
+void Agent::orderSoon(const std::set<std::string>& registries) {
+    statusBody_.reset();
+    const bool armed = !toOrder_.empty();
+    toOrder_.insert(registries.begin(), registries.end());
+    if (armed) return;
+    orderTimer_.expires_after(kSettle);
+    orderTimer_.async_wait([this](const error_code& error) {
+        if (!error && !stopping_) orderChains();
+    });
+}
+
+void Agent::orderChains() {
+    const auto names = std::exchange(toOrder_, {});
+    if (!desired_.current()) return;
+    std::set<std::string> directories;
+    for (const auto& name : names)
+        if (const Registry* registry = desired_.current()->find(name); registry != nullptr)
+            directories.insert(registries_.setOrder(name, health_.ordered(*registry)));
+    const Now began = now();
+    if (registries_.reconcile(directories, began) > 0) noteReconcile(began.steady);
+    armDue();
+}
+
+/// What the probes need to know of containerd: its version, and the proxy that it goes through.
+Task<void> Agent::learnSurroundings() {
+    const auto& desired = desired_.current();
+    const std::string unit = desired ? desired->containerd.unit : Desired().containerd.unit;
+    auto ask = units_.environment(unit);
+    const auto environment = co_await std::move(ask);
+    ProxySettings proxies;
+    if (environment) proxies = proxySettings(*environment);
+    const auto& version = node_.view().observed.version;
+    health_.setContainerd(version.isKnown() ? version.value() : ContainerdVersion{2, 1, 0},
+                          std::move(proxies));
 }
 
 void Agent::noteReconcile(SteadyTime began) {
@@ -159,8 +210,7 @@ void Agent::reloadDesired() {
     statusBody_.reset();
     if (desiredWatch_) desiredWatch_->setFiles(desired_.files());
     if (!changed) return;
-    registries_.setDesired(desired_.current());
-    node_.setDesired(desired_.current());
+    putDesiredInForce();
     (void)reconcileEverything();
 }
 
@@ -175,6 +225,12 @@ Status Agent::status() const {
     out.desired = desired_.view();
     out.nodeView = node_.view();
     out.registries = registries_.views();
+    for (const auto& view : out.registries)
+        for (const auto& chainHost : view.chain) {
+            const HostHealth* health = health_.health(view.name, chainHost.url());
+            if (health != nullptr) out.health[view.name][chainHost.url()] = *health;
+        }
+    out.mirrorReasons = health_.reasons();
     out.reconcile = reconcile_;
     out.reconcile.heals = registries_.heals() + node_.heals();
     judge(out, registries_.treeProblem());
@@ -241,6 +297,7 @@ Result<void> Agent::serve() {
     armWatchdog();
     spawn(node_.run());
     spawn(followImages());
+    health_.run();
     systemd::notify("READY=1");
     spdlog::info("event=serving version={} certs-dir={} socket={}", options_.version,
                  options_.certsDir, options_.statusSocket);
@@ -338,6 +395,7 @@ void Agent::shutDown() {
     systemd::notify("STOPPING=1");
     spdlog::info("event=stopping");
     node_.stop();
+    health_.stop();
     server_.stop();
     containerd_.stop();
     units_.stop();
@@ -345,7 +403,8 @@ void Agent::shutDown() {
     treeReady_.close(ignored);
     desiredReady_.close(ignored);
     configReady_.close(ignored);
-    for (auto* timer : {&dueTimer_, &reloadTimer_, &resyncTimer_, &watchdogTimer_, &streamTimer_})
+    for (auto* timer :
+         {&dueTimer_, &reloadTimer_, &orderTimer_, &resyncTimer_, &watchdogTimer_, &streamTimer_})
         timer->cancel();
     exitTimer_.expires_after(milliseconds(300));
     exitTimer_.async_wait([this](const error_code&) { io_.stop(); });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "agent/desired_source.hpp"
+#include "agent/mirror_health.hpp"
 #include "containerd/grpc_client.hpp"
 #include "files/tree_watch.hpp"
 #include "http/unix_server.hpp"
@@ -63,6 +64,10 @@ class Agent {
     void handleSignals();
     void shutDown();
     Task<void> followImages();
+    Task<void> learnSurroundings();
+    void orderSoon(const std::set<std::string>& registries);
+    void orderChains();
+    void putDesiredInForce();
     Task<http::Answer> handle(http::Request request);
     Task<http::Answer> reconcileNow();
     Task<http::Answer> plan();
@@ -80,6 +85,7 @@ class Agent {
     GrpcContainerd containerd_;
     systemd::SystemdUnits units_;
     NodeKeeper node_;
+    MirrorHealth health_;
     http::UnixServer server_;
     UniqueFd lock_;
 
@@ -91,11 +97,13 @@ class Agent {
     boost::asio::posix::stream_descriptor configReady_;
     boost::asio::steady_timer dueTimer_;
     boost::asio::steady_timer reloadTimer_;
+    boost::asio::steady_timer orderTimer_;
     boost::asio::steady_timer resyncTimer_;
     boost::asio::steady_timer watchdogTimer_;
     boost::asio::steady_timer exitTimer_;
     boost::asio::steady_timer streamTimer_;
     boost::asio::signal_set signals_;
+    std::set<std::string> toOrder_;  ///< registries whose mirrors' health changed
     ReconcileView reconcile_;
     std::shared_ptr<const std::string> statusBody_;  ///< until something changes
     bool stopping_ = false;

@@ -1,6 +1,7 @@
 #include "base/text.hpp"
 #include "cli/daemon_commands.hpp"
 
+#include <cstdio>
 #include <iostream>
 
 namespace nodemirror::cli {
@@ -9,6 +10,12 @@ namespace {
 
 std::string text(const Document& value) {
     return value.is_string() ? value.get<std::string>() : value.is_null() ? "" : value.dump();
+}
+
+std::string inMilliseconds(double value) {
+    char buffer[32];
+    std::snprintf(buffer, sizeof buffer, value < 10 ? "%.1f ms" : "%.0f ms", value);
+    return buffer;
 }
 
 Colour phaseColour(const std::string& phase) {
@@ -81,14 +88,20 @@ void printRegistries(const Document& registries, const Output& output) {
         Table table;
         size_t index = 0;
         for (const auto& host : registry["chain"]) {
-            const std::string health = text(host["health"]["state"]);
+            std::string health = text(host["health"]["state"]);
+            if (host["health"]["latencyMs"].is_number())
+                health += " " + inMilliseconds(host["health"]["latencyMs"].get<double>());
+            if (!text(host["health"]["error"]).empty())
+                health += ": " + text(host["health"]["error"]);
             table.row({{Colour::Dim, std::to_string(++index)},
                        {Colour::None, text(host["url"])},
                        {Colour::Dim, text(host["role"])},
-                       {health == "Unhealthy" ? Colour::Bad : Colour::Dim,
+                       {health.rfind("Unhealthy", 0) == 0 ? Colour::Bad : Colour::Dim,
                         health == "Unknown" ? "" : health}});
         }
         table.print(output, "    ");
+        if (!text(registry["why"]).empty())
+            std::cout << "    " << paint(output, Colour::Warn, text(registry["why"])) << "\n";
         if (!text(registry["lastHeal"]["at"]).empty())
             std::cout << "    "
                       << paint(output, Colour::Dim,

@@ -49,13 +49,27 @@ void checkFallback(YamlFields& fields, const Field& field, std::map<std::string,
         fields.problem(field, "needs mirrors (a list of url: …) or a server");
 }
 
+std::string parseCanary(YamlFields& fields, const Field& field, const std::string& registry) {
+    const auto text = fields.string(field);
+    if (!text) return "";
+    const auto reference = parseImageReference(*text);
+    if (!reference) {
+        fields.problem(field, "is no image reference: " + reference.error().reason());
+        return "";
+    }
+    if (registry != "_default" && reference->host != registry)
+        fields.problem(field,
+                       "must be an image of " + registry + ", and is one of " + reference->host);
+    return reference->text();
+}
+
 Registry parseRegistry(YamlFields& fields, const std::string& name, const Field& field,
                        const Files& files) {
     Registry registry;
     registry.name = name;
     if (const std::string wrong = registryNameProblem(name); !wrong.empty())
         fields.problem(field, "the registry's name " + wrong);
-    auto keys = fields.map(field, {"fallback", "server", "mirrors"});
+    auto keys = fields.map(field, {"fallback", "server", "mirrors", "canary"});
     if (!field.node.IsMap()) return registry;
     if (keys.count("fallback")) {
         const auto choice = fields.oneOf(keys["fallback"], {"upstream", "none"});
@@ -76,6 +90,7 @@ Registry parseRegistry(YamlFields& fields, const std::string& name, const Field&
             registry.mirrors.push_back(std::move(*mirror));
         }
     }
+    if (keys.count("canary")) registry.canary = parseCanary(fields, keys["canary"], name);
     checkFallback(fields, field, keys, registry, mirrorsGiven);
     return registry;
 }

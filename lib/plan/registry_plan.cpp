@@ -82,7 +82,8 @@ std::optional<RegistryAction> planDeclared(const IntendedHosts& intended, const 
         write.reason = "the registry is declared again";
     } else if (hosts.type == Type::File && owned->wrote(hosts.sha256) &&
                hosts.sha256 != intended.sha256) {
-        write.reason = "the desired state of the registry changed";
+        write.reason =
+            intended.why.empty() ? "the desired state of the registry changed" : intended.why;
     } else if (!owned->wrote(intended.sha256)) {
         write.reason = "the desired state of the registry changed, and " +
                        describeDrift(observed.value(), intended, self);

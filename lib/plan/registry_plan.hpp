@@ -44,6 +44,7 @@ struct IntendedHosts {
     std::string directory;
     RenderedHosts rendered;
     std::string sha256;
+    std::string why;  ///< why it is another than the declared one; empty when it is that
     mode_t mode() const { return rendered.secret ? 0600 : 0644; }
 };
 

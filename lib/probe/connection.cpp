@@ -136,6 +136,13 @@ void Connection::close() {
     buffer_.clear();
 }
 
+void Connection::cancel() {
+    // The streams themselves go when the coroutine that uses them ends.
+    cancelled_ = true;
+    error_code ignored;
+    if (open()) lowest().socket().close(ignored);
+}
+
 Connection::Plain& Connection::lowest() { return secure_ ? secure_->next_layer() : *plain_; }
 
 Task<bool> Connection::connectTcp(std::string host, std::string port, Patience patience,
@@ -146,6 +153,10 @@ Task<bool> Connection::connectTcp(std::string host, std::string port, Patience p
     out.dns = since(began);
     if (!addresses) {
         fail(out, Fault::Dns, "dial tcp: " + addresses.error().reason());
+        co_return false;
+    }
+    if (cancelled_) {
+        fail(out, Fault::Unreachable, "cancelled");
         co_return false;
     }
     std::vector<tcp::endpoint> endpoints;
@@ -164,7 +175,7 @@ Task<bool> Connection::connectTcp(std::string host, std::string port, Patience p
         auto dial =
             plain_->async_connect(endpoints[i], asio::redirect_error(asio::use_awaitable, error));
         co_await std::move(dial);
-        if (!error) break;
+        if (!error || cancelled_) break;
     }
     out.connect = since(dialled);
     if (error) {
@@ -401,7 +412,7 @@ Task<Exchange> Connection::exchange(HttpRequest request, Patience patience) {
     const bool kept = open();
     auto first = attempt(request, patience, out);
     const bool answered = co_await std::move(first);
-    if (!answered && kept && out.fault == Fault::Reset) {
+    if (!answered && kept && !cancelled_ && out.fault == Fault::Reset) {
         // The server closed a connection that was idle: that says nothing about it.
         out = fresh();
         auto second = attempt(request, patience, out);

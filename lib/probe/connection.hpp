@@ -50,9 +50,11 @@ class Connection {
     Task<Exchange> exchange(HttpRequest request, Patience patience);
 
     bool open() const { return plain_ != nullptr || secure_ != nullptr; }
-    void close();
+    /// Ends the exchange that is under way with a fault; safe at any time.
+    void cancel();
 
   private:
+    void close();
     using Plain = boost::beast::tcp_stream;
     using Secure = boost::asio::ssl::stream<Plain>;
 
@@ -69,6 +71,7 @@ class Connection {
     Resolver& resolver_;
     TlsContext tls_;
     std::string proxy_;
+    bool cancelled_ = false;
     bool viaPlainProxy_ = false;  ///< requests carry the whole URL
     std::unique_ptr<Plain> plain_;
     std::unique_ptr<Secure> secure_;

@@ -144,11 +144,6 @@ Task<void> NodeKeeper::pass() {
     passing_ = true;
     triggered_ = false;
     reasons_.clear();
-    if (desired_->health.order == Health::Order::Health)
-        reasons_.push_back(makeReason(Reason::Weight::Note, "HealthOrderIgnored", "",
-                                      "health.order is health, and this version keeps mirrors in "
-                                      "the order in which they are declared",
-                                      "declare the most reliable mirror first"));
     auto look = observe();
     co_await std::move(look);
     if (observed_.version.isKnown()) {

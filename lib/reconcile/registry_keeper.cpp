@@ -54,20 +54,70 @@ void RegistryKeeper::setDesired(std::shared_ptr<const Desired> desired) {
     desired_ = std::move(desired);
     intended_.clear();
     renderProblems_.clear();
-    for (const auto& registry : desired_->registries) {
-        IntendedHosts intended;
-        intended.registry = registry.name;
-        intended.directory = ownDirectoryName(registry.name);
-        auto rendered = renderHosts(registry);
+    variants_.clear();
+    for (const auto& registry : desired_->registries) intend(registry);
+}
+
+/// Works out what the registry's file is to be: the stand-in, the reordered chain or the declared
+/// one.
+void RegistryKeeper::intend(const Registry& registry) {
+    IntendedHosts intended;
+    intended.registry = registry.name;
+    intended.directory = ownDirectoryName(registry.name);
+    const std::string directory = intended.directory;
+    const auto variant = variants_.find(registry.name);
+    renderProblems_.erase(directory);
+    if (variant != variants_.end() && variant->second.standIn) {
+        intended.rendered = *variant->second.standIn;
+        intended.why = variant->second.standInReason;
+    } else {
+        const bool ordered = variant != variants_.end() && variant->second.order;
+        auto rendered = renderHosts(ordered ? variant->second.order->registry : registry);
         if (!rendered) {
-            renderProblems_[intended.directory] = rendered.error().text();
-            continue;
+            intended_.erase(directory);
+            renderProblems_[directory] = rendered.error().text();
+            return;
         }
         intended.rendered = std::move(*rendered);
-        intended.sha256 = sha256Hex(intended.rendered.text);
-        const std::string directory = intended.directory;
-        intended_[directory] = std::move(intended);
+        if (ordered) intended.why = variant->second.order->reason;
     }
+    intended.sha256 = sha256Hex(intended.rendered.text);
+    intended_[directory] = std::move(intended);
+}
+
+std::string RegistryKeeper::setOrder(const std::string& name, OrderedRegistry ordered) {
+    const std::string directory = ownDirectoryName(name);
+    const Registry* registry = desired_ ? desired_->find(name) : nullptr;
+    if (registry == nullptr) return directory;
+    Variant& variant = variants_[name];
+    const bool had = variant.order.has_value();
+    if (ordered.reason.empty())
+        variant.order.reset();
+    else
+        variant.order = std::move(ordered);
+    intend(*registry);
+    const auto intended = intended_.find(directory);
+    if (had && !variant.order && intended != intended_.end() && !variant.standIn)
+        intended->second.why = "the mirrors are up: the declared order is back";
+    return directory;
+}
+
+std::string RegistryKeeper::setStandIn(const std::string& name,
+                                       std::optional<RenderedHosts> standIn,
+                                       const std::string& why) {
+    const std::string directory = ownDirectoryName(name);
+    const Registry* registry = desired_ ? desired_->find(name) : nullptr;
+    if (registry == nullptr) return directory;
+    Variant& variant = variants_[name];
+    variant.standIn = std::move(standIn);
+    variant.standInReason = why;
+    intend(*registry);
+    return directory;
+}
+
+const IntendedHosts* RegistryKeeper::intended(const std::string& registry) const {
+    const auto found = intended_.find(ownDirectoryName(registry));
+    return found == intended_.end() ? nullptr : &found->second;
 }
 
 std::optional<RegistryKeeper::Step> RegistryKeeper::planFor(const std::string& directory) const {

@@ -2,6 +2,7 @@
 
 #include "desired/desired.hpp"
 #include "files/certs_tree.hpp"
+#include "health/chain_order.hpp"
 #include "hosts_toml/reader.hpp"
 #include "plan/contest.hpp"
 #include "plan/registry_plan.hpp"
@@ -23,11 +24,11 @@ struct RegistryView {
     std::string name;
     std::string directory;
     RegistryState state = RegistryState::Drifted;
-    std::string fallback;    ///< upstream, none, or empty where it is not declared
-    Chain chain;             ///< header values are never in it
-    size_t mirrors = 0;      ///< how many of the chain's first hosts are mirrors
-    bool ownServer = false;  ///< the last host is named by the file, and is no upstream by default
-    std::string problem;     ///< why it is not in sync, or what is wrong with the file
+    std::string fallback;            ///< upstream, none, or empty where it is not declared
+    Chain chain;                     ///< header values are never in it
+    std::vector<std::string> roles;  ///< of the chain's hosts: mirror, server or upstream
+    std::string why;      ///< why the chain is another than the declared one; empty when it is that
+    std::string problem;  ///< why it is not in sync, or what is wrong with the file
     std::vector<std::string> warnings;
     std::optional<WallTime> healedAt;
     std::string healCause;
@@ -57,6 +58,15 @@ class RegistryKeeper {
 
     /// The desired state from now on. Does not touch the tree.
     void setDesired(std::shared_ptr<const Desired> desired);
+    /// A registry's chain in another order than the declared one, and why; an empty reason brings
+    /// the declared order back. Gives its directory, to be reconciled.
+    std::string setOrder(const std::string& registry, OrderedRegistry ordered);
+    /// A text that stands in place of the declared chain (the last known good one), and why;
+    /// nothing brings the declared one back. Gives its directory, to be reconciled.
+    std::string setStandIn(const std::string& registry, std::optional<RenderedHosts> standIn,
+                           const std::string& why);
+    /// What a declared registry's file is to be now; null when it cannot be rendered.
+    const IntendedHosts* intended(const std::string& registry) const;
     /// The containerd whose reading of undeclared registries is reported.
     void setContainerd(const ContainerdVersion& version) { containerd_ = version; }
 
@@ -95,6 +105,14 @@ class RegistryKeeper {
         Seen<ObservedRegistry> observed;
     };
 
+    /// What stands in for a registry's declared chain.
+    struct Variant {
+        std::optional<OrderedRegistry> order;
+        std::optional<RenderedHosts> standIn;
+        std::string standInReason;
+    };
+    void intend(const Registry& registry);
+    RegistryView declaredView(const Registry& registry) const;
     std::optional<Step> planFor(const std::string& directory) const;
     void observeOnly(const std::string& directory, const Seen<ObservedRegistry>& observed,
                      const Now& now);
@@ -118,6 +136,7 @@ class RegistryKeeper {
     std::shared_ptr<const Desired> desired_;
     std::map<std::string, IntendedHosts> intended_;      ///< by directory
     std::map<std::string, std::string> renderProblems_;  ///< by directory
+    std::map<std::string, Variant> variants_;            ///< by registry
     std::map<std::string, Track> tracks_;                ///< by directory
     ContainerdVersion containerd_{2, 1, 0};
     size_t heals_ = 0;

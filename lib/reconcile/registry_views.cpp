@@ -12,7 +12,47 @@ void withoutHeaderValues(Chain& chain) {
         for (auto& [name, values] : host.header) values.clear();
 }
 
+/// mirror, server or upstream, by what the desired state calls the host.
+std::string roleOf(const ChainHost& host, const Registry& registry) {
+    for (const auto& declared : intendedChain(registry))
+        if (!declared.host.empty() && declared.url() == host.url()) {
+            const bool server = registry.server && host.host == registry.server->host &&
+                                host.url().rfind(registry.server->text(), 0) == 0;
+            return server ? "server" : "mirror";
+        }
+    return "upstream";
+}
+
 }  // namespace
+
+RegistryView RegistryKeeper::declaredView(const Registry& registry) const {
+    RegistryView view;
+    view.name = registry.name;
+    view.directory = ownDirectoryName(registry.name);
+    view.fallback = registry.fallback == Fallback::None ? "none" : "upstream";
+    const auto variant = variants_.find(registry.name);
+    const Registry* shown = &registry;
+    if (variant != variants_.end() && variant->second.standIn) {
+        const auto decoded = decodeHostsToml(variant->second.standIn->text,
+                                             tree_.root() + "/" + view.directory, containerd_);
+        view.chain = decoded.hosts;
+        view.why = variant->second.standInReason;
+    } else {
+        if (variant != variants_.end() && variant->second.order) {
+            shown = &variant->second.order->registry;
+            view.why = variant->second.order->reason;
+        }
+        view.chain = intendedChain(*shown);
+    }
+    // The upstream of _default is that of whatever registry is asked for.
+    if (registry.name == "_default" && !view.chain.empty() && view.chain.back().host.empty())
+        view.chain.pop_back();
+    else
+        fillDefaultHost(view.chain, registry.name, containerd_);
+    for (const auto& host : view.chain) view.roles.push_back(roleOf(host, registry));
+    withoutHeaderValues(view.chain);
+    return view;
+}
 
 std::vector<RegistryView> RegistryKeeper::views() const {
     std::vector<RegistryView> out;
@@ -28,20 +68,7 @@ std::vector<RegistryView> RegistryKeeper::views() const {
     };
     if (!desired_) return out;
     for (const auto& registry : desired_->registries) {
-        RegistryView view;
-        view.name = registry.name;
-        view.directory = ownDirectoryName(registry.name);
-        view.fallback = registry.fallback == Fallback::None ? "none" : "upstream";
-        view.chain = intendedChain(registry);
-        view.mirrors = registry.mirrors.size();
-        view.ownServer = registry.server.has_value();
-        // The upstream of _default is that of whatever registry is asked for.
-        if (registry.fallback == Fallback::Upstream && registry.name == "_default" &&
-            !registry.server)
-            view.chain.pop_back();
-        else
-            fillDefaultHost(view.chain, registry.name, containerd_);
-        withoutHeaderValues(view.chain);
+        RegistryView view = declaredView(registry);
         fill(view);
         out.push_back(std::move(view));
     }
@@ -52,7 +79,8 @@ std::vector<RegistryView> RegistryKeeper::views() const {
         view.name = registryOfDirectory(directory);
         view.directory = directory;
         view.chain = track.chain;
-        view.mirrors = track.chain.empty() ? 0 : track.chain.size() - 1;
+        view.roles.assign(track.chain.size(), "mirror");
+        if (!view.roles.empty()) view.roles.back() = "upstream";
         withoutHeaderValues(view.chain);
         fill(view);
         out.push_back(std::move(view));

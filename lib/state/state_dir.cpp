@@ -232,4 +232,52 @@ Result<void> StateDir::saveConfigEdit(const ConfigEditRecord& record) const {
     return writePrivate(path_ + "/config-edit.json", json.dump(1) + "\n");
 }
 
+Result<std::set<std::string>> StateDir::loadDownMirrors() const {
+    return decode<std::set<std::string>>(path_ + "/mirrors.json",
+                                         [](const Json& json, std::set<std::string>& out) {
+                                             out = json.at("down").get<std::set<std::string>>();
+                                         });
+}
+
+Result<void> StateDir::saveDownMirrors(const std::set<std::string>& keys) const {
+    Json json;
+    json["version"] = 1;
+    json["down"] = keys;
+    return writePrivate(path_ + "/mirrors.json", json.dump(1) + "\n");
+}
+
+Result<Proofs> StateDir::loadProofs() const {
+    return decode<Proofs>(path_ + "/proofs.json", [](const Json& json, Proofs& out) {
+        for (const auto& [name, item] : json.at("registries").items()) {
+            ProofRecord record;
+            record.knownGood = item.at("knownGood").get<std::string>();
+            record.secret = item.at("secret").get<bool>();
+            record.rejectedSha256 = item.at("rejected").get<std::string>();
+            record.rejectedAt =
+                WallTime(std::chrono::seconds(item.at("rejectedAt").get<int64_t>()));
+            record.evidence = item.at("evidence").get<std::string>();
+            out[name] = std::move(record);
+        }
+    });
+}
+
+Result<void> StateDir::saveProofs(const Proofs& proofs) const {
+    Json registries = Json::object();
+    for (const auto& [name, record] : proofs) {
+        Json item;
+        item["knownGood"] = record.knownGood;
+        item["secret"] = record.secret;
+        item["rejected"] = record.rejectedSha256;
+        item["rejectedAt"] =
+            std::chrono::duration_cast<std::chrono::seconds>(record.rejectedAt.time_since_epoch())
+                .count();
+        item["evidence"] = record.evidence;
+        registries[name] = std::move(item);
+    }
+    Json json;
+    json["version"] = 1;
+    json["registries"] = std::move(registries);
+    return writePrivate(path_ + "/proofs.json", json.dump(1) + "\n");
+}
+
 }  // namespace nodemirror

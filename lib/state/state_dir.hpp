@@ -5,6 +5,7 @@
 #include "observed/ownership.hpp"
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,16 @@ struct ConfigEditRecord {
     bool restartOwed = false;  ///< the old files are back, and containerd has not read them yet
 };
 
+/// What canary pulls have shown of a registry's hosts.toml.
+struct ProofRecord {
+    std::string knownGood;       ///< the text that last passed; may hold secrets; empty: none yet
+    bool secret = false;         ///< it carries header values
+    std::string rejectedSha256;  ///< of the text that failed where the one before it passed
+    WallTime rejectedAt;
+    std::string evidence;
+};
+using Proofs = std::map<std::string, ProofRecord>;  ///< by registry
+
 /// The daemon's own state on disk (/var/lib/nodemirrord): what it owns, what it replaced, the last
 /// good desired state, the restarts it has asked for. Every write is atomic and synced before it
 /// returns. A file that cannot be understood is an error, never an empty state.
@@ -60,6 +71,13 @@ class StateDir {
 
     Result<RestartHistory> loadRestarts() const;
     Result<void> saveRestarts(const RestartHistory& history) const;
+
+    /// Mirrors (by the key under which they are probed) that were down when it was last told.
+    Result<std::set<std::string>> loadDownMirrors() const;
+    Result<void> saveDownMirrors(const std::set<std::string>& keys) const;
+
+    Result<Proofs> loadProofs() const;
+    Result<void> saveProofs(const Proofs& proofs) const;
 
     Result<ConfigEditRecord> loadConfigEdit() const;
     Result<void> saveConfigEdit(const ConfigEditRecord& record) const;

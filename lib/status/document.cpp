@@ -63,19 +63,38 @@ const char* stateName(RegistryState state) {
     return "";
 }
 
-Document registry(const RegistryView& view) {
+const char* stateName(HostHealth::State state) {
+    switch (state) {
+        case HostHealth::State::Unknown: return "Unknown";
+        case HostHealth::State::Healthy: return "Healthy";
+        case HostHealth::State::Unhealthy: return "Unhealthy";
+    }
+    return "";
+}
+
+Document healthOf(const Status& status, const std::string& registry, const std::string& url) {
+    const HostHealth* health = nullptr;
+    if (const auto hosts = status.health.find(registry); hosts != status.health.end())
+        if (const auto found = hosts->second.find(url); found != hosts->second.end())
+            health = &found->second;
+    Document out;
+    out["state"] = stateName(health == nullptr ? HostHealth::State::Unknown : health->state());
+    out["latencyMs"] = nullptr;
+    if (health != nullptr && health->latency() && health->state() == HostHealth::State::Healthy)
+        out["latencyMs"] = std::chrono::duration<double, std::milli>(*health->latency()).count();
+    out["error"] = health == nullptr ? "" : printable(health->error());
+    out["checkedAt"] = health == nullptr ? Document(nullptr) : time(health->checkedAt());
+    return out;
+}
+
+Document registry(const Status& status, const RegistryView& view) {
     Document chain = Document::array();
     for (size_t i = 0; i < view.chain.size(); ++i) {
-        Document health;
-        health["state"] = "Unknown";
-        health["latencyMs"] = nullptr;
-        health["error"] = "";
-        health["checkedAt"] = nullptr;
         Document host;
         host["url"] = view.chain[i].url();
-        host["role"] = i < view.mirrors ? "mirror" : view.ownServer ? "server" : "upstream";
+        host["role"] = view.roles[i];
         host["capabilities"] = view.chain[i].capabilities;
-        host["health"] = std::move(health);
+        host["health"] = healthOf(status, view.name, view.chain[i].url());
         chain.push_back(std::move(host));
     }
     Document out;
@@ -87,6 +106,7 @@ Document registry(const RegistryView& view) {
     out["lastHeal"]["at"] = time(view.healedAt);
     out["lastHeal"]["cause"] = printable(view.healCause);
     out["problem"] = printable(view.problem);
+    out["why"] = printable(view.why);
     out["warnings"] = view.warnings;
     return out;
 }
@@ -159,7 +179,7 @@ Document services(const NodeView& node) {
 
 Document toDocument(const Status& status) {
     Document registries = Document::array();
-    for (const auto& view : status.registries) registries.push_back(registry(view));
+    for (const auto& view : status.registries) registries.push_back(registry(status, view));
     Document out;
     out["apiVersion"] = "nodemirrord/v1";
     out["version"] = status.version;

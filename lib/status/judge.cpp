@@ -59,6 +59,8 @@ void judge(Status& status, const std::string& treeProblem) {
     if (!treeProblem.empty())
         status.reasons.push_back(makeReason(Reason::Weight::Blocked, "CertsDirUnusable",
                                             status.certsDir, treeProblem, "make it a directory"));
+    status.reasons.insert(status.reasons.end(), status.mirrorReasons.begin(),
+                          status.mirrorReasons.end());
     for (const auto& view : status.registries) judgeRegistry(view, status.reasons);
     for (const auto& unit : status.nodeView.units)
         if (unit.observed.isKnown() && !unit.observed.value().exists)

@@ -1,12 +1,14 @@
 #pragma once
 
 #include "desired/desired.hpp"
+#include "health/host_health.hpp"
 #include "plan/reason.hpp"
 #include "reconcile/node_keeper.hpp"
 #include "reconcile/registry_keeper.hpp"
 
 #include <nlohmann/json.hpp>
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,6 +45,9 @@ struct Status {
     DesiredView desired;
     NodeView nodeView;
     std::vector<RegistryView> registries;
+    /// By registry and URL; hosts that are not probed have none.
+    std::map<std::string, std::map<std::string, HostHealth>> health;
+    std::vector<Reason> mirrorReasons;
     ReconcileView reconcile;
     std::vector<Reason> reasons;  ///< all, the gravest first
     Phase phase = Phase::Starting;

@@ -65,6 +65,12 @@ class NodeCase(unittest.TestCase):
         node.wait_for_phase("Ready")
         return node
 
+    def start_mirrors(self, node):
+        """The faulty mirrors of support/faulty_registry.py, on loopback in the node."""
+        node.sh(f"python3 {SUPPORT}/faulty_registry.py /run/mirrors.log /etc/nodetest "
+                ">/run/mirrors.out 2>&1 &")
+        self.wait_for(lambda: node.exists("/run/mirrors.log"), "the mirrors listen")
+
     def wait_for(self, condition, what, seconds=30):
         return wait_until(condition, what, seconds)
 

@@ -9,9 +9,7 @@ class Explain(NodeCase):
     def test_verdicts_are_those_of_the_real_containerd(self):
         node = self.boot()
         node.run("mkdir", "-p", CERTS)
-        node.sh(f"python3 {SUPPORT}/faulty_registry.py /run/mirrors.log /etc/nodetest "
-                ">/run/mirrors.out 2>&1 & echo $! >/run/mirrors.pid")
-        self.wait_for(lambda: node.exists("/run/mirrors.log"), "the mirrors listen")
+        self.start_mirrors(node)
         done = node.run("python3", SUPPORT.parent / "node/fault_driver.py",
                         node.build / "tests/cri_probe", "/etc/nodetest", timeout=400, check=False)
         self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr[-4000:])

@@ -1,5 +1,6 @@
 """Runs in a test node: mirrors on loopback, one kind of trouble a port (KINDS). All serve the same
 image for a repository, made from its name, so that every pull has blobs that are new to containerd.
+The moody one behaves as the kind that stands in the file /run/mood.
 Arguments: the log of answers, and the directory of the certificates."""
 import gzip
 import hashlib
@@ -21,7 +22,7 @@ KINDS = ["good", "refuse", "reset", "hang", "token", "denied", "basic", "bare401
          "wrong-name", "unknown-ca", "plain", "no-digest", "no-head", "redirect", "redirect-loop",
          "blobs-denied", "blobs-missing", "blobs-500", "short-layer", "cut-layer", "wrong-layer",
          "wrong-manifest", "wrong-config", "trickle", "layer-hangs", "index", "other-platform",
-         "huge-manifest", "not-json"]
+         "huge-manifest", "not-json", "moody"]
 PORT = {kind: 7100 + index for index, kind in enumerate(KINDS)}
 TOKEN_PORT = 7099
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -100,15 +101,23 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(status, body, {"Content-Type": "application/json", **(headers or {})})
 
     def challenge(self, extra=""):
-        realm = f"http://127.0.0.1:{TOKEN_PORT}/{self.server.kind}"
+        realm = f"http://127.0.0.1:{TOKEN_PORT}/{self.kind()}"
         self.refuse(401, "UNAUTHORIZED",
                     {"WWW-Authenticate": f'Bearer realm="{realm}",service="test"{extra}'})
 
     def do_HEAD(self):
         self.do_GET()
 
+    def kind(self):
+        if self.server.kind != "moody":
+            return self.server.kind
+        try:
+            return open("/run/mood").read().strip()
+        except OSError:
+            return "good"
+
     def do_GET(self):
-        kind = self.server.kind
+        kind = self.kind()
         if kind == "hang":
             time.sleep(600)
         if kind in ("broken500", "broken503"):

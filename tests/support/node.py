@@ -255,7 +255,9 @@ http:
         self.run("mv", "/etc/nodemirrord/desired.yaml.new", "/etc/nodemirrord/desired.yaml")
 
     def start_daemon(self):
-        self.run("systemctl", "start", "nodemirrord")
+        started = self.run("systemctl", "start", "nodemirrord", check=False)
+        if started.returncode != 0:
+            raise AssertionError(f"{started.stderr}\n{self.journal()}")
 
     def status(self):
         done = self.run("nodemirrorctl", "status", "-o", "json", check=False)

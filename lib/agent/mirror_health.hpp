@@ -1,0 +1,68 @@
+#pragma once
+
+#include "health/chain_order.hpp"
+#include "plan/reason.hpp"
+#include "probe/health_monitor.hpp"
+#include "state/state_dir.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace nodemirror {
+
+/// Probes every declared mirror and says in which order the hosts of each registry are to be tried.
+/// An upstream is probed only while one of its mirrors is down, for only then does it matter.
+class MirrorHealth {
+  public:
+    /// `changed` is told the registries whose order may be another now.
+    using Changed = std::function<void(const std::set<std::string>& registries)>;
+
+    MirrorHealth(boost::asio::io_context& io, StateDir state, Changed changed);
+
+    /// Reads which mirrors were down when the daemon last ran.
+    Result<void> start();
+    void setDesired(std::shared_ptr<const Desired> desired);
+    void setContainerd(ContainerdVersion version, ProxySettings proxies);
+    /// Begins to probe; before it nothing is asked of anybody.
+    void run();
+    void stop();
+
+    /// The registry in the order that its mirrors' health asks for.
+    OrderedRegistry ordered(const Registry& registry);
+    /// The health of a host of a registry's chain, by its URL; null where it is not probed.
+    const HostHealth* health(const std::string& registry, const std::string& url) const;
+    /// Mirrors that are down, for people.
+    std::vector<Reason> reasons() const;
+
+  private:
+    struct Watched {
+        std::vector<std::string> mirrors;  ///< probe keys, in the declared order
+        std::vector<std::string> urls;
+        std::string upstream;  ///< probe key; empty where it has none
+        std::string upstreamUrl;
+    };
+    void watch();
+    void outcome(const std::string& key, const ProbeOutcome& outcome);
+    bool watchesUpstream(const std::string& registry) const;
+    HostStanding standing(const std::string& key) const;
+    void remember();
+
+    StateDir state_;
+    Changed changed_;
+    HealthMonitor monitor_;
+    HealthMonitor::Settings settings_;
+    std::shared_ptr<const Desired> desired_;
+    std::map<std::string, Watched> watched_;           ///< by registry
+    std::map<std::string, std::set<std::string>> of_;  ///< registries by probe key
+    std::map<std::string, HostHealth> health_;         ///< by probe key
+    std::map<std::string, LatencyOrder> latency_;      ///< by registry
+    std::set<std::string> rememberedDown_;
+    std::set<std::string> upstreamsWatched_;  ///< registries whose upstream is probed
+    bool running_ = false;
+};
+
+}  // namespace nodemirror

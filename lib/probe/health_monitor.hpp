@@ -1,0 +1,64 @@
+#pragma once
+
+#include "health/host_health.hpp"
+#include "hosts_toml/chain.hpp"
+#include "probe/registry_client.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace nodemirror {
+
+/// Two hosts of chains with the same key are probed as one.
+std::string probeKey(const ChainHost& host);
+
+/// Probes mirrors at an interval over kept connections, each on its own with jitter, and tells of
+/// outcomes. A probe that fails, or has not been answered after half its time, is confirmed at once
+/// on a fresh connection: a mirror is called down no later than one interval and one timeout after
+/// it went down.
+class HealthMonitor {
+  public:
+    struct Settings {
+        Duration interval{};
+        Duration timeout{};
+        ContainerdVersion version{2, 1, 0};
+        ProxySettings proxies;
+    };
+    using Handler = std::function<void(const std::string& key, const ProbeOutcome& outcome)>;
+
+    HealthMonitor(boost::asio::io_context& io, Handler handler);
+
+    /// The hosts to probe from now on. Those that stay keep their connections and their pace.
+    void watch(const std::vector<ChainHost>& hosts, const Settings& settings);
+    /// Ends all probes.
+    void stop();
+
+  private:
+    struct Target;
+    struct Race;
+    Task<void> keepProbing(std::shared_ptr<Target> target);
+    Task<void> takeTurn(std::shared_ptr<Target> target);
+    void endTurn();
+    Task<ProbeOutcome> probe(std::shared_ptr<Target> target);
+    Task<void> attempt(std::shared_ptr<Target> target, std::shared_ptr<Connection> connection,
+                       std::shared_ptr<Race> race);
+    Result<TlsContext> tlsContextFor(const TlsSettings& settings);
+    Result<std::shared_ptr<Connection>> connectionFor(const Target& target);
+
+    boost::asio::io_context& io_;
+    Resolver resolver_;
+    Handler handler_;
+    Settings settings_;
+    std::map<std::string, std::shared_ptr<Target>> targets_;
+    std::map<std::string, std::pair<SteadyTime, TlsContext>> contexts_;
+    int probing_ = 0;
+    std::deque<std::shared_ptr<Target>> waiting_;  ///< for their turn
+};
+
+}  // namespace nodemirror
