@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 #include "cli/daemon_commands.hpp"
+#include "cli/doctor.hpp"
 #include "cli/explain.hpp"
 #include "cli/inspect.hpp"
 #include "cli/validate.hpp"
@@ -23,6 +24,7 @@ struct Options {
     std::string root;
     std::string containerd = "2.1";
     ExplainArguments explain;
+    DoctorArguments doctor;
 };
 
 /// Options that stand before the command and behind it alike.
@@ -82,6 +84,20 @@ void addCommands(CLI::App& app, Options& options) {
     explainCommand->add_flag("--full", options.explain.full,
                              "Read whole layers and compare their digests");
     addSurveyOptions(*explainCommand, options.explain.survey);
+    auto* doctorCommand = command("doctor", "Everything known to break pulls on this node");
+    doctorCommand
+        ->add_option("--timeout", options.doctor.timeout, "How long each host is waited for")
+        ->capture_default_str();
+    addSurveyOptions(*doctorCommand, options.doctor.survey);
+    auto* workload = doctorCommand->add_subcommand(
+        "workload", "What keeps a cluster's workloads from running, from kubectl's JSON");
+    workload
+        ->add_option("FILE", options.doctor.workload,
+                     "What kubectl get deployments,replicasets,pods,services,endpointslices,events "
+                     "-A -o json prints, or - for standard input")
+        ->required();
+    addCommonOptions(*workload, options);
+    addSurveyOptions(*workload, options.doctor.survey);
     // As extras, since an option's value of the form [::1] would be taken apart.
     inspect->allow_extras();
 }
@@ -99,6 +115,9 @@ int run(CLI::App& app, const Options& options) {
     if (command == "plan") return plan(options.socket, output);
     if (command == "reconcile") return reconcile(options.socket, output);
     if (command == "validate") return validate(options.file, output);
+    if (command == "doctor")
+        return options.doctor.workload.empty() ? doctor(options.doctor, output)
+                                               : doctorWorkload(options.doctor, output);
     if (command == "explain") return explain(options.explain, output);
     const auto registries = app.get_subcommand("inspect")->remaining();
     for (const auto& registry : registries) {
@@ -125,7 +144,7 @@ int main(int argc, char** argv) {
         const std::string word = argc > 1 ? argv[1] : "";
         if (!word.empty() && word.front() != '-' && !isCommand(app, word)) {
             complain("unknown command " + nodemirror::inQuotes(word) +
-                     "; there are status, plan, reconcile, validate, inspect and explain");
+                     "; there are status, plan, reconcile, validate, inspect, explain and doctor");
             return kUsage;
         }
         return app.exit(error) == 0 ? kFine : kUsage;

@@ -94,7 +94,7 @@ void printChain(const Explanation& explanation, const NodeFacts& facts, const Ou
     if (!reading.ignored.empty())
         std::cout << paint(output, Colour::Bad, "the file is dropped: " + reading.ignored) << "\n";
     for (const auto& warning : reading.warnings)
-        std::cout << paint(output, Colour::Warn, "warning: " + warning) << "\n";
+        std::cout << paint(output, Colour::Warn, "warning: " + warning.text) << "\n";
 }
 
 Result<Platform> parsePlatform(const std::string& text) {

@@ -118,7 +118,7 @@ Document toDocument(const Explanation& explanation, const NodeFacts& facts) {
     out["directory"] = explanation.choice.reading.directory;
     out["why"] = explanation.choice.why;
     out["ignored"] = explanation.choice.reading.ignored;
-    out["warnings"] = explanation.choice.reading.warnings;
+    out["warnings"] = textsOf(explanation.choice.reading.warnings);
     out["hosts"] = std::move(hosts);
     out["pieces"] = std::move(pieces);
     out["verdict"] = toDocument(explanation.verdict, findings);

@@ -29,7 +29,7 @@ Document toJson(const ChainReading& reading) {
     out["directory"] = reading.directory;
     out["error"] = reading.error;
     out["ignored"] = reading.ignored;
-    out["warnings"] = reading.warnings;
+    out["warnings"] = textsOf(reading.warnings);
     out["hosts"] = std::move(hosts);
     return out;
 }
@@ -59,7 +59,7 @@ void printText(const ChainReading& reading, const Output& output) {
         std::cout << "  " << paint(output, Colour::Bad, "the file is dropped: " + reading.ignored)
                   << "\n";
     for (const auto& warning : reading.warnings)
-        std::cout << "  " << paint(output, Colour::Warn, "warning: " + warning) << "\n";
+        std::cout << "  " << paint(output, Colour::Warn, "warning: " + warning.text) << "\n";
     Table table;
     for (size_t i = 0; i < reading.hosts.size(); ++i) {
         const ChainHost& host = reading.hosts[i];

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/time.hpp"
+#include "hosts_toml/reader.hpp"
 #include "observed/exchange.hpp"
 #include "observed/node.hpp"
 #include "plan/config_plan.hpp"
@@ -33,6 +34,8 @@ struct NodeFacts {
     ContainerdVersion version{2, 1, 0};
     bool versionAssumed = false;
     EffectiveConfigPath configPath;
+    std::vector<ChainReading> registries;           ///< those that have a directory under certs.d
+    std::vector<std::string> emptyDirectories;      ///< under certs.d
     Seen<ProxySettings> proxies;                    ///< of containerd's unit
     Seen<std::vector<ObservedImage>> images;        ///< image records in k8s.io
     Seen<DiskUse> disk;                             ///< of containerd's root

@@ -23,6 +23,12 @@ struct ChainHost {
     bool operator==(const ChainHost&) const = default;
 };
 
+/// Something in a hosts.toml that containerd takes in another way than its writer probably meant.
+struct Warning {
+    std::string code;  ///< stable, for doctor and scripts: unknown-key, tls-on-http, …
+    std::string text;
+};
+
 /// The hosts of a registry in the order in which containerd tries them.
 using Chain = std::vector<ChainHost>;
 

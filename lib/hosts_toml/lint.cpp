@@ -23,20 +23,28 @@ bool has(const std::vector<std::string>& words, const std::string& word) {
     return std::find(words.begin(), words.end(), word) != words.end();
 }
 
+void add(std::vector<Warning>& warnings, const char* code, std::string text) {
+    Warning warning;
+    warning.code = code;
+    warning.text = std::move(text);
+    warnings.push_back(std::move(warning));
+}
+
 void unknownKeys(const Value& table, const std::string& where, bool root,
-                 std::vector<std::string>& warnings) {
+                 std::vector<Warning>& warnings) {
     std::vector<std::string> known = hostKeys();
     if (root) known.insert(known.end(), {"server", "host"});
     for (const auto& [key, value] : table.entries) {
         if (has(known, lower(key))) continue;
         const std::string meant = nearest(key, known);
-        warnings.push_back("unknown key " + inQuotes(key) + where + " is ignored" +
-                           (meant.empty() ? "" : "; did you mean " + meant + "?"));
+        add(warnings, "unknown-key",
+            "unknown key " + inQuotes(key) + where + " is ignored" +
+                (meant.empty() ? "" : "; did you mean " + meant + "?"));
     }
 }
 
 void hostTables(const Value& root, const Chain& hosts, const ContainerdVersion& version,
-                std::vector<std::string>& warnings) {
+                std::vector<Warning>& warnings) {
     const Value* tables = root.find("host");
     if (tables == nullptr) return;
     size_t inlineTables = 0;
@@ -44,59 +52,65 @@ void hostTables(const Value& root, const Chain& hosts, const ContainerdVersion& 
         unknownKeys(table, " of host " + inQuotes(name), false, warnings);
         if (table.isInline) ++inlineTables;
         if (!version.knowsDialTimeout() && table.find("dial_timeout") != nullptr)
-            warnings.push_back("dial_timeout of host " + inQuotes(name) + " is ignored before 2.1");
+            add(warnings, "dial-timeout-ignored",
+                "dial_timeout of host " + inQuotes(name) + " is ignored before 2.1");
         if (name.compare(0, 4, "http") != 0)
-            warnings.push_back("host " + inQuotes(name) + " has no scheme: https is used");
+            add(warnings, "host-without-scheme",
+                "host " + inQuotes(name) + " has no scheme: https is used");
         else if (const auto url = parseGoUrl(name, false); url && url->host.empty())
-            warnings.push_back("host " + inQuotes(name) +
-                               " begins with http but has no scheme: it leads nowhere");
+            add(warnings, "host-leads-nowhere",
+                "host " + inQuotes(name) + " begins with http but has no scheme: it leads nowhere");
     }
     if (version.readsWithGoTomlV1()) {
         if (inlineTables > 1)
-            warnings.emplace_back("hosts as inline tables are tried in no certain order by 1.x");
+            add(warnings, "inline-hosts",
+                "hosts as inline tables are tried in no certain order by 1.x");
     } else if (tables->entries.size() > hosts.size() - 1) {
-        warnings.emplace_back(
+        add(warnings, "inline-hosts",
             "hosts as inline tables or dotted keys are ignored by 2.x: write [host.\"URL\"]");
     }
 }
 
 void decodedHosts(const Chain& hosts, const ContainerdVersion& version,
-                  std::vector<std::string>& warnings) {
+                  std::vector<Warning>& warnings) {
     std::set<std::string> seen;
     for (const auto& host : hosts) {
         if (host.host.empty()) continue;
-        if (!seen.insert(host.url()).second) warnings.push_back(host.url() + " is tried twice");
+        if (!seen.insert(host.url()).second)
+            add(warnings, "tried-twice", host.url() + " is tried twice");
         const bool tls = !host.ca.empty() || !host.client.empty() || host.skipVerify.has_value();
         if (host.scheme == "http" && tls && !version.localhostIsAlwaysHttp() &&
             portOf(host.host) != "80")
-            warnings.push_back(host.url() + " has TLS options: https is tried before http");
+            add(warnings, "tls-on-http",
+                host.url() + " has TLS options: https is tried before http");
         if (host.host == "docker.io" || host.host == "index.docker.io")
-            warnings.push_back(host.url() +
-                               " serves no images; Docker Hub's registry is registry-1.docker.io");
+            add(warnings, "docker-io-server",
+                host.url() + " serves no images; Docker Hub's registry is registry-1.docker.io");
     }
     const bool resolves = std::any_of(hosts.begin(), hosts.end(), [](const ChainHost& host) {
         return host.host.empty() ||
                (has(host.capabilities, "pull") && has(host.capabilities, "resolve"));
     });
-    if (!resolves) warnings.emplace_back("no host has both pull and resolve: no tag can be pulled");
+    if (!resolves)
+        add(warnings, "no-resolver", "no host has both pull and resolve: no tag can be pulled");
 }
 
 }  // namespace
 
 void lintHostsToml(std::string_view text, const Chain& hosts, const std::string& registry,
-                   const ContainerdVersion& version, std::vector<std::string>& warnings) {
+                   const ContainerdVersion& version, std::vector<Warning>& warnings) {
     decodedHosts(hosts, version, warnings);
     const auto read = toml_text::readTomlV2(text);
     if (!read.valid) {
-        warnings.push_back("is no TOML 1.0, and containerd 2.x would drop it: " +
-                           read.error.message);
+        add(warnings, "not-toml-1.0",
+            "is no TOML 1.0, and containerd 2.x would drop it: " + read.error.message);
         return;
     }
     unknownKeys(read.root, "", true, warnings);
     hostTables(read.root, hosts, version, warnings);
     if (read.root.find("server") == nullptr && read.root.find("capabilities") != nullptr)
-        warnings.push_back("capabilities without server have no effect on the upstream of " +
-                           registry);
+        add(warnings, "capabilities-without-server",
+            "capabilities without server have no effect on the upstream of " + registry);
 }
 
 }  // namespace nodemirror

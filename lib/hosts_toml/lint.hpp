@@ -13,6 +13,6 @@ namespace nodemirror {
 /// its writer probably meant, without a word in its log. `hosts` is what was decoded, before the
 /// default upstream is filled in.
 void lintHostsToml(std::string_view text, const Chain& hosts, const std::string& registry,
-                   const ContainerdVersion& version, std::vector<std::string>& warnings);
+                   const ContainerdVersion& version, std::vector<Warning>& warnings);
 
 }  // namespace nodemirror

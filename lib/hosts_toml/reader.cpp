@@ -172,6 +172,12 @@ std::string certificateError(const ChainHost& host) {
 
 }  // namespace
 
+std::vector<std::string> textsOf(const std::vector<Warning>& warnings) {
+    std::vector<std::string> out;
+    for (const auto& warning : warnings) out.push_back(warning.text);
+    return out;
+}
+
 ChainReading readChain(const std::string& root, const std::string& registry,
                        const ContainerdVersion& version) {
     ChainReading out;

@@ -14,9 +14,12 @@ struct ChainReading {
     std::string directory;  ///< relative to the root; empty when no directory applies
     std::string error;      ///< why every pull would fail; `hosts` is empty then
     std::string ignored;    ///< why containerd drops the file; `hosts` is what it uses instead
-    std::vector<std::string> warnings;
+    std::vector<Warning> warnings;
     Chain hosts;
 };
+
+/// The texts of warnings.
+std::vector<std::string> textsOf(const std::vector<Warning>& warnings);
 
 /// Reads `root` for `registry` as containerd of that version does at every pull: HostDirFromRoot,
 /// loadHostDir and ConfigureHosts of remotes/docker/config/hosts.go (1.x) and

@@ -305,7 +305,7 @@ void RegistryKeeper::checkUndeclared(const std::string& directory, Track& track)
     const ChainReading reading =
         readChain(tree_.root(), registryOfDirectory(directory), containerd_);
     track.chain = reading.hosts;
-    track.warnings = reading.warnings;
+    track.warnings = textsOf(reading.warnings);
     track.problem = !reading.error.empty() ? reading.error : reading.ignored;
     track.state = track.problem.empty() ? RegistryState::Unmanaged : RegistryState::Invalid;
 }

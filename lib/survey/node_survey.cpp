@@ -6,6 +6,9 @@
 
 #include <sys/statvfs.h>
 
+#include <filesystem>
+#include <set>
+
 namespace nodemirror {
 
 namespace {
@@ -90,6 +93,21 @@ Task<void> NodeSurvey::lookAtUnits(NodeFacts& facts) {
                                 : Seen<ProxySettings>::unknown(environment.error().text());
 }
 
+void NodeSurvey::lookAtRegistries(NodeFacts& facts) const {
+    namespace fs = std::filesystem;
+    std::error_code failed;
+    std::set<std::string> names;
+    for (const auto& entry : fs::directory_iterator(options_.certsDir, failed)) {
+        const std::string name = entry.path().filename().string();
+        if (name.empty() || name.front() == '.') continue;
+        names.insert(registryOfDirectory(name));
+        if (fs::is_directory(entry.path(), failed) && fs::is_empty(entry.path(), failed))
+            facts.emptyDirectories.push_back(name);
+    }
+    for (const auto& name : names)
+        facts.registries.push_back(readChain(options_.certsDir, name, facts.version));
+}
+
 Task<Result<NodeFacts>> NodeSurvey::look() {
     NodeFacts facts;
     facts.certsDir = options_.certsDir;
@@ -126,6 +144,7 @@ Task<Result<NodeFacts>> NodeSurvey::look() {
         facts.configPath.value = facts.node.config.value().configPath;
         facts.configPath.source = "inferred";
     }
+    lookAtRegistries(facts);
     facts.disk = diskUse(rootOf(facts.node.config));
     facts.kubeadmFlags = readText(kKubeadmFlags);
     co_return std::move(facts);

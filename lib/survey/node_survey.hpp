@@ -26,6 +26,8 @@ class NodeSurvey {
 
     /// An Error only where the assumed version cannot be read.
     Task<Result<NodeFacts>> look();
+    /// What stands under certs.d: its registries as this containerd reads them.
+    void lookAtRegistries(NodeFacts& facts) const;
     /// Ends what is under way, so that the io_context can end.
     void stop();
 

@@ -1,0 +1,185 @@
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "cli/doctor.hpp"
+#include "cli/explain.hpp"
+#include "desired/load.hpp"
+#include "diagnose/workload.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+
+#include <iostream>
+#include <iterator>
+
+namespace nodemirror::cli {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr size_t kLargest = 1U << 30;
+/// Each image that is waited for is tried once; a cluster in trouble may wait for hundreds.
+constexpr size_t kMostExplained = 20;
+
+/// An image that is waited for, with what this node makes of it.
+struct ExplainedImage {
+    WaitingImage waiting;
+    std::string summary;
+    std::vector<std::string> remedies;
+    std::vector<std::string> commands;
+};
+
+Result<std::string> readInput(const std::string& file) {
+    if (file != "-") return readWholeFile(file, kLargest);
+    return std::string(std::istreambuf_iterator<char>(std::cin), {});
+}
+
+std::string nameOf(const WaitingContainer& container) {
+    return container.space + "/" + container.pod;
+}
+
+void printImage(const ExplainedImage& image, const Output& output) {
+    std::cout << paint(output, Colour::Bad, "critical") << "  "
+              << paint(output, Colour::Bold, image.waiting.reason) << "  "
+              << printable(image.waiting.image) << "\n";
+    std::vector<std::string> pods;
+    constexpr size_t kNamed = 5;
+    for (const auto& container : image.waiting.containers)
+        if (pods.size() < kNamed) pods.push_back(nameOf(container));
+    const size_t more = image.waiting.containers.size() - pods.size();
+    std::cout << "    waited for by " << printable(join(pods, ", "))
+              << (more > 0 ? " and " + std::to_string(more) + " more" : "") << "\n";
+    if (!image.waiting.message.empty())
+        std::cout << "    " << paint(output, Colour::Dim, "kubelet: " + image.waiting.message)
+                  << "\n";
+    if (!image.summary.empty())
+        std::cout << "    from this node: " << printable(image.summary) << "\n";
+    for (const auto& remedy : image.remedies)
+        std::cout << "    " << paint(output, Colour::Dim, "remedy: " + remedy) << "\n";
+    for (const auto& command : image.commands)
+        std::cout << "    would work now: " << printable(command) << "\n";
+}
+
+void printFinding(const Finding& finding, const Output& output) {
+    const bool bad = finding.severity == Finding::Severity::Critical;
+    std::cout << paint(output, bad ? Colour::Bad : Colour::Warn, severityName(finding.severity))
+              << "  " << paint(output, Colour::Bold, finding.code) << "  "
+              << printable(finding.subject) << "\n    " << printable(finding.evidence) << "\n    "
+              << paint(output, Colour::Dim, "remedy: " + finding.remedy) << "\n";
+}
+
+Document toDocument(const std::vector<ExplainedImage>& images, const WorkloadReport& report) {
+    Document waiting = Document::array();
+    for (const auto& image : images) {
+        Document pods = Document::array();
+        for (const auto& container : image.waiting.containers)
+            pods.push_back({{"namespace", container.space},
+                            {"pod", container.pod},
+                            {"container", container.container},
+                            {"workload", container.workload}});
+        waiting.push_back({{"image", printable(image.waiting.image)},
+                           {"reason", image.waiting.reason},
+                           {"message", printable(image.waiting.message)},
+                           {"pods", std::move(pods)},
+                           {"verdict", printable(image.summary)},
+                           {"remedies", image.remedies},
+                           {"commands", image.commands}});
+    }
+    Document findings = Document::array();
+    for (const auto& finding : report.findings)
+        findings.push_back({{"severity", severityName(finding.severity)},
+                            {"code", finding.code},
+                            {"subject", printable(finding.subject)},
+                            {"evidence", printable(finding.evidence)},
+                            {"remedy", printable(finding.remedy)}});
+    Document out;
+    out["images"] = std::move(waiting);
+    out["findings"] = std::move(findings);
+    return out;
+}
+
+Task<ExplainedImage> explainWaiting(asio::io_context& io, Resolver& resolver,
+                                    const NodeFacts& facts, WaitingImage waiting,
+                                    Patience patience) {
+    ExplainedImage out;
+    out.waiting = std::move(waiting);
+    const auto reference = parseImageReference(out.waiting.image);
+    if (!reference) {
+        out.summary = reference.error().text();
+        out.remedies = {"correct the image's name"};
+        co_return out;
+    }
+    ExplainOptions options;
+    options.patience = patience;
+    options.platform = thisPlatform();
+    auto task = explainImage(io, resolver, facts, *reference, std::move(options));
+    const Explanation explanation = co_await std::move(task);
+    out.summary = explanation.verdict.summary;
+    out.remedies = explanation.verdict.remedies;
+    if (explanation.verdict.works)
+        out.remedies = {
+            "nothing here: kubelet tries again by itself, after five minutes at most; "
+            "delete the pods to have it at once"};
+    for (const auto& alternative : explanation.alternatives)
+        for (auto& command : setImageCommands(out.waiting, alternative))
+            out.commands.push_back(std::move(command));
+    co_return out;
+}
+
+Task<int> examine(asio::io_context& io, const DoctorArguments& arguments, WorkloadReport report,
+                  Patience patience, Output output) {
+    Resolver resolver(io);
+    NodeSurvey survey(io, arguments.survey);
+    auto look = survey.look();
+    const auto facts = co_await std::move(look);
+    if (!facts) {
+        complain(facts.error().text());
+        co_return kUsage;
+    }
+    std::vector<ExplainedImage> images;
+    for (const auto& waiting : report.images) {
+        if (images.size() >= kMostExplained) {
+            ExplainedImage untried;
+            untried.waiting = waiting;
+            untried.remedies = {"nodemirrorctl explain " + waiting.image};
+            images.push_back(std::move(untried));
+            continue;
+        }
+        auto task = explainWaiting(io, resolver, *facts, waiting, patience);
+        images.push_back(co_await std::move(task));
+    }
+    if (output.format == Format::Text) {
+        for (const auto& image : images) printImage(image, output);
+        for (const auto& finding : report.findings) printFinding(finding, output);
+        if (images.empty() && report.findings.empty())
+            std::cout << "Nothing in this output keeps a workload from running.\n";
+    } else {
+        printDocument(output, toDocument(images, report));
+    }
+    co_return images.empty() && report.findings.empty() ? kFine : kAnswerIsNo;
+}
+
+}  // namespace
+
+int doctorWorkload(const DoctorArguments& arguments, const Output& output) {
+    const auto timeout = parseGoDuration(arguments.timeout);
+    const auto text = readInput(arguments.workload);
+    const auto objects = text ? readClusterObjects(*text) : Result<ClusterObjects>(text.error());
+    if (!objects || !timeout || timeout->count() <= 0) {
+        complain(!objects ? objects.error().text() : "--timeout must be a duration such as 5s");
+        return kUsage;
+    }
+    Patience patience;
+    patience.connect = patience.handshake = patience.answer = patience.body = *timeout;
+    asio::io_context io;
+    int code = kUsage;
+    const auto done = [&io, &code](std::exception_ptr failure, int answer) {
+        io.stop();
+        if (failure) std::rethrow_exception(failure);
+        code = answer;
+    };
+    asio::co_spawn(io, examine(io, arguments, examineWorkload(*objects), patience, output), done);
+    io.run();
+    return code;
+}
+
+}  // namespace nodemirror::cli

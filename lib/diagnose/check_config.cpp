@@ -1,0 +1,149 @@
+#include "base/text.hpp"
+#include "diagnose/checks.hpp"
+
+namespace nodemirror::checks {
+
+namespace {
+
+using Severity = Finding::Severity;
+
+const ContainerdConfig* configOf(const NodeFacts& facts) {
+    return facts.node.config.isKnown() ? &facts.node.config.value() : nullptr;
+}
+
+std::string configFile(const NodeFacts& facts) {
+    const ContainerdConfig* config = configOf(facts);
+    if (config == nullptr) return "containerd's config.toml";
+    return config->configPathFile.empty() ? config->path : config->configPathFile;
+}
+
+std::string registryTable(const NodeFacts& facts) {
+    return facts.version.hasImagesPlugin() ? "[plugins.\"io.containerd.cri.v1.images\".registry]"
+                                           : "[plugins.\"io.containerd.grpc.v1.cri\".registry]";
+}
+
+std::string setConfigPath(const NodeFacts& facts) {
+    return "write config_path = \"" + facts.certsDir + "\" under " + registryTable(facts) + " in " +
+           configFile(facts) + " and restart " + facts.containerdUnit +
+           "; nodemirrord does both by itself (containerd: {configPath: manage})";
+}
+
+}  // namespace
+
+void containerdReachable(const NodeFacts& facts, Findings& findings) {
+    if (facts.node.version.isUnknown())
+        add(findings, Severity::Critical, "containerd-unreachable", facts.containerdUnit,
+            facts.node.version.why(),
+            "systemctl status " + facts.containerdUnit + "; journalctl -u " + facts.containerdUnit);
+}
+
+void criLoaded(const NodeFacts& facts, Findings& findings) {
+    const ContainerdConfig* config = configOf(facts);
+    if (config != nullptr && config->criDisabled) {
+        add(findings, Severity::Critical, "cri-disabled", config->path,
+            "disabled_plugins names the CRI plugin: kubelet cannot use this containerd",
+            "take cri out of disabled_plugins and restart " + facts.containerdUnit);
+        return;
+    }
+    if (!facts.node.cri.isKnown() || facts.node.cri.value().ready) return;
+    const CriState& cri = facts.node.cri.value();
+    add(findings, Severity::Critical, cri.refused ? "cri-not-loaded" : "cri-not-ready",
+        facts.containerdUnit, cri.error,
+        "mend what containerd names in " + configFile(facts) + " and restart " +
+            facts.containerdUnit + "; until then no pod starts");
+}
+
+void configPath(const NodeFacts& facts, Findings& findings) {
+    const ContainerdConfig* config = configOf(facts);
+    if (config == nullptr) {
+        add(findings, Severity::Critical, "config-unreadable", "config.toml",
+            facts.node.config.why(), "mend the file: containerd does not start with it");
+        return;
+    }
+    const std::string& value = config->configPath;
+    const bool list = value.find(':') != std::string::npos;
+    if (list && !facts.version.splitsConfigPath()) {
+        add(findings, Severity::Critical, "config-path-list", configFile(facts),
+            "config_path is " + inQuotes(value) + ", and containerd " + facts.version.text() +
+                " reads none of several directories: every hosts.toml is ignored",
+            setConfigPath(facts));
+    } else if (value.empty() && config->mirrors.empty()) {
+        const bool used = !facts.registries.empty();
+        add(findings, used ? Severity::Critical : Severity::Warning, "config-path-unset",
+            configFile(facts),
+            std::string("config_path is not set: containerd does not read ") + facts.certsDir +
+                (used ? ", where there are files for it" : ""),
+            setConfigPath(facts));
+    } else if (!value.empty() && !readsCertsDir(value, facts.version, facts.certsDir)) {
+        add(findings, Severity::Warning, "config-path-elsewhere", configFile(facts),
+            "config_path is " + inQuotes(value) + ", not " + facts.certsDir,
+            "look there with --certs-dir, or: " + setConfigPath(facts));
+    }
+}
+
+void configNotLoaded(const NodeFacts& facts, Findings& findings) {
+    const bool older = facts.node.runsConfig.isKnown() && !facts.node.runsConfig.value();
+    const bool live = facts.configPath.source == "live";
+    const ContainerdConfig* config = configOf(facts);
+    if (config == nullptr || (live && facts.configPath.value == config->configPath)) return;
+    if (!live && !older) return;
+    add(findings, Severity::Critical, "config-not-loaded", facts.containerdUnit,
+        live ? "the running containerd has config_path " + inQuotes(facts.configPath.value) +
+                   ", and config.toml says " + inQuotes(config->configPath)
+             : "containerd was started before its configuration was last changed",
+        "systemctl restart " + facts.containerdUnit + "; running pods stay as they are");
+}
+
+void legacyMirrors(const NodeFacts& facts, Findings& findings) {
+    const ContainerdConfig* config = configOf(facts);
+    if (config == nullptr) return;
+    for (const auto& mirror : config->mirrors) {
+        const bool conflict = !config->configPath.empty();
+        add(findings, conflict ? Severity::Critical : Severity::Warning, "legacy-mirrors",
+            mirror.file + " " + mirror.registry,
+            "mirrors of " + mirror.registry + " (" + join(mirror.endpoints, ", ") +
+                ") stand in config.toml" +
+                (conflict ? " beside config_path: the CRI plugin does not load with both"
+                          : ": certs.d is not read while they are there, and containerd 2.4 will "
+                            "drop them"),
+            "nodemirrorctl import prints a desired state with them; then take them out of " +
+                mirror.file);
+    }
+    if (config->configPath.empty() || facts.version.hasImagesPlugin()) return;
+    for (size_t i = 0; i < config->tlsHosts.size(); ++i)
+        add(findings, Severity::Critical, "legacy-tls", config->tlsFiles[i],
+            "configs." + config->tlsHosts[i] +
+                ".tls stands beside config_path: the CRI plugin does not load with both",
+            "give the CA as `ca` in the mirror's entry, and take the table out of " +
+                config->tlsFiles[i]);
+}
+
+/// Registry settings under the plugin of another containerd: they are ignored without a word.
+void misplacedRegistry(const NodeFacts& facts, Findings& findings) {
+    const ContainerdConfig* config = configOf(facts);
+    // 2.3 and later migrate the old name in a file of version 3 too.
+    if (config == nullptr || facts.version >= ContainerdVersion{2, 3, 0}) return;
+    for (const auto& file : config->files) {
+        const auto* plugins = file.root.find("plugins");
+        if (plugins == nullptr || !plugins->isTable()) continue;
+        const std::string read = file.registryTable(facts.version)[1];
+        for (const auto& [name, plugin] : plugins->entries) {
+            const bool criPlugin = name == "cri" || name == "io.containerd.grpc.v1.cri" ||
+                                   name == "io.containerd.cri.v1.images";
+            if (!criPlugin || name == read || !plugin.isTable()) continue;
+            // In 2.x a file of an older version is migrated, and its own names are the right ones.
+            const auto* registry = plugin.find("registry");
+            if (registry == nullptr || !registry->isTable() || registry->entries.empty()) continue;
+            std::vector<std::string> keys;
+            for (const auto& [key, value] : registry->entries) keys.push_back(key);
+            add(findings, Severity::Critical, "registry-settings-ignored", file.path,
+                "[plugins.\"" + name + "\".registry] with " + join(keys, ", ") +
+                    " is ignored by containerd " + facts.version.text() + " in a file of version " +
+                    std::to_string(file.version) + ": it reads [plugins.\"" + read +
+                    "\".registry] there",
+                "nodemirrorctl import, then " + setConfigPath(facts));
+        }
+    }
+}
+
+}  // namespace nodemirror::checks

@@ -1,0 +1,147 @@
+#include "base/text.hpp"
+#include "diagnose/checks.hpp"
+#include "diagnose/pull_words.hpp"
+#include "health/host_health.hpp"
+
+#include <cstdlib>
+#include <ctime>
+
+namespace nodemirror::checks {
+
+namespace {
+
+using Severity = Finding::Severity;
+
+std::string fileOf(const NodeFacts& facts, const ChainReading& reading) {
+    return facts.certsDir + "/" + reading.directory + "/hosts.toml";
+}
+
+Severity severityOf(const std::string& code) {
+    if (code == "host-leads-nowhere" || code == "no-resolver" || code == "docker-io-server" ||
+        code == "inline-hosts")
+        return Severity::Critical;
+    return code == "dial-timeout-ignored" || code == "tried-twice" ? Severity::Note
+                                                                   : Severity::Warning;
+}
+
+std::string remedyOf(const std::string& code) {
+    if (code == "unknown-key") return "correct the key";
+    if (code == "tls-on-http")
+        return "take ca, client and skip_verify out of the entry, or write https://";
+    if (code == "host-leads-nowhere" || code == "host-without-scheme")
+        return "write the whole URL, with http:// or https://";
+    if (code == "docker-io-server") return "write server = \"https://registry-1.docker.io\"";
+    if (code == "no-resolver") return "give one host capabilities = [\"pull\", \"resolve\"]";
+    if (code == "inline-hosts") return "write each host as a table of its own: [host.\"URL\"]";
+    return "declare the registry in nodemirrord's desired state: it writes the file rightly";
+}
+
+/// A Date header (RFC 9110, 5.6.7) as seconds since the epoch; nothing when it is none.
+std::optional<std::time_t> dateOf(const Exchange& exchange) {
+    const auto header = exchange.headers.find("date");
+    if (header == exchange.headers.end()) return std::nullopt;
+    std::tm parts{};
+    if (::strptime(header->second.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts) == nullptr)
+        return std::nullopt;
+    return ::timegm(&parts);
+}
+
+}  // namespace
+
+void registryFiles(const NodeFacts& facts, Findings& findings) {
+    for (const auto& reading : facts.registries) {
+        if (!reading.error.empty())
+            add(findings, Severity::Critical, "registry-broken", reading.registry,
+                "every pull from " + reading.registry + " fails: " + reading.error,
+                "mend what is named; no restart is needed");
+        if (!reading.ignored.empty())
+            add(findings, Severity::Critical, "hosts-file-dropped", fileOf(facts, reading),
+                reading.ignored +
+                    "; containerd drops the file without a word to the caller and "
+                    "asks upstream",
+                "nodemirrorctl inspect " + facts.certsDir + " " + reading.registry +
+                    " shows what is used instead; correct the file");
+        for (const auto& warning : reading.warnings)
+            add(findings, severityOf(warning.code), warning.code, fileOf(facts, reading),
+                warning.text, remedyOf(warning.code));
+    }
+}
+
+void maskedDefault(const NodeFacts& facts, Findings& findings) {
+    bool hasDefault = false;
+    for (const auto& reading : facts.registries)
+        hasDefault = hasDefault || reading.registry == "_default";
+    for (const auto& name : facts.emptyDirectories)
+        if (hasDefault)
+            add(findings, Severity::Critical, "empty-directory", facts.certsDir + "/" + name,
+                "the directory is empty and hides _default: pulls from " + name +
+                    " go to upstream alone",
+                "rmdir " + facts.certsDir + "/" + name);
+}
+
+void hostsReachable(const NodeFacts& facts, Findings& findings) {
+    for (const auto& reading : facts.registries) {
+        size_t probed = 0;
+        std::vector<std::string> down;
+        for (const auto& host : reading.hosts) {
+            const auto answer = facts.answers.find(host.url());
+            if (answer == facts.answers.end()) continue;
+            ++probed;
+            const ProbeOutcome outcome = judgeProbe(answer->second.last());
+            if (outcome.good) continue;
+            const bool hang = answer->second.fault == Fault::Hang;
+            const std::string words =
+                answer->second.fault != Fault::None || answer->second.status >= 400
+                    ? describeAnswer(answer->second, ApiError(), host.host)
+                    : host.host + " " + outcome.error;
+            down.push_back(words);
+            add(findings, hang ? Severity::Critical : Severity::Warning,
+                hang ? "mirror-hangs" : "mirror-down", host.url(),
+                words + (hang ? "; containerd waits for it without an end, and asks no other" : ""),
+                hang ? "take it out of the chain of " + reading.registry +
+                           ", or set health: {order: health}"
+                     : "mend it, or take it out of the chain of " + reading.registry);
+        }
+        if (probed > 0 && down.size() == probed)
+            add(findings, Severity::Critical, "no-host-answers", reading.registry,
+                "no host of " + reading.registry + " answers as a registry: " + join(down, "; "),
+                "add a mirror that this node can reach");
+    }
+}
+
+void proxies(const NodeFacts& facts, Findings& findings) {
+    if (!facts.proxies.isKnown() || !facts.proxies.value().any()) return;
+    for (const auto& reading : facts.registries)
+        for (const auto& host : reading.hosts) {
+            const auto answer = facts.answers.find(host.url());
+            if (answer == facts.answers.end() || answer->second.last().proxy.empty()) continue;
+            if (judgeProbe(answer->second.last()).good) continue;
+            add(findings, Severity::Critical, "proxy-in-the-way", host.url(),
+                "the unit " + facts.containerdUnit + " sends requests for " + host.host +
+                    " through the proxy " + answer->second.last().proxy +
+                    ", which fails: " + answer->second.last().error +
+                    (answer->second.status > 0 ? "status " + std::to_string(answer->second.status)
+                                               : ""),
+                "add " + host.host + " to NO_PROXY in a drop-in of " + facts.containerdUnit +
+                    ", then systemctl daemon-reload and restart it");
+        }
+}
+
+void clockSkew(const NodeFacts& facts, Findings& findings) {
+    constexpr std::time_t kNoticed = 120;
+    const std::time_t now = std::chrono::system_clock::to_time_t(facts.now);
+    for (const auto& [url, answer] : facts.answers) {
+        const auto date = dateOf(answer.last());
+        if (!date) continue;
+        const std::time_t skew = now - *date;
+        if (std::labs(skew) < kNoticed) continue;
+        add(findings, Severity::Critical, "clock-skew", url,
+            "this node's clock is " + std::to_string(std::labs(skew)) + " s " +
+                (skew > 0 ? "ahead of" : "behind") +
+                " that server's: certificates and tokens may count as expired",
+            "timedatectl; start a time service (chrony, systemd-timesyncd)");
+        return;  // one server is enough to tell
+    }
+}
+
+}  // namespace nodemirror::checks

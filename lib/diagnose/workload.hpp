@@ -1,0 +1,40 @@
+#pragma once
+
+#include "diagnose/cluster_objects.hpp"
+#include "diagnose/doctor.hpp"
+
+#include <string>
+#include <vector>
+
+namespace nodemirror {
+
+/// A container that waits for its image.
+struct WaitingContainer {
+    std::string space;
+    std::string pod;
+    std::string container;
+    std::string
+        workload;  ///< deployment/NAME or the like, which kubectl set image can change; or ""
+};
+
+/// Containers that wait for one image.
+struct WaitingImage {
+    std::string image;    ///< as the pods name it
+    std::string reason;   ///< ErrImagePull, ImagePullBackOff, InvalidImageName, …
+    std::string message;  ///< kubelet's, of the first
+    std::vector<WaitingContainer> containers;
+};
+
+struct WorkloadReport {
+    std::vector<WaitingImage> images;  ///< those that most containers wait for first
+    std::vector<Finding> findings;     ///< everything but the images, the worst first
+};
+
+/// Judges the objects of a cluster: images that are waited for, rollouts that are stuck, pods that
+/// cannot be reached.
+WorkloadReport examineWorkload(const ClusterObjects& objects);
+
+/// The commands that give these containers another image, one for each workload.
+std::vector<std::string> setImageCommands(const WaitingImage& waiting, const std::string& image);
+
+}  // namespace nodemirror
