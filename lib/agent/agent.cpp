@@ -48,6 +48,7 @@ Agent::Agent(AgentOptions options)
       node_(io_, containerd_, units_, state_, pathsOf(options_)),
       health_(io_, state_,
               [this](const std::set<std::string>& registries) { orderSoon(registries); }),
+      prover_(io_, containerd_, registries_, state_, proverHooks()),
       server_(io_, [this](http::Request request) { return handle(std::move(request)); }),
       treeReady_(io_),
       desiredReady_(io_),
@@ -107,6 +108,7 @@ Result<void> Agent::start(Mode mode) {
     if (const auto started = registries_.start(); !started) return started;
     if (const auto started = node_.start(); !started) return started;
     if (const auto started = health_.start(); !started) return started;
+    if (const auto started = prover_.start(); !started) return started;
     node_.setDirectories([this] { return directories(); });
     node_.onVersion([this, mode](ContainerdVersion version) {
         registries_.setContainerd(version);
@@ -136,6 +138,7 @@ void Agent::putDesiredInForce() {
     // In the right order at once: what is known to be down is not put first in between.
     for (const auto& registry : desired->registries)
         (void)registries_.setOrder(registry.name, health_.ordered(registry));
+    prover_.setDesired(desired);
 }
 
 /// The health of mirrors changed: their registries' chains may have another order. What changes
@@ -158,9 +161,29 @@ void Agent::orderChains() {
     for (const auto& name : names)
         if (const Registry* registry = desired_.current()->find(name); registry != nullptr)
             directories.insert(registries_.setOrder(name, health_.ordered(*registry)));
+    reconcileDirectories(directories);
+}
+
+void Agent::reconcileDirectories(const std::set<std::string>& directories) {
     const Now began = now();
     if (registries_.reconcile(directories, began) > 0) noteReconcile(began.steady);
+    statusBody_.reset();
     armDue();
+}
+
+ChainProver::Hooks Agent::proverHooks() {
+    ChainProver::Hooks hooks;
+    hooks.reconcile = [this](const std::string& directory) {
+        const std::set<std::string> one{directory};
+        reconcileDirectories(one);
+    };
+    hooks.ready = [this] {
+        const NodeView& view = node_.view();
+        const auto& cri = view.observed.cri;
+        return cri.isKnown() && cri.value().ready && view.configPath.effective.value_or(true);
+    };
+    hooks.changed = [this] { statusBody_.reset(); };
+    return hooks;
 }
 
 /// What the probes need to know of containerd: its version, and the proxy that it goes through.
@@ -172,8 +195,10 @@ Task<void> Agent::learnSurroundings() {
     ProxySettings proxies;
     if (environment) proxies = proxySettings(*environment);
     const auto& version = node_.view().observed.version;
-    health_.setContainerd(version.isKnown() ? version.value() : ContainerdVersion{2, 1, 0},
-                          std::move(proxies));
+    const ContainerdVersion known =
+        version.isKnown() ? version.value() : ContainerdVersion{2, 1, 0};
+    health_.setContainerd(known, proxies);
+    prover_.setContainerd(known, std::move(proxies));
 }
 
 void Agent::noteReconcile(SteadyTime began) {
@@ -231,6 +256,7 @@ Status Agent::status() const {
             if (health != nullptr) out.health[view.name][chainHost.url()] = *health;
         }
     out.mirrorReasons = health_.reasons();
+    for (auto& reason : prover_.reasons()) out.mirrorReasons.push_back(std::move(reason));
     out.reconcile = reconcile_;
     out.reconcile.heals = registries_.heals() + node_.heals();
     judge(out, registries_.treeProblem());
@@ -298,6 +324,7 @@ Result<void> Agent::serve() {
     spawn(node_.run());
     spawn(followImages());
     health_.run();
+    prover_.run();
     systemd::notify("READY=1");
     spdlog::info("event=serving version={} certs-dir={} socket={}", options_.version,
                  options_.certsDir, options_.statusSocket);
@@ -396,6 +423,7 @@ void Agent::shutDown() {
     spdlog::info("event=stopping");
     node_.stop();
     health_.stop();
+    prover_.stop();
     server_.stop();
     containerd_.stop();
     units_.stop();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "agent/chain_prover.hpp"
 #include "agent/desired_source.hpp"
 #include "agent/mirror_health.hpp"
 #include "containerd/grpc_client.hpp"
@@ -68,6 +69,8 @@ class Agent {
     void orderSoon(const std::set<std::string>& registries);
     void orderChains();
     void putDesiredInForce();
+    void reconcileDirectories(const std::set<std::string>& directories);
+    ChainProver::Hooks proverHooks();
     Task<http::Answer> handle(http::Request request);
     Task<http::Answer> reconcileNow();
     Task<http::Answer> plan();
@@ -86,6 +89,7 @@ class Agent {
     systemd::SystemdUnits units_;
     NodeKeeper node_;
     MirrorHealth health_;
+    ChainProver prover_;
     http::UnixServer server_;
     UniqueFd lock_;
 

@@ -121,6 +121,7 @@ struct GrpcContainerd::Impl {
 
     Task<Result<std::string>> initError();
     Task<Result<images::Image>> record(std::string name);
+    Task<Result<bool>> isUsed(std::string id, std::string name);
     Task<grpc::Status> update(images::Image image, std::vector<std::string> paths);
 };
 
@@ -289,6 +290,47 @@ Task<Result<void>> GrpcContainerd::tag(std::string source, std::string target, b
     }
     if (!status.ok()) co_return failed("tag", target, status);
     co_return Result<void>();
+}
+
+/// Whether an image of CRI has another name than this one, or a container was made from it. CRI's
+/// RemoveImage takes away every name of an image id at once.
+Task<Result<bool>> GrpcContainerd::Impl::isUsed(std::string id, std::string name) {
+    auto ask = newCall<cri::ImageStatusRequest, cri::ImageStatusResponse>(kShort);
+    ask->request.mutable_image()->set_image(id);
+    auto askTask = call<CriImagesApi>(criImagesStub->async(), ask, &CriImagesApi::ImageStatus);
+    const grpc::Status asked = co_await std::move(askTask);
+    if (!asked.ok()) co_return failed("ask CRI for the image", name, asked);
+    const auto& image = ask->response.image();
+    if (image.repo_tags_size() > 0 || image.pinned()) co_return true;
+    for (const auto& other : image.repo_digests())
+        if (other != name) co_return true;
+    auto list = newCall<cri::ListContainersRequest, cri::ListContainersResponse>(kShort);
+    auto listTask = call<RuntimeApi>(runtimeStub->async(), list, &RuntimeApi::ListContainers);
+    const grpc::Status listed = co_await std::move(listTask);
+    if (!listed.ok()) co_return failed("list", "CRI's containers", listed);
+    for (const auto& container : list->response.containers())
+        if (container.image_ref() == id || container.image().image() == id ||
+            container.image().image() == name)
+            co_return true;
+    co_return false;
+}
+
+Task<Result<bool>> GrpcContainerd::removeAlone(std::string name) {
+    auto look = image(name);
+    const auto seen = co_await std::move(look);
+    if (!seen) co_return seen.error();
+    if (!seen->resolves) co_return false;
+    auto check = impl_->isUsed(seen->id, name);
+    const auto used = co_await std::move(check);
+    if (!used) co_return used.error();
+    if (*used) co_return false;
+    auto state = newCall<cri::RemoveImageRequest, cri::RemoveImageResponse>(kShort);
+    state->request.mutable_image()->set_image(name);
+    auto task =
+        impl_->call<CriImagesApi>(impl_->criImagesStub->async(), state, &CriImagesApi::RemoveImage);
+    const grpc::Status status = co_await std::move(task);
+    if (!status.ok()) co_return failed("remove", name, status);
+    co_return true;
 }
 
 Task<Result<void>> GrpcContainerd::pin(std::string name) {

@@ -25,6 +25,7 @@ class GrpcContainerd : public Containerd {
     Task<Result<ObservedImage>> image(std::string name) override;
     Task<Result<void>> pull(std::string name, std::chrono::seconds timeout) override;
     Task<Result<void>> tag(std::string source, std::string target, bool pinned) override;
+    Task<Result<bool>> removeAlone(std::string name) override;
     Task<Result<void>> pin(std::string name) override;
     int processId() override;
 

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "containerd_config/version.hpp"
 #include "hosts_toml/decode.hpp"
+#include "hosts_toml/redact.hpp"
 
 #include <cstdio>
 
@@ -146,6 +147,19 @@ Chain intendedChain(const Registry& registry) {
     }
     chain.push_back(std::move(last));
     return chain;
+}
+
+RenderedHosts renderedText(std::string text, bool secret) {
+    RenderedHosts out;
+    out.redacted = redactHostsToml(text);
+    out.text = std::move(text);
+    out.secret = secret;
+    return out;
+}
+
+RenderedHosts upstreamOnly() {
+    // 1.x drops a file without a host table.
+    return renderedText(std::string(kNote) + "\n[host]\n", false);
 }
 
 Result<RenderedHosts> renderHosts(const Registry& registry) {

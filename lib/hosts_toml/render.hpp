@@ -24,6 +24,12 @@ struct RenderedHosts {
 /// Error means that one of them would not give the intended chain, and nothing may be written.
 Result<RenderedHosts> renderHosts(const Registry& registry);
 
+/// A text of hosts.toml as it stands, with what may be shown of it. `secret`: it has header values.
+RenderedHosts renderedText(std::string text, bool secret);
+
+/// The file with which a registry's own upstream alone is asked.
+RenderedHosts upstreamOnly();
+
 /// The chain that the desired state means, in containerd's terms.
 Chain intendedChain(const Registry& registry);
 

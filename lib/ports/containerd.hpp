@@ -30,6 +30,9 @@ class Containerd {
     /// Gives an image that has the record `source` the further name `target`, with the labels of
     /// CRI's own images, pinned or not. Never removes a name, not even for an instant.
     virtual Task<Result<void>> tag(std::string source, std::string target, bool pinned) = 0;
+    /// Removes an image unless something else refers to it: another name, or a container. Says
+    /// whether it was removed; an image that is not there is none.
+    virtual Task<Result<bool>> removeAlone(std::string name) = 0;
     /// Sets the pin label on an image record.
     virtual Task<Result<void>> pin(std::string name) = 0;
     /// The process id of the containerd that listens on the socket; 0 when it cannot be known.

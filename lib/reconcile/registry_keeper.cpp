@@ -115,6 +115,16 @@ std::string RegistryKeeper::setStandIn(const std::string& name,
     return directory;
 }
 
+std::string RegistryKeeper::earlierText(const std::string& registry) const {
+    const std::string directory = ownDirectoryName(registry);
+    const auto owned = manifest_.find(directory);
+    if (owned == manifest_.end()) return "";
+    for (const auto& entry : owned->second.backups)
+        if (entry.type == BackedUpEntry::Type::File && entry.path == directory + "/hosts.toml")
+            if (auto stored = state_.loadBackup(entry.stored)) return std::move(*stored);
+    return "";
+}
+
 const IntendedHosts* RegistryKeeper::intended(const std::string& registry) const {
     const auto found = intended_.find(ownDirectoryName(registry));
     return found == intended_.end() ? nullptr : &found->second;

@@ -65,6 +65,8 @@ class RegistryKeeper {
     /// nothing brings the declared one back. Gives its directory, to be reconciled.
     std::string setStandIn(const std::string& registry, std::optional<RenderedHosts> standIn,
                            const std::string& why);
+    /// The hosts.toml that was there before the daemon's first one; empty when there was none.
+    std::string earlierText(const std::string& registry) const;
     /// What a declared registry's file is to be now; null when it cannot be rendered.
     const IntendedHosts* intended(const std::string& registry) const;
     /// The containerd whose reading of undeclared registries is reported.
@@ -82,6 +84,7 @@ class RegistryKeeper {
     std::vector<PlannedChange> preview() const;
 
     std::vector<RegistryView> views() const;
+    const std::string& root() const { return tree_.root(); }
     size_t heals() const { return heals_; }
     /// The tree as a whole cannot be used, and why; empty when it can.
     const std::string& treeProblem() const { return treeProblem_; }

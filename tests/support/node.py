@@ -88,12 +88,13 @@ def wait_until(condition, what, seconds=60, interval=0.05):
 class Node:
     """A running test node. Use as a context manager; leaving it ends every process of it."""
 
-    def __init__(self, version, build, cache, config=None, kubelet=True):
+    def __init__(self, version, build, cache, config=None, kubelet=True, cri=True):
         self.version = version
         self.build = Path(build)
         self.cache = Path(cache)
         self.config = config
         self.kubelet = kubelet
+        self.cri = cri  # whether CRI is expected to load with this configuration
         self.boot = None
         self.pid = None
         self.work = None
@@ -170,7 +171,8 @@ http:
         wait_until(lambda: self.run("systemctl", "is-active", "dbus.service", "containerd.service",
                                     "mirror.service", check=False).returncode == 0,
                    "dbus, containerd and the registry are active", 60)
-        self.wait_for_cri()
+        if self.cri:
+            self.wait_for_cri()
 
     def _init(self):
         """The pid here of the node's systemd, once it is that."""

@@ -1,0 +1,352 @@
+#include "agent/chain_prover.hpp"
+
+#include "base/digest.hpp"
+#include "base/text.hpp"
+#include "diagnose/pull_words.hpp"
+#include "hosts_toml/decode.hpp"
+#include "reference/image_reference.hpp"
+#include "survey/image_trial.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <spdlog/spdlog.h>
+
+namespace nodemirror {
+
+namespace asio = boost::asio;
+using std::chrono::hours;
+using std::chrono::seconds;
+
+namespace {
+
+/// A canary is a small image; a mirror that hangs must be found out before kubelet's users do.
+constexpr seconds kPull{30};
+constexpr seconds kAnswer{5};
+constexpr seconds kReadyPoll{1};
+constexpr hours kRetry{1};
+
+Patience canaryPatience() {
+    Patience patience;
+    patience.connect = patience.handshake = patience.answer = patience.body = kAnswer;
+    return patience;
+}
+
+}  // namespace
+
+ChainProver::ChainProver(asio::io_context& io, Containerd& containerd, RegistryKeeper& registries,
+                         StateDir state, Hooks hooks)
+    : io_(io),
+      containerd_(containerd),
+      registries_(registries),
+      state_(std::move(state)),
+      hooks_(std::move(hooks)),
+      resolver_(io),
+      retry_(io),
+      ready_(io) {}
+
+Result<void> ChainProver::start() {
+    auto proofs = state_.loadProofs();
+    if (!proofs) return proofs.error();
+    proofs_ = std::move(*proofs);
+    return {};
+}
+
+void ChainProver::setContainerd(ContainerdVersion version, ProxySettings proxies) {
+    version_ = version;
+    proxies_ = std::move(proxies);
+}
+
+void ChainProver::save() {
+    if (const auto saved = state_.saveProofs(proofs_); !saved)
+        spdlog::error("msg={}", inQuotes(saved.error().text()));
+}
+
+bool ChainProver::isRejected(const std::string& registry, const std::string& sha256) const {
+    const auto proof = proofs_.find(registry);
+    if (proof == proofs_.end() || proof->second.rejectedSha256 != sha256) return false;
+    const auto age = std::chrono::system_clock::now() - proof->second.rejectedAt;
+    return age >= hours(0) && age < kRetry;
+}
+
+/// What is to be proven of a registry; nothing where it has no canary or is proven already.
+std::optional<ChainProver::Case> ChainProver::caseFor(const Registry& registry) const {
+    if (registry.canary.empty()) return std::nullopt;
+    auto rendered = renderHosts(registry);
+    if (!rendered) return std::nullopt;
+    Case out;
+    out.registry = registry;
+    out.sha256 = sha256Hex(rendered->text);
+    out.text = std::move(*rendered);
+    const auto proof = proofs_.find(registry.name);
+    if (proof != proofs_.end() && !proof->second.knownGood.empty()) {
+        if (proof->second.knownGood == out.text.text) return std::nullopt;
+        out.before = renderedText(proof->second.knownGood, proof->second.secret);
+        out.beforeName = "the chain that was last proven";
+        out.proven = true;
+    } else if (auto earlier = registries_.earlierText(registry.name); !earlier.empty()) {
+        // Whatever it holds, nobody but root is to read it: it may have header values.
+        out.before = renderedText(std::move(earlier), true);
+        out.beforeName = "the hosts.toml that was there before nodemirrord";
+    } else {
+        out.before = upstreamOnly();
+        out.beforeName = "upstream alone";
+    }
+    return out;
+}
+
+void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
+    ++generation_;
+    desired_ = std::move(desired);
+    failing_.clear();
+    underWay_.clear();
+    std::erase_if(proofs_, [this](const auto& entry) {
+        const Registry* registry = desired_->find(entry.first);
+        return registry == nullptr || registry->canary.empty();
+    });
+    for (const auto& registry : desired_->registries) {
+        const auto subject = caseFor(registry);
+        if (!subject) continue;
+        if (isRejected(registry.name, subject->sha256))
+            (void)registries_.setStandIn(registry.name, subject->before,
+                                         subject->beforeName + " is in force: the change failed");
+        else if (subject->proven)
+            // Not in place before its mirrors have been asked.
+            (void)registries_.setStandIn(registry.name, subject->before,
+                                         subject->beforeName + " stays until the change is proven");
+    }
+    if (running_) run();
+}
+
+void ChainProver::run() {
+    running_ = true;
+    if (!desired_) return;
+    for (const auto& registry : desired_->registries) prove(registry.name);
+    armRetry();
+}
+
+void ChainProver::stop() {
+    running_ = false;
+    ++generation_;
+    retry_.cancel();
+    ready_.cancel();
+}
+
+void ChainProver::prove(const std::string& name) {
+    const Registry* registry = desired_->find(name);
+    if (registry == nullptr || underWay_.count(name)) return;
+    auto subject = caseFor(*registry);
+    if (!subject || isRejected(name, subject->sha256)) return;
+    underWay_.insert(name);
+    const unsigned generation = generation_;
+    const auto done = [this, name, generation](std::exception_ptr failure) {
+        if (failure) std::rethrow_exception(failure);
+        if (generation != generation_) return;
+        underWay_.erase(name);
+        armRetry();
+        hooks_.changed();
+    };
+    asio::co_spawn(io_, proveCase(std::move(*subject), generation), done);
+}
+
+/// Rejected changes are tried again after an hour.
+void ChainProver::armRetry() {
+    WallTime next = WallTime::max();
+    for (const auto& [name, proof] : proofs_)
+        if (!proof.rejectedSha256.empty()) next = std::min(next, proof.rejectedAt + kRetry);
+    if (!running_ || next == WallTime::max()) return;
+    const auto wait = std::max<WallTime::duration>(next - std::chrono::system_clock::now(),
+                                                   std::chrono::seconds(1));
+    retry_.expires_after(std::min<WallTime::duration>(wait, kRetry));
+    retry_.async_wait([this](const boost::system::error_code& error) {
+        if (error || !running_) return;
+        run();
+    });
+}
+
+Task<bool> ChainProver::waitUntilReady(unsigned generation) {
+    while (generation == generation_ && !hooks_.ready()) {
+        boost::system::error_code ignored;
+        ready_.expires_after(kReadyPoll);
+        auto wait = ready_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        co_await std::move(wait);
+    }
+    co_return generation == generation_;
+}
+
+/// Asks each host of a text for the canary; gives how many have it.
+Task<size_t> ChainProver::resolvingHosts(const Case& subject, const RenderedHosts& text,
+                                         std::string* digest, std::string* evidence) {
+    const auto reference = parseImageReference(subject.registry.canary);
+    const std::string directory =
+        registries_.root() + "/" + ownDirectoryName(subject.registry.name);
+    Decoded decoded = decodeHostsToml(text.text, directory, version_);
+    if (!reference || !decoded.valid) co_return 0;
+    ChainReading chain;
+    chain.registry = reference->host;
+    chain.hosts = std::move(decoded.hosts);
+    fillDefaultHost(chain.hosts, reference->host, version_);
+    TrialOptions options;
+    options.version = version_;
+    options.proxies = proxies_;
+    options.patience = canaryPatience();
+    options.pieces = false;
+    ImageTrial attempt(io_, resolver_, std::move(options));
+    auto run = attempt.run(*reference, std::move(chain));
+    const ImageFindings findings = co_await std::move(run);
+    size_t count = 0;
+    std::vector<std::string> words;
+    for (const auto& host : findings.hosts) {
+        if (host.head.ok() && host.resolves) {
+            ++count;
+            if (digest->empty()) *digest = host.digest;
+            words.push_back(host.host.host + " has it");
+        } else {
+            words.push_back(describeHost(host));
+        }
+    }
+    *evidence = join(words, "; ");
+    co_return count;
+}
+
+/// Whether a change is to be put in place at all: not when none of its hosts has the canary and
+/// the chain before it does.
+Task<bool> ChainProver::worthTrying(const Case& subject) {
+    std::string digest;
+    std::string evidence;
+    auto ask = resolvingHosts(subject, subject.text, &digest, &evidence);
+    if (co_await std::move(ask) > 0) co_return true;
+    std::string before;
+    auto askBefore = resolvingHosts(subject, subject.before, &digest, &before);
+    if (co_await std::move(askBefore) == 0) co_return true;
+    co_return false;
+}
+
+/// Resolves the canary through each host, then pulls it through CRI with what is in place.
+Task<ChainProver::Trial> ChainProver::trial(const Case& subject, const RenderedHosts& text) {
+    Trial out;
+    std::string digest;
+    std::string hosts;
+    auto ask = resolvingHosts(subject, text, &digest, &hosts);
+    (void)co_await std::move(ask);
+    auto reference = parseImageReference(subject.registry.canary);
+    if (!reference) co_return out;
+    if (!digest.empty()) {
+        reference->digest = digest;
+        reference->tag.clear();
+    }
+    const std::string name = reference->text();
+    auto remove = containerd_.removeAlone(name);
+    const auto removed = co_await std::move(remove);
+    if (!removed) {
+        out.conclusive = false;
+        out.evidence = removed.error().text();
+        co_return out;
+    }
+    auto pull = containerd_.pull(name, kPull);
+    const auto pulled = co_await std::move(pull);
+    out.passed = pulled.has_value();
+    if (!pulled) {
+        // containerd that is away proves nothing about a chain.
+        out.conclusive = pulled.error().reason().find("cannot be reached") == std::string::npos;
+        out.evidence = pulled.error().reason() + " (" + hosts + ")";
+    }
+    co_return out;
+}
+
+void ChainProver::putInPlace(const Case& subject, std::optional<RenderedHosts> standIn,
+                             const std::string& why) {
+    hooks_.reconcile(registries_.setStandIn(subject.registry.name, std::move(standIn), why));
+}
+
+void ChainProver::accept(const Case& subject) {
+    ProofRecord record;
+    record.knownGood = subject.text.text;
+    record.secret = subject.text.secret;
+    proofs_[subject.registry.name] = std::move(record);
+    failing_.erase(subject.registry.name);
+    save();
+    spdlog::info("registry={} event=proven canary={}", subject.registry.name,
+                 subject.registry.canary);
+}
+
+void ChainProver::reject(const Case& subject, const std::string& evidence) {
+    ProofRecord& record = proofs_[subject.registry.name];
+    record.rejectedSha256 = subject.sha256;
+    record.rejectedAt = std::chrono::system_clock::now();
+    record.evidence = evidence;
+    save();
+    putInPlace(subject, subject.before, subject.beforeName + " is in force: the change failed");
+    spdlog::error("registry={} event=rolled-back canary={} msg={}", subject.registry.name,
+                  subject.registry.canary, inQuotes(evidence));
+}
+
+Task<void> ChainProver::proveCase(Case subject, unsigned generation) {
+    auto wait = waitUntilReady(generation);
+    if (!co_await std::move(wait)) co_return;
+    const std::string& name = subject.registry.name;
+    if (subject.proven) {
+        auto look = worthTrying(subject);
+        const bool worth = co_await std::move(look);
+        if (generation != generation_) co_return;
+        if (!worth) {
+            std::string digest;
+            std::string evidence;
+            auto ask = resolvingHosts(subject, subject.text, &digest, &evidence);
+            (void)co_await std::move(ask);
+            if (generation == generation_) reject(subject, "it was not put in place: " + evidence);
+            co_return;
+        }
+    }
+    putInPlace(subject, std::nullopt, "");
+    auto first = trial(subject, subject.text);
+    const Trial fresh = co_await std::move(first);
+    if (generation != generation_) co_return;
+    if (!fresh.conclusive) co_return;  // tried again with the next change, or the next start
+    if (fresh.passed) {
+        accept(subject);
+        co_return;
+    }
+    putInPlace(subject, subject.before, subject.beforeName + " is tried, since the change failed");
+    auto second = trial(subject, subject.before);
+    const Trial before = co_await std::move(second);
+    if (generation != generation_) co_return;
+    if (before.passed) {
+        reject(subject, fresh.evidence);
+        co_return;
+    }
+    putInPlace(subject, std::nullopt, "");
+    failing_[name] = fresh.evidence;
+    spdlog::warn("registry={} event=unproven canary={} msg={}", name, subject.registry.canary,
+                 inQuotes(fresh.evidence));
+}
+
+std::vector<Reason> ChainProver::reasons() const {
+    std::vector<Reason> out;
+    if (!desired_) return out;
+    for (const auto& [name, proof] : proofs_) {
+        const Registry* registry = desired_->find(name);
+        if (registry == nullptr || proof.rejectedSha256.empty()) continue;
+        out.push_back(makeReason(Reason::Weight::Degraded, "ChangeRolledBack", name,
+                                 "the change of its mirrors was taken back at " +
+                                     rfc3339(proof.rejectedAt) + ": the canary " +
+                                     registry->canary +
+                                     " cannot be had through them, and can through "
+                                     "the chain before: " +
+                                     proof.evidence,
+                                 "correct the mirrors of " + name +
+                                     " in the desired state; the same change is tried "
+                                     "again after " +
+                                     rfc3339(proof.rejectedAt + kRetry)));
+    }
+    for (const auto& [name, evidence] : failing_)
+        out.push_back(makeReason(Reason::Weight::Degraded, "CanaryFails", name,
+                                 "the canary " + desired_->find(name)->canary +
+                                     " cannot be pulled, through the declared mirrors or the "
+                                     "chain before them: " +
+                                     evidence,
+                                 "nodemirrorctl explain " + desired_->find(name)->canary));
+    return out;
+}
+
+}  // namespace nodemirror

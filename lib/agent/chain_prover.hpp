@@ -1,0 +1,104 @@
+#pragma once
+
+#include "plan/reason.hpp"
+#include "ports/containerd.hpp"
+#include "probe/resolver.hpp"
+#include "reconcile/registry_keeper.hpp"
+#include "registry_protocol/proxy.hpp"
+#include "state/state_dir.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace nodemirror {
+
+/// Proves a changed chain of a registry that has a canary by a real pull, and takes the change back
+/// where it fails and the chain before it passes.
+///
+/// A change whose mirrors all lack the canary, while the chain before it has it, is not even put in
+/// place. Otherwise it is put in place, the canary is resolved through each host separately, and
+/// pulled through CRI by digest. What was taken back is not tried again until the desired state
+/// changes or an hour has passed.
+class ChainProver {
+  public:
+    struct Hooks {
+        /// Puts the registries' files in place after a stand-in was set or taken away.
+        std::function<void(const std::string& directory)> reconcile;
+        /// Whether the running containerd reads certs.d and CRI answers: without that a pull
+        /// proves nothing.
+        std::function<bool()> ready;
+        std::function<void()> changed;  ///< something to tell is another now
+    };
+
+    ChainProver(boost::asio::io_context& io, Containerd& containerd, RegistryKeeper& registries,
+                StateDir state, Hooks hooks);
+
+    Result<void> start();
+    /// Sets stand-ins for changes that are not to be tried (again) yet. Call it before the tree is
+    /// reconciled to a new desired state.
+    void setDesired(std::shared_ptr<const Desired> desired);
+    void setContainerd(ContainerdVersion version, ProxySettings proxies);
+    /// Begins to prove what is due.
+    void run();
+    void stop();
+
+    std::vector<Reason> reasons() const;
+
+  private:
+    /// One attempt to have the canary through the chain that is in place.
+    struct Trial {
+        bool passed = false;
+        bool conclusive = true;  ///< false: containerd could not be asked
+        std::string evidence;
+    };
+    struct Case {
+        Registry registry;
+        RenderedHosts text;    ///< of the change
+        std::string sha256;    ///< of it
+        RenderedHosts before;  ///< the chain that was there before
+        std::string beforeName;
+        bool proven = false;  ///< `before` has passed once
+    };
+
+    void prove(const std::string& registry);
+    Task<void> proveCase(Case subject, unsigned generation);
+    Task<bool> worthTrying(const Case& subject);
+    Task<Trial> trial(const Case& subject, const RenderedHosts& text);
+    Task<size_t> resolvingHosts(const Case& subject, const RenderedHosts& text, std::string* digest,
+                                std::string* evidence);
+    Task<bool> waitUntilReady(unsigned generation);
+    std::optional<Case> caseFor(const Registry& registry) const;
+    void accept(const Case& subject);
+    void reject(const Case& subject, const std::string& evidence);
+    void putInPlace(const Case& subject, std::optional<RenderedHosts> standIn,
+                    const std::string& why);
+    bool isRejected(const std::string& registry, const std::string& sha256) const;
+    void save();
+    void armRetry();
+
+    boost::asio::io_context& io_;
+    Containerd& containerd_;
+    RegistryKeeper& registries_;
+    StateDir state_;
+    Hooks hooks_;
+    Resolver resolver_;
+    std::shared_ptr<const Desired> desired_;
+    ContainerdVersion version_{2, 1, 0};
+    ProxySettings proxies_;
+    Proofs proofs_;
+    std::map<std::string, std::string> failing_;  ///< canaries that fail with either chain
+    std::set<std::string> underWay_;
+    boost::asio::steady_timer retry_;
+    boost::asio::steady_timer ready_;
+    unsigned generation_ = 0;  ///< of the desired state; a proof of an earlier one ends
+    bool running_ = false;
+};
+
+}  // namespace nodemirror
