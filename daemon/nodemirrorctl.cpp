@@ -4,6 +4,7 @@
 #include "cli/daemon_commands.hpp"
 #include "cli/doctor.hpp"
 #include "cli/explain.hpp"
+#include "cli/import.hpp"
 #include "cli/inspect.hpp"
 #include "cli/validate.hpp"
 
@@ -25,6 +26,7 @@ struct Options {
     std::string containerd = "2.1";
     ExplainArguments explain;
     DoctorArguments doctor;
+    ImportArguments import;
 };
 
 /// Options that stand before the command and behind it alike.
@@ -98,6 +100,11 @@ void addCommands(CLI::App& app, Options& options) {
         ->required();
     addCommonOptions(*workload, options);
     addSurveyOptions(*workload, options.doctor.survey);
+    auto* importCommand = command("import", "Print a desired state made from what the node has");
+    importCommand
+        ->add_option("--registries", options.import.k3s, "registries.yaml files of k3s or RKE2")
+        ->capture_default_str();
+    addSurveyOptions(*importCommand, options.import.survey);
     // As extras, since an option's value of the form [::1] would be taken apart.
     inspect->allow_extras();
 }
@@ -118,6 +125,7 @@ int run(CLI::App& app, const Options& options) {
     if (command == "doctor")
         return options.doctor.workload.empty() ? doctor(options.doctor, output)
                                                : doctorWorkload(options.doctor, output);
+    if (command == "import") return importNode(options.import, output);
     if (command == "explain") return explain(options.explain, output);
     const auto registries = app.get_subcommand("inspect")->remaining();
     for (const auto& registry : registries) {
@@ -144,7 +152,8 @@ int main(int argc, char** argv) {
         const std::string word = argc > 1 ? argv[1] : "";
         if (!word.empty() && word.front() != '-' && !isCommand(app, word)) {
             complain("unknown command " + nodemirror::inQuotes(word) +
-                     "; there are status, plan, reconcile, validate, inspect, explain and doctor");
+                     "; there are status, plan, reconcile, validate, inspect, explain, doctor and "
+                     "import");
             return kUsage;
         }
         return app.exit(error) == 0 ? kFine : kUsage;

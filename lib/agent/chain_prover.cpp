@@ -42,8 +42,7 @@ ChainProver::ChainProver(asio::io_context& io, Containerd& containerd, RegistryK
       state_(std::move(state)),
       hooks_(std::move(hooks)),
       resolver_(io),
-      retry_(io),
-      ready_(io) {}
+      retry_(io) {}
 
 Result<void> ChainProver::start() {
     auto proofs = state_.loadProofs();
@@ -129,7 +128,6 @@ void ChainProver::stop() {
     running_ = false;
     ++generation_;
     retry_.cancel();
-    ready_.cancel();
 }
 
 void ChainProver::prove(const std::string& name) {
@@ -165,10 +163,11 @@ void ChainProver::armRetry() {
 }
 
 Task<bool> ChainProver::waitUntilReady(unsigned generation) {
+    asio::steady_timer poll(io_);
     while (generation == generation_ && !hooks_.ready()) {
         boost::system::error_code ignored;
-        ready_.expires_after(kReadyPoll);
-        auto wait = ready_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        poll.expires_after(kReadyPoll);
+        auto wait = poll.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         co_await std::move(wait);
     }
     co_return generation == generation_;

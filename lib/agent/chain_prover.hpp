@@ -96,7 +96,6 @@ class ChainProver {
     std::map<std::string, std::string> failing_;  ///< canaries that fail with either chain
     std::set<std::string> underWay_;
     boost::asio::steady_timer retry_;
-    boost::asio::steady_timer ready_;
     unsigned generation_ = 0;  ///< of the desired state; a proof of an earlier one ends
     bool running_ = false;
 };

@@ -133,7 +133,17 @@ void readTls(const ConfigFile& file, const Value& registry, ContainerdConfig& ou
     const Value* configs = registry.find("configs");
     if (configs == nullptr || !configs->isTable()) return;
     for (const auto& [name, value] : configs->entries) {
-        if (!value.isTable() || value.find("tls") == nullptr) continue;
+        if (!value.isTable()) continue;
+        LegacyHost host;
+        host.host = name;
+        host.ca = stringAt(value, {"tls", "ca_file"});
+        host.cert = stringAt(value, {"tls", "cert_file"});
+        host.key = stringAt(value, {"tls", "key_file"});
+        const Value* insecure = at(value, {"tls", "insecure_skip_verify"});
+        host.skipVerify = insecure != nullptr && insecure->boolean;
+        host.hasAuth = value.find("auth") != nullptr;
+        out.hosts.push_back(std::move(host));
+        if (value.find("tls") == nullptr) continue;
         out.tlsHosts.push_back(name);
         out.tlsFiles.push_back(file.path);
     }
@@ -156,6 +166,7 @@ void mergeFile(const ConfigFile& file, const ContainerdVersion& containerd, Cont
         out.configPath.clear();
         out.configPathFile.clear();
         out.mirrors.clear();
+        out.hosts.clear();
         out.tlsHosts.clear();
         out.tlsFiles.clear();
         out.sandboxImage.clear();

@@ -27,6 +27,16 @@ struct LegacyMirror {
     std::string file;
 };
 
+/// A host of the legacy `configs` table, as far as it can be carried over.
+struct LegacyHost {
+    std::string host;
+    std::string ca;
+    std::string cert;
+    std::string key;
+    bool skipVerify = false;
+    bool hasAuth = false;  ///< credentials stand there; they are not read
+};
+
 /// What a containerd would load from its configuration on disk, as far as images go.
 struct ContainerdConfig {
     std::string path;               ///< the main file
@@ -35,6 +45,7 @@ struct ContainerdConfig {
     std::string configPath;         ///< empty: not set
     std::string configPathFile;     ///< the file that sets it
     std::vector<LegacyMirror> mirrors;
+    std::vector<LegacyHost> hosts;
     std::vector<std::string> tlsHosts;  ///< hosts that have a legacy configs.*.tls table
     std::vector<std::string> tlsFiles;
     bool criDisabled = false;  ///< disabled_plugins names the CRI plugin

@@ -1,0 +1,107 @@
+#include "cli/import.hpp"
+
+#include "base/text.hpp"
+#include "desired/load.hpp"
+#include "desired/parse.hpp"
+#include "import/imported.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <sys/stat.h>
+
+#include <iostream>
+
+namespace nodemirror::cli {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr size_t kLargest = 16U << 20;
+
+struct Imported {
+    std::vector<ImportedRegistry> registries;
+    std::vector<std::string> notes;
+};
+
+/// certs.d and the legacy tables; what containerd really uses comes first, and wins.
+void importContainerd(const NodeFacts& facts, Imported& out) {
+    std::vector<ImportedRegistry> certs;
+    for (const auto& reading : facts.registries)
+        certs.push_back(importReading(reading, facts.certsDir, facts.version));
+    std::vector<ImportedRegistry> legacy;
+    bool usesCerts = true;
+    if (facts.node.config.isKnown()) {
+        legacy = importConfig(facts.node.config.value());
+        usesCerts = !facts.node.config.value().configPath.empty();
+    } else {
+        out.notes.push_back("containerd's configuration was not read: " + facts.node.config.why());
+    }
+    if (!usesCerts && !certs.empty())
+        out.notes.push_back("containerd has not read " + facts.certsDir +
+                            " until now (config_path is not set): what comes from there is new");
+    auto& first = usesCerts ? certs : legacy;
+    auto& second = usesCerts ? legacy : certs;
+    for (auto& registry : first) addImported(out.registries, std::move(registry), "certs.d");
+    for (auto& registry : second)
+        addImported(out.registries, std::move(registry),
+                    usesCerts ? "the legacy mirrors of config.toml" : facts.certsDir);
+}
+
+void importK3sFiles(const std::vector<std::string>& paths, Imported& out) {
+    for (const auto& path : paths) {
+        struct stat status {};
+        if (::stat(path.c_str(), &status) != 0) continue;
+        const auto text = readWholeFile(path, kLargest);
+        const auto found =
+            text ? importK3s(*text, path) : Result<std::vector<ImportedRegistry>>(text.error());
+        if (!found) {
+            out.notes.push_back(path + " is left out: " + found.error().text());
+            continue;
+        }
+        for (const auto& registry : *found) addImported(out.registries, registry, path);
+    }
+}
+
+Task<int> run(asio::io_context& io, const ImportArguments& arguments, Output output) {
+    NodeSurvey survey(io, arguments.survey);
+    auto look = survey.look();
+    const auto facts = co_await std::move(look);
+    if (!facts) {
+        complain(facts.error().text());
+        co_return kUsage;
+    }
+    Imported imported;
+    importContainerd(*facts, imported);
+    importK3sFiles(arguments.k3s, imported);
+    const std::string yaml = writeDesired(imported.registries, imported.notes);
+    const ParsedDesired parsed = parseDesired(yaml, readReferencedFile);
+    if (output.format == Format::Json) {
+        Document document;
+        document["desired"] = yaml;
+        document["valid"] = parsed.problems.empty();
+        printDocument(output, document);
+    } else {
+        std::cout << yaml;
+    }
+    for (const auto& problem : parsed.problems)
+        complain("line " + std::to_string(problem.line) + ": " + problem.key + " " +
+                 problem.message);
+    co_return parsed.problems.empty() ? kFine : kAnswerIsNo;
+}
+
+}  // namespace
+
+int importNode(const ImportArguments& arguments, const Output& output) {
+    asio::io_context io;
+    int code = kUsage;
+    const auto done = [&io, &code](std::exception_ptr failure, int answer) {
+        io.stop();
+        if (failure) std::rethrow_exception(failure);
+        code = answer;
+    };
+    asio::co_spawn(io, run(io, arguments, output), done);
+    io.run();
+    return code;
+}
+
+}  // namespace nodemirror::cli

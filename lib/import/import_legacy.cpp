@@ -1,0 +1,188 @@
+#include "base/text.hpp"
+#include "desired/url.hpp"
+#include "import/imported.hpp"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <regex>
+
+namespace nodemirror {
+
+namespace {
+
+const LegacyHost* findHost(const std::vector<LegacyHost>& hosts, const std::string& name) {
+    const auto found = std::find_if(hosts.begin(), hosts.end(),
+                                    [&](const LegacyHost& host) { return host.host == name; });
+    return found == hosts.end() ? nullptr : &*found;
+}
+
+/// An endpoint as CRI reads it (registryHosts): a path stands as it is, none means /v2.
+void importEndpoint(const std::string& endpoint, const std::vector<LegacyHost>& hosts,
+                    const std::string& prefix, ImportedRegistry& out) {
+    const std::string text =
+        endpoint.find("://") == std::string::npos ? "https://" + endpoint : endpoint;
+    auto url = parseUrl(text);
+    if (!url) {
+        out.notes.push_back("the endpoint " + inQuotes(withoutCredentials(endpoint)) +
+                            " is left out: " + url.error().reason());
+        return;
+    }
+    ImportedMirror item;
+    item.mirror.url = std::move(*url);
+    std::string& path = item.mirror.url.path;
+    const bool v2 = path.size() >= 3 && path.compare(path.size() - 3, 3, "/v2") == 0;
+    if (v2)
+        path.resize(path.size() - 3);
+    else
+        item.mirror.overridePath = !path.empty();
+    item.mirror.repositoryPrefix = prefix;
+    if (const LegacyHost* host = findHost(hosts, item.mirror.url.host); host != nullptr) {
+        const bool tls = !host->ca.empty() || !host->cert.empty() || host->skipVerify;
+        if (item.mirror.url.scheme == "http" && tls) {
+            item.notes.emplace_back("its TLS settings are left out: they do not go with http://");
+        } else {
+            if (!host->ca.empty()) item.mirror.ca.push_back(host->ca);
+            if (!host->cert.empty())
+                item.mirror.client =
+                    ClientPair{host->cert, host->key.empty() ? host->cert : host->key};
+            item.mirror.skipVerify = host->skipVerify;
+        }
+        if (host->hasAuth)
+            item.notes.push_back("its credentials (configs." + host->host +
+                                 ".auth) are not carried over: leave them in containerd's "
+                                 "config.toml, where they work beside config_path, or give an "
+                                 "Authorization header by headerFiles");
+    }
+    const bool twice =
+        std::any_of(out.mirrors.begin(), out.mirrors.end(), [&](const ImportedMirror& other) {
+            return other.mirror.url == item.mirror.url &&
+                   other.mirror.repositoryPrefix == item.mirror.repositoryPrefix;
+        });
+    if (!twice) out.mirrors.push_back(std::move(item));
+}
+
+std::string registryName(const std::string& legacy) { return legacy == "*" ? "_default" : legacy; }
+
+std::string scalar(const YAML::Node& node) { return node.IsScalar() ? node.Scalar() : ""; }
+
+/// "team/cache" from a rewrite of everything to team/cache/$1; nothing for any other rewrite.
+std::optional<std::string> prefixOf(const std::string& pattern, const std::string& replacement) {
+    static const std::regex everything("\\^?\\(\\.[*+]\\)\\$?");
+    static const std::regex prefixed("([a-z0-9._-]+(/[a-z0-9._-]+)*)/\\$\\{?1\\}?");
+    std::smatch match;
+    if (!std::regex_match(pattern, everything) || !std::regex_match(replacement, match, prefixed))
+        return std::nullopt;
+    return match[1].str();
+}
+
+std::vector<LegacyHost> k3sHosts(const YAML::Node& configs) {
+    std::vector<LegacyHost> out;
+    if (!configs.IsMap()) return out;
+    for (const auto& entry : configs) {
+        LegacyHost host;
+        host.host = scalar(entry.first);
+        if (!entry.second.IsMap()) continue;
+        if (const auto tls = entry.second["tls"]; tls && tls.IsMap()) {
+            host.ca = tls["ca_file"] ? scalar(tls["ca_file"]) : "";
+            host.cert = tls["cert_file"] ? scalar(tls["cert_file"]) : "";
+            host.key = tls["key_file"] ? scalar(tls["key_file"]) : "";
+            host.skipVerify =
+                tls["insecure_skip_verify"] && scalar(tls["insecure_skip_verify"]) == "true";
+        }
+        host.hasAuth = static_cast<bool>(entry.second["auth"]);
+        out.push_back(std::move(host));
+    }
+    return out;
+}
+
+ImportedRegistry k3sRegistry(const std::string& name, const YAML::Node& mirror,
+                             const std::vector<LegacyHost>& hosts, const std::string& path) {
+    ImportedRegistry out;
+    out.name = registryName(name);
+    out.notes.push_back("from " + path);
+    if (!mirror.IsMap()) return out;
+    std::string prefix;
+    if (const auto rewrite = mirror["rewrite"]; rewrite && rewrite.IsMap())
+        for (const auto& rule : rewrite) {
+            const auto found = prefixOf(scalar(rule.first), scalar(rule.second));
+            if (found && rewrite.size() == 1)
+                prefix = *found;
+            else
+                out.notes.push_back("the rewrite " + inQuotes(scalar(rule.first)) + " to " +
+                                    inQuotes(scalar(rule.second)) +
+                                    " is left out: containerd itself rewrites no repositories; "
+                                    "only a prefix can be had (repositoryPrefix)");
+        }
+    if (const auto endpoints = mirror["endpoint"]; endpoints && endpoints.IsSequence())
+        for (const auto& endpoint : endpoints) importEndpoint(scalar(endpoint), hosts, prefix, out);
+    return out;
+}
+
+}  // namespace
+
+std::vector<ImportedRegistry> importConfig(const ContainerdConfig& config) {
+    std::vector<ImportedRegistry> out;
+    std::vector<std::string> used;
+    for (const auto& mirror : config.mirrors) {
+        ImportedRegistry registry;
+        registry.name = registryName(mirror.registry);
+        registry.notes.push_back("from the legacy mirrors in " + mirror.file);
+        for (const auto& endpoint : mirror.endpoints)
+            importEndpoint(endpoint, config.hosts, "", registry);
+        for (const auto& item : registry.mirrors) used.push_back(item.mirror.url.host);
+        out.push_back(std::move(registry));
+    }
+    // TLS of a registry that has no mirror: the upstream itself, with these settings.
+    for (const auto& host : config.hosts) {
+        const bool tls = !host.ca.empty() || !host.cert.empty() || host.skipVerify;
+        const bool told = std::find(used.begin(), used.end(), host.host) != used.end() ||
+                          std::any_of(out.begin(), out.end(), [&](const ImportedRegistry& other) {
+                              return other.name == host.host;
+                          });
+        if (!tls || told) continue;
+        ImportedRegistry registry;
+        registry.name = host.host;
+        registry.fallback = Fallback::None;
+        registry.notes.push_back("from the legacy configs." + host.host + ".tls");
+        importEndpoint("https://" + host.host, config.hosts, "", registry);
+        out.push_back(std::move(registry));
+    }
+    return out;
+}
+
+Result<std::vector<ImportedRegistry>> importK3s(const std::string& yaml, const std::string& path) {
+    std::vector<ImportedRegistry> out;
+    try {
+        const YAML::Node root = YAML::Load(yaml);
+        if (!root.IsMap()) return out;
+        const auto hosts = k3sHosts(root["configs"] ? root["configs"] : YAML::Node());
+        const YAML::Node mirrors = root["mirrors"];
+        if (!mirrors || !mirrors.IsMap()) return out;
+        for (const auto& entry : mirrors)
+            out.push_back(k3sRegistry(scalar(entry.first), entry.second, hosts, path));
+    } catch (const YAML::Exception& error) {
+        return Error(
+            "read", path,
+            "it is no valid YAML (line " + std::to_string(error.mark.line + 1) + "): " + error.msg);
+    }
+    return out;
+}
+
+void addImported(std::vector<ImportedRegistry>& registries, ImportedRegistry fresh,
+                 const std::string& source) {
+    const auto known =
+        std::find_if(registries.begin(), registries.end(),
+                     [&](const ImportedRegistry& other) { return other.name == fresh.name; });
+    if (known == registries.end()) {
+        registries.push_back(std::move(fresh));
+        return;
+    }
+    std::vector<std::string> urls;
+    for (const auto& item : fresh.mirrors) urls.push_back(item.mirror.url.text());
+    known->notes.push_back(source + " has it too (" +
+                           (urls.empty() ? "no mirrors" : join(urls, ", ")) +
+                           "): left out, since a registry is declared once");
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,123 @@
+"""Proof: a change of a chain is kept only where the canary can be pulled through it."""
+import re
+
+from case import CERTS, NodeCase
+from faulty_registry import PORT
+
+CANARY = "fleet.test/canary/image:1"
+
+
+def desired(*kinds, canary=CANARY, extra=""):
+    mirrors = "".join(f"      - {{url: \"https://mirror.example:{PORT[kind]}\", "
+                      "ca: /etc/nodetest/ca.crt}\n" for kind in kinds)
+    return f"""apiVersion: nodemirrord/v1
+registries:
+  fleet.test:
+    fallback: none
+    canary: {canary}
+{extra}    mirrors:
+{mirrors}pause: {{pin: false}}
+"""
+
+
+class Canary(NodeCase):
+    def start(self, text):
+        node = self.boot()
+        self.start_mirrors(node)
+        node.desire(text)
+        node.start_daemon()
+        self.wait_for(node.status, "the daemon answers")
+        return node
+
+    def ports(self, node):
+        text = node.read(f"{CERTS}/fleet.test/hosts.toml")
+        return [int(port) for port in re.findall(r"mirror.example:(\d+)", text)]
+
+    def proven(self, node):
+        return "event=proven" in node.journal(lines=200)
+
+    def answers(self, node, kind, path):
+        """How often a mirror was asked for something."""
+        return sum(line.startswith(f"{kind} GET") and path in line
+                   for line in node.read("/run/mirrors.log").splitlines())
+
+    def test_a_change_to_dead_mirrors_is_never_put_in_place(self):
+        node = self.start(desired("good"))
+        self.wait_for(lambda: self.proven(node), "the first chain is proven")
+        # The pull was a real one: its layer was fetched.
+        self.assertGreaterEqual(self.answers(node, "good", "canary/image/blobs/"), 2)
+        # A watcher sees every version of the file.
+        node.sh(f"cp -r {CERTS}/fleet.test /run/seen; (while sleep 0.02; do "
+                f"cmp -s {CERTS}/fleet.test/hosts.toml /run/seen/hosts.toml || "
+                "echo changed >>/run/changes; done) >/dev/null 2>&1 &")
+        node.desire(desired("refuse", "forbidden"))
+        reason = self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is told")
+        self.assertEqual(reason["subject"], "fleet.test")
+        self.assertIn("refuses the connection", reason["message"])
+        self.assertIn("was not put in place", reason["message"])
+        self.assertEqual(self.ports(node), [PORT["good"]])
+        self.assertEqual(node.status()["phase"], "Degraded")
+        self.assertEqual(node.probe("pull", "fleet.test/app/still:1").returncode, 0)
+        self.assertFalse(node.exists("/run/changes"), "the node could pull throughout")
+        self.assertIn("last proven", self.registry(node, "fleet.test")["why"])
+        # An edit is healed to what is in force, and a restart changes nothing.
+        node.sh(f"echo '# x' >>{CERTS}/fleet.test/hosts.toml")
+        self.wait_for(lambda: "# x" not in node.read(f"{CERTS}/fleet.test/hosts.toml"), "healed")
+        node.run("systemctl", "restart", "nodemirrord")
+        self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is still told")
+        self.assertEqual(self.ports(node), [PORT["good"]])
+        # Another desired state is tried at once.
+        node.desire(desired("refuse", "good"))
+        self.wait_for(lambda: self.ports(node) == [PORT["good"], PORT["refuse"]] or
+                      self.ports(node) == [PORT["refuse"], PORT["good"]], "it is in place")
+        self.wait_for(lambda: "ChangeRolledBack" not in self.reasons(node), "nothing is told")
+
+    def test_a_change_that_resolves_and_does_not_pull_is_taken_back(self):
+        node = self.start(desired("good"))
+        self.wait_for(lambda: self.proven(node), "the first chain is proven")
+        node.desire(desired("blobs-denied"))
+        reason = self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is told", 60)
+        self.assertIn("403", reason["message"])
+        self.assertIn("has it", reason["message"])
+        self.assertEqual(self.ports(node), [PORT["good"]])
+        self.assertEqual(node.probe("pull", "fleet.test/app/again:1").returncode, 0)
+
+    def test_a_first_chain_that_fails_gives_way_to_what_was_there(self):
+        node = self.boot()
+        self.start_mirrors(node)
+        own = (f'server = "https://mirror.example:{PORT["good"]}"\n'
+               'ca = "/etc/nodetest/ca.crt"\n[host]\n')
+        node.write(f"{CERTS}/fleet.test/hosts.toml", own)
+        node.desire(desired("refuse"))
+        node.start_daemon()
+        reason = self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is told", 60)
+        self.assertIn("the chain before", reason["message"])
+        self.assertEqual(node.read(f"{CERTS}/fleet.test/hosts.toml"), own)
+        self.assertIn("before nodemirrord", self.registry(node, "fleet.test")["why"])
+
+    def test_where_both_fail_the_new_one_stays(self):
+        node = self.start(desired("refuse"))
+        reason = self.wait_for(lambda: self.reasons(node).get("CanaryFails"), "it is told", 60)
+        self.assertIn("connection refused", reason["message"])
+        self.assertEqual(self.ports(node), [PORT["refuse"]])
+
+    def test_an_image_that_is_in_use_is_not_removed(self):
+        node = self.boot()
+        self.start_mirrors(node)
+        node.write(f"{CERTS}/fleet.test/hosts.toml",
+                   f'server = "https://mirror.example:{PORT["good"]}"\n'
+                   'ca = "/etc/nodetest/ca.crt"\n[host]\n')
+        node.probe("pull", CANARY, check=True)
+        node.ctr("images", "tag", CANARY, "docker.io/library/keep:1")
+        node.desire(desired("good"))
+        node.start_daemon()
+        self.wait_for(lambda: self.proven(node), "the chain is proven")
+        self.assertTrue(node.image_present(CANARY))
+        self.assertTrue(node.image_present("docker.io/library/keep:1"))
+
+    def test_a_canary_of_another_registry_is_refused(self):
+        node = self.boot()
+        node.write("/tmp/d.yaml", desired("good", canary="docker.io/library/nginx:1"))
+        done = node.run("nodemirrorctl", "validate", "/tmp/d.yaml", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("must be an image of fleet.test", done.stdout + done.stderr)

@@ -1,0 +1,284 @@
+#include "diagnose/doctor.hpp"
+#include "diagnose/pull_verdict.hpp"
+#include "diagnose/workload.hpp"
+#include "support/result_printer.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace nodemirror;
+
+namespace {
+
+HostFinding host(const std::string& name, int status, Fault fault = Fault::None,
+                 const std::string& error = "") {
+    HostFinding out;
+    out.host.scheme = "https";
+    out.host.host = name;
+    out.host.path = "/v2";
+    out.resolves = true;
+    out.head.status = status;
+    out.head.fault = fault;
+    out.head.error = error;
+    Exchange exchange;
+    exchange.method = "HEAD";
+    exchange.url = "https://" + name + "/v2/x/manifests/1";
+    exchange.status = status;
+    exchange.fault = fault;
+    exchange.error = error;
+    out.head.exchanges.push_back(exchange);
+    if (status == 200) out.digest = "sha256:" + std::string(64, 'a');
+    return out;
+}
+
+const ContainerdVersion k17{1, 7, 24};
+const ContainerdVersion k21{2, 1, 9};
+
+ImageReference reference() { return *parseImageReference("docker.io/library/x:1"); }
+
+/// A node on which nothing is wrong.
+NodeFacts wellNode() {
+    NodeFacts facts;
+    facts.certsDir = "/etc/containerd/certs.d";
+    facts.containerdUnit = "containerd.service";
+    facts.kubeletUnit = "kubelet.service";
+    facts.version = k21;
+    facts.node.version = Seen<ContainerdVersion>::known(k21);
+    CriState cri;
+    cri.ready = true;
+    facts.node.cri = Seen<CriState>::known(cri);
+    ContainerdConfig config;
+    config.path = "/etc/containerd/config.toml";
+    config.configPath = facts.certsDir;
+    config.sandboxImage = "registry.k8s.io/pause:3.10";
+    facts.node.config = Seen<ContainerdConfig>::known(config);
+    facts.node.runsConfig = Seen<bool>::known(true);
+    facts.configPath.value = facts.certsDir;
+    facts.configPath.source = "inferred";
+    ObservedImage pause;
+    pause.name = "registry.k8s.io/pause:3.10";
+    pause.pinLabel = true;
+    facts.images = Seen<std::vector<ObservedImage>>::known({pause});
+    ObservedUnit unit;
+    unit.activeState = "active";
+    facts.node.units["kubelet.service"] = Seen<ObservedUnit>::known(unit);
+    facts.proxies = Seen<ProxySettings>::known({});
+    DiskUse disk;
+    disk.path = "/var/lib/containerd";
+    disk.total = 1000;
+    disk.available = 500;
+    disk.inodes = 1000;
+    disk.inodesFree = 500;
+    facts.disk = Seen<DiskUse>::known(disk);
+    facts.now = std::chrono::system_clock::from_time_t(1700000000);
+    return facts;
+}
+
+ContainerdConfig& config(NodeFacts& facts) { return facts.node.config.value(); }
+
+std::vector<std::string> codes(const NodeFacts& facts) {
+    std::vector<std::string> out;
+    for (const auto& finding : examineNode(facts)) {
+        out.push_back(finding.code);
+        CHECK_FALSE(finding.evidence.empty());
+        CHECK_FALSE(finding.remedy.empty());
+        CHECK_FALSE(finding.subject.empty());
+    }
+    return out;
+}
+
+using Codes = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("hosts are fallen through as containerd does") {
+    const auto refused = host("a", 0, Fault::Refused, "refused");
+    const auto missing = host("b", 404);
+    const auto broken = host("c", 500);
+    const auto good = host("d", 200);
+    const auto hung = host("e", 0, Fault::Hang, "hang");
+    CHECK(resolveAmong({refused, missing, broken, good}, reference(), k17).winner == 3U);
+    CHECK(resolveAmong({good, hung}, reference(), k17).winner == 0U);
+    const auto stuck = resolveAmong({refused, hung, good}, reference(), k17);
+    CHECK(stuck.endless);
+    CHECK(stuck.failingAt == 1U);
+    // Whose error is told: the first that is no 404 in 1.x, the gravest in 2.x.
+    CHECK(resolveAmong({missing, refused, broken}, reference(), k17).failingAt == 1U);
+    CHECK(resolveAmong({missing, refused, broken}, reference(), k21).failingAt == 2U);
+    CHECK(resolveAmong({refused, missing}, reference(), k21).failingAt == 1U);
+    CHECK(resolveAmong({missing, missing}, reference(), k17).error ==
+          "docker.io/library/x:1: not found");
+    auto unable = good;
+    unable.resolves = false;
+    CHECK(resolveAmong({unable}, reference(), k17).error == "no resolve hosts: not found");
+}
+
+TEST_CASE("a verdict names the class, the host and a remedy") {
+    ImageFindings findings;
+    findings.reference = reference();
+    findings.hosts = {host("m.example", 0, Fault::Unauthorized,
+                           "pull access denied, repository does not exist or may require "
+                           "authorization: server message: insufficient_scope: authorization "
+                           "failed")};
+    const auto denied = judgePull(findings, k17);
+    CHECK_FALSE(denied.works);
+    CHECK(denied.errorClass == "denied");
+    CHECK(denied.summary.find("does not exist on this mirror, or is not public") !=
+          std::string::npos);
+    CHECK(denied.kubeletError.find("insufficient_scope") != std::string::npos);
+    REQUIRE_FALSE(denied.remedies.empty());
+    findings.hosts = {host("m.example", 200)};
+    findings.winner = 0;
+    CHECK(judgePull(findings, k17).works);
+    findings.chain.error = "unable to load CA cert";
+    CHECK(judgePull(findings, k17).errorClass == "configuration");
+}
+
+TEST_CASE("doctor finds nothing on a node that is well") { CHECK(codes(wellNode()) == Codes{}); }
+
+TEST_CASE("doctor finds each trap of the configuration") {
+    NodeFacts facts = wellNode();
+    config(facts).configPath = "/etc/containerd/certs.d:/etc/docker/certs.d";
+    CHECK(codes(facts) == Codes{"config-path-list"});
+    facts.version = ContainerdVersion{1, 7, 24};
+    CHECK(codes(facts) == Codes{});
+    config(facts).configPath = "";
+    CHECK(codes(facts) == Codes{"config-path-unset"});
+    config(facts).configPath = "/elsewhere";
+    CHECK(codes(facts) == Codes{"config-path-elsewhere"});
+
+    facts = wellNode();
+    LegacyMirror mirror;
+    mirror.registry = "docker.io";
+    config(facts).mirrors.push_back(mirror);
+    CHECK(codes(facts) == Codes{"legacy-mirrors"});
+    CHECK(examineNode(facts).front().severity == Finding::Severity::Critical);
+
+    facts = wellNode();
+    facts.node.runsConfig = Seen<bool>::known(false);
+    CHECK(codes(facts) == Codes{"config-not-loaded"});
+    facts.node.runsConfig = Seen<bool>::unknown("no process");
+    CHECK(codes(facts) == Codes{});
+
+    facts = wellNode();
+    facts.node.cri.value().ready = false;
+    facts.node.cri.value().refused = true;
+    facts.node.cri.value().error = "invalid plugin config";
+    CHECK(codes(facts) == Codes{"cri-not-loaded"});
+    config(facts).criDisabled = true;
+    CHECK(codes(facts) == Codes{"cri-disabled"});
+}
+
+TEST_CASE("doctor finds each trap of certs.d") {
+    NodeFacts facts = wellNode();
+    ChainReading reading;
+    reading.registry = reading.directory = "docker.io";
+    reading.error = "unable to read CA cert";
+    facts.registries = {reading};
+    CHECK(codes(facts) == Codes{"registry-broken"});
+    reading.error.clear();
+    reading.ignored = "hosts.toml cannot be used";
+    facts.registries = {reading};
+    CHECK(codes(facts) == Codes{"hosts-file-dropped"});
+    reading.ignored.clear();
+    for (const char* code : {"tls-on-http", "host-leads-nowhere", "docker-io-server"}) {
+        Warning warning;
+        warning.code = code;
+        warning.text = "text";
+        reading.warnings = {warning};
+        facts.registries = {reading};
+        CHECK(codes(facts) == Codes{code});
+    }
+    reading.warnings.clear();
+    reading.registry = reading.directory = "_default";
+    facts.registries = {reading};
+    facts.emptyDirectories = {"quay.io"};
+    CHECK(codes(facts) == Codes{"empty-directory"});
+}
+
+TEST_CASE("doctor finds hosts that do not answer, proxies in the way and clocks that differ") {
+    NodeFacts facts = wellNode();
+    ChainReading reading;
+    reading.registry = reading.directory = "docker.io";
+    ChainHost chainHost;
+    chainHost.scheme = "https";
+    chainHost.host = "m.example";
+    chainHost.path = "/v2";
+    reading.hosts = {chainHost};
+    facts.registries = {reading};
+    facts.answers["https://m.example/v2"] = host("m.example", 0, Fault::Hang, "hang").head;
+    CHECK(codes(facts) == Codes{"mirror-hangs", "no-host-answers"});
+    facts.answers["https://m.example/v2"] = host("m.example", 503).head;
+    CHECK(codes(facts) == Codes{"no-host-answers", "mirror-down"});
+    facts.proxies.value().https = "http://proxy:3128";
+    facts.answers["https://m.example/v2"].exchanges.back().proxy = "proxy:3128";
+    CHECK(codes(facts) == Codes{"proxy-in-the-way", "no-host-answers", "mirror-down"});
+
+    facts.answers["https://m.example/v2"] = host("m.example", 200).head;
+    auto& headers = facts.answers["https://m.example/v2"].exchanges.back().headers;
+    headers["date"] = "Tue, 14 Nov 2023 22:13:20 GMT";
+    CHECK(codes(facts) == Codes{});
+    headers["date"] = "Tue, 14 Nov 2023 21:13:20 GMT";
+    CHECK(codes(facts) == Codes{"clock-skew"});
+    CHECK(examineNode(facts).front().evidence.find("3600 s ahead") != std::string::npos);
+}
+
+TEST_CASE("doctor finds what is wrong with pause image, kubelet and disk") {
+    NodeFacts facts = wellNode();
+    facts.images.value().front().pinLabel = false;
+    CHECK(codes(facts) == Codes{"sandbox-image-unpinned"});
+    facts.images.value().front().name = "registry.k8s.io/pause:3.9";
+    CHECK(codes(facts) == Codes{"sandbox-image-absent"});
+    CHECK(examineNode(facts).front().remedy.find("tag registry.k8s.io/pause:3.9") !=
+          std::string::npos);
+    facts = wellNode();
+    facts.kubeadmFlags = Seen<std::string>::known(
+        "KUBELET_KUBEADM_ARGS=\"--pod-infra-container-image=registry.k8s.io/pause:3.9\"\n");
+    CHECK(codes(facts) == Codes{"sandbox-image-other"});
+    facts = wellNode();
+    facts.node.units["kubelet.service"].value().activeState = "failed";
+    CHECK(codes(facts) == Codes{"kubelet-down"});
+    facts = wellNode();
+    facts.disk.value().available = 100;
+    CHECK(codes(facts) == Codes{"disk-pressure"});
+    CHECK(examineNode(facts).front().severity == Finding::Severity::Warning);
+    facts.disk.value().available = 10;
+    CHECK(examineNode(facts).front().severity == Finding::Severity::Critical);
+}
+
+TEST_CASE("what kubectl prints is read leniently, and JSON strictly") {
+    CHECK_FALSE(readClusterObjects(""));
+    CHECK_FALSE(readClusterObjects("{"));
+    CHECK(readClusterObjects("{\n\"a\": x}").error().reason().find("line 2") != std::string::npos);
+    CHECK_FALSE(readClusterObjects("7"));
+    for (const char* odd : {"{}", "[]", "{\"items\":[]}", "[1,null,\"x\",[]]", "{\"kind\":7}",
+                            "{\"kind\":\"Pod\",\"spec\":{\"containers\":7},\"status\":[]}",
+                            "{\"kind\":\"Deployment\",\"spec\":{\"replicas\":1e99}}",
+                            "{\"kind\":\"Service\",\"spec\":{\"selector\":[1]}}",
+                            "{\"kind\":\"EndpointSlice\",\"endpoints\":{\"x\":1}}",
+                            "{\"kind\":\"Event\",\"involvedObject\":3}"}) {
+        const auto objects = readClusterObjects(odd);
+        REQUIRE(objects);
+        const auto report = examineWorkload(*objects);
+        CHECK(report.images.empty());
+        CHECK(report.findings.empty());
+    }
+}
+
+TEST_CASE("Services without endpoints and ReplicaSets without a Deployment") {
+    const auto objects = readClusterObjects(R"([
+      {"kind":"Service","metadata":{"name":"web","namespace":"n"},
+       "spec":{"selector":{"app":"web"},"type":"ClusterIP"}},
+      {"kind":"Pod","metadata":{"name":"other","namespace":"n","labels":{"app":"other"}},
+       "status":{"phase":"Running","podIP":"10.244.1.2"}},
+      {"kind":"Pod","metadata":{"name":"sys","namespace":"kube-system"},
+       "status":{"phase":"Running","podIP":"10.244.1.3"}},
+      {"kind":"Deployment","metadata":{"name":"else","namespace":"n"},"spec":{"replicas":0}},
+      {"kind":"ReplicaSet","metadata":{"name":"old","namespace":"n","ownerReferences":
+        [{"kind":"Deployment","name":"gone","controller":true}]},"spec":{"replicas":2}}])");
+    REQUIRE(objects);
+    Codes found;
+    for (const auto& finding : examineWorkload(*objects).findings)
+        found.push_back(finding.code + " " + finding.subject);
+    CHECK(found == Codes{"replicaset-orphaned n/old", "pods-without-service n/pod/other",
+                         "service-without-endpoints n/web"});
+}
