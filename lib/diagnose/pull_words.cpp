@@ -94,8 +94,8 @@ std::string remedyFor(const HostFinding& finding, const ImageReference& referenc
     return "";
 }
 
-std::vector<std::string> directReferences(const ImageFindings& findings) {
-    std::vector<std::string> out;
+std::vector<ImageReference> directReferences(const ImageFindings& findings) {
+    std::vector<ImageReference> out;
     for (const auto& finding : findings.hosts) {
         if (!finding.head.ok()) continue;
         // Only where the host's own path is the plain one can its name be written into a reference.
@@ -106,7 +106,7 @@ std::vector<std::string> directReferences(const ImageFindings& findings) {
         ImageReference direct = findings.reference;
         direct.host = finding.host.host;
         direct.repository = path + direct.repository;
-        out.push_back(direct.text());
+        out.push_back(std::move(direct));
     }
     return out;
 }

@@ -21,19 +21,23 @@ bool lacksRepository(const PullVerdict& verdict) {
            verdict.errorClass == "unauthorized";
 }
 
-/// The same repository by way of Docker Hub's chain on this node; "" where that does not work.
-Task<std::string> onDockerHub(boost::asio::io_context& io, Resolver& resolver,
-                              const NodeFacts& facts, ImageReference reference,
-                              TrialOptions options) {
+/// The same repository on Docker Hub.
+ImageReference onDockerHub(ImageReference reference) {
     reference.host = "docker.io";
     if (reference.repository.find('/') == std::string::npos)
         reference.repository = "library/" + reference.repository;
+    return reference;
+}
+
+/// Whether another reference resolves on this node, by the chain of its own registry.
+Task<bool> resolvesHere(boost::asio::io_context& io, Resolver& resolver, const NodeFacts& facts,
+                        ImageReference reference, TrialOptions options) {
     options.pieces = false;
     ChainChoice choice = chooseChain(facts, reference.host);
     ImageTrial trial(io, resolver, std::move(options));
-    auto run = trial.run(reference, std::move(choice.reading));
+    auto run = trial.run(std::move(reference), std::move(choice.reading));
     const ImageFindings findings = co_await std::move(run);
-    co_return findings.winner ? reference.text() : std::string();
+    co_return findings.winner.has_value();
 }
 
 }  // namespace
@@ -49,11 +53,14 @@ Task<Explanation> explainImage(boost::asio::io_context& io, Resolver& resolver,
     out.findings = co_await std::move(run);
     out.verdict = judgePull(out.findings, facts.version);
     if (out.verdict.works) co_return out;
-    out.alternatives = directReferences(out.findings);
-    if (reference.host != "docker.io" && lacksRepository(out.verdict)) {
-        auto hub = onDockerHub(io, resolver, facts, reference, trialOf);
-        std::string found = co_await std::move(hub);
-        if (!found.empty()) out.alternatives.insert(out.alternatives.begin(), std::move(found));
+    std::vector<ImageReference> candidates;
+    if (reference.host != "docker.io" && lacksRepository(out.verdict))
+        candidates.push_back(onDockerHub(reference));
+    for (auto& direct : directReferences(out.findings)) candidates.push_back(std::move(direct));
+    for (const auto& candidate : candidates) {
+        if (candidate.text() == reference.text()) continue;
+        auto ask = resolvesHere(io, resolver, facts, candidate, trialOf);
+        if (co_await std::move(ask)) out.alternatives.push_back(candidate.text());
     }
     co_return out;
 }

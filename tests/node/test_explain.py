@@ -19,3 +19,38 @@ class Explain(NodeCase):
         lines = [f"{item['case']}: real {item.get('real')}, told {item.get('told')}; "
                  f"containerd: {item.get('message')}" for item in result["differing"]]
         self.assertFalse(lines, "\n" + "\n".join(lines))
+
+    def test_the_proxy_of_containerds_unit_is_used(self):
+        node = self.boot()
+        node.write(f"{CERTS}/docker.io/hosts.toml",
+                   'server = "https://docker.m.daocloud.io"\nca = "/etc/nodetest/ca.crt"\n[host]\n')
+        node.write("/etc/systemd/system/containerd.service.d/proxy.conf",
+                   "[Service]\nEnvironment=HTTPS_PROXY=http://user:secret@127.0.0.1:3128\n"
+                   "EnvironmentFile=-/etc/default/containerd-proxy\n")
+        node.run("systemctl", "daemon-reload")
+
+        def explain():
+            done = node.run("nodemirrorctl", "explain", "-o", "json", "app:1.0", check=False)
+            self.assertNotIn("secret", done.stdout)
+            said = json.loads(done.stdout)
+            return said["verdict"], said["hosts"][0]["exchanges"][0]
+        verdict, exchange = explain()
+        self.assertEqual((verdict["works"], verdict["class"]), (False, "refused"))
+        self.assertEqual(exchange["proxy"], "127.0.0.1:3128")
+        doctor = json.loads(node.run("nodemirrorctl", "doctor", "-o", "json", check=False).stdout)
+        finding = next(item for item in doctor["findings"] if item["code"] == "proxy-in-the-way")
+        self.assertIn("docker.m.daocloud.io", finding["remedy"])
+        node.sh(f"python3 {SUPPORT}/connect_proxy.py 3128 /run/proxy.log >/dev/null 2>&1 &")
+        self.wait_for(lambda: node.exists("/run/proxy.log"), "the proxy listens")
+        verdict, exchange = explain()
+        self.assertTrue(verdict["works"], verdict)
+        self.assertIn("CONNECT docker.m.daocloud.io:443", node.read("/run/proxy.log"))
+        # The real containerd, restarted into it, goes the same way.
+        node.run("systemctl", "restart", "containerd")
+        node.wait_for_cri()
+        node.sh(": >/run/proxy.log")
+        self.assertEqual(node.probe("pull", "docker.io/library/app:1.0").returncode, 0)
+        self.assertIn("CONNECT docker.m.daocloud.io:443", node.read("/run/proxy.log"))
+        node.write("/etc/default/containerd-proxy", "NO_PROXY=.daocloud.io\n")
+        verdict, exchange = explain()
+        self.assertEqual((verdict["works"], exchange["proxy"]), (True, ""))

@@ -54,6 +54,24 @@ class FieldReport(NodeCase):
         self.assertIn("docker.m.daocloud.io", findings["legacy-mirrors"]["evidence"])
         self.assertIn("nodemirrorctl import", findings["legacy-mirrors"]["remedy"])
 
+    def test_legacy_mirrors_are_imported(self):
+        node = self.boot(config={"config.toml": LEGACY})
+        code, said = self.ask(node, "explain", "app:1.0")
+        self.assertEqual(code, 0, said["verdict"])
+        self.assertIn("the legacy mirrors in config.toml are used", said["why"])
+        before = [host["host"] for host in said["hosts"]]
+        self.assertEqual(before, ["docker.m.daocloud.io", "registry-1.docker.io"])
+        node.sh("mkdir -p /etc/nodemirrord; nodemirrorctl import >/etc/nodemirrord/desired.yaml")
+        node.start_daemon()
+        self.wait_for(lambda: (node.status() or {"containerd": {"configPath": {}}})
+                      ["containerd"]["configPath"].get("effective"), "certs.d is read", 90)
+        self.assertNotIn("mirrors", node.read("/etc/containerd/config.toml"))
+        code, said = self.ask(node, "explain", "app:1.0")
+        self.assertEqual([host["host"] for host in said["hosts"]], before)
+        self.assertEqual((code, said["directory"]), (0, "docker.io"))
+        node.wait_for_cri()
+        self.assertEqual(node.probe("pull", "docker.io/library/app:1.0").returncode, 0)
+
     def test_mirrors_where_this_containerd_does_not_look(self):
         other = ("io.containerd.cri.v1.images" if VERSION < "2" else "io.containerd.grpc.v1.cri")
         text = CONFIGURED.replace(CRI, other) + f"""
