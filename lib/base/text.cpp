@@ -68,6 +68,24 @@ std::string inQuotes(std::string_view text) {
     return out + "\"";
 }
 
+std::string quotedScalar(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            out += '\\';
+            out += c;
+        } else if (isControl(byte)) {
+            char buffer[8];
+            std::snprintf(buffer, sizeof buffer, "\\u%04x", byte);
+            out += buffer;
+        } else {
+            out += c;
+        }
+    }
+    return out + "\"";
+}
+
 std::string printable(std::string_view text) {
     std::string out(text);
     for (char& c : out)

@@ -15,6 +15,9 @@ std::string trim(std::string_view text);
 /// terminal and for key=value logs.
 std::string inQuotes(std::string_view text);
 
+/// The text as a string in double quotes that TOML, YAML and JSON read alike.
+std::string quotedScalar(std::string_view text);
+
 /// Replaces control characters (terminal escapes among them) by '?', keeping newlines and tabs.
 std::string printable(std::string_view text);
 

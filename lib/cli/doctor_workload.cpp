@@ -1,11 +1,10 @@
 #include "base/text.hpp"
-#include "base/time.hpp"
 #include "cli/doctor.hpp"
-#include "cli/explain.hpp"
+#include "cli/findings.hpp"
+#include "cli/run.hpp"
 #include "desired/load.hpp"
 #include "diagnose/workload.hpp"
-
-#include <boost/asio/co_spawn.hpp>
+#include "survey/explain.hpp"
 
 #include <iostream>
 #include <iterator>
@@ -59,14 +58,6 @@ void printImage(const ExplainedImage& image, const Output& output) {
         std::cout << "    would work now: " << printable(command) << "\n";
 }
 
-void printFinding(const Finding& finding, const Output& output) {
-    const bool bad = finding.severity == Finding::Severity::Critical;
-    std::cout << paint(output, bad ? Colour::Bad : Colour::Warn, severityName(finding.severity))
-              << "  " << paint(output, Colour::Bold, finding.code) << "  "
-              << printable(finding.subject) << "\n    " << printable(finding.evidence) << "\n    "
-              << paint(output, Colour::Dim, "remedy: " + finding.remedy) << "\n";
-}
-
 Document toDocument(const std::vector<ExplainedImage>& images, const WorkloadReport& report) {
     Document waiting = Document::array();
     for (const auto& image : images) {
@@ -84,16 +75,9 @@ Document toDocument(const std::vector<ExplainedImage>& images, const WorkloadRep
                            {"remedies", image.remedies},
                            {"commands", image.commands}});
     }
-    Document findings = Document::array();
-    for (const auto& finding : report.findings)
-        findings.push_back({{"severity", severityName(finding.severity)},
-                            {"code", finding.code},
-                            {"subject", printable(finding.subject)},
-                            {"evidence", printable(finding.evidence)},
-                            {"remedy", printable(finding.remedy)}});
     Document out;
     out["images"] = std::move(waiting);
-    out["findings"] = std::move(findings);
+    out["findings"] = cli::toDocument(report.findings);
     return out;
 }
 
@@ -125,10 +109,10 @@ Task<ExplainedImage> explainWaiting(asio::io_context& io, Resolver& resolver,
     co_return out;
 }
 
-Task<int> examine(asio::io_context& io, const DoctorArguments& arguments, WorkloadReport report,
+Task<int> examine(asio::io_context& io, SurveyOptions options, WorkloadReport report,
                   Patience patience, Output output) {
     Resolver resolver(io);
-    NodeSurvey survey(io, arguments.survey);
+    NodeSurvey survey(io, std::move(options));
     auto look = survey.look();
     const auto facts = co_await std::move(look);
     if (!facts) {
@@ -149,7 +133,7 @@ Task<int> examine(asio::io_context& io, const DoctorArguments& arguments, Worklo
     }
     if (output.format == Format::Text) {
         for (const auto& image : images) printImage(image, output);
-        for (const auto& finding : report.findings) printFinding(finding, output);
+        printFindings(report.findings, output);
         if (images.empty() && report.findings.empty())
             std::cout << "Nothing in this output keeps a workload from running.\n";
     } else {
@@ -161,25 +145,17 @@ Task<int> examine(asio::io_context& io, const DoctorArguments& arguments, Worklo
 }  // namespace
 
 int doctorWorkload(const DoctorArguments& arguments, const Output& output) {
-    const auto timeout = parseGoDuration(arguments.timeout);
+    const auto patience = patienceFrom(arguments.timeout);
+    if (!patience) return kUsage;
     const auto text = readInput(arguments.workload);
     const auto objects = text ? readClusterObjects(*text) : Result<ClusterObjects>(text.error());
-    if (!objects || !timeout || timeout->count() <= 0) {
-        complain(!objects ? objects.error().text() : "--timeout must be a duration such as 5s");
+    if (!objects) {
+        complain(objects.error().text());
         return kUsage;
     }
-    Patience patience;
-    patience.connect = patience.handshake = patience.answer = patience.body = *timeout;
-    asio::io_context io;
-    int code = kUsage;
-    const auto done = [&io, &code](std::exception_ptr failure, int answer) {
-        io.stop();
-        if (failure) std::rethrow_exception(failure);
-        code = answer;
-    };
-    asio::co_spawn(io, examine(io, arguments, examineWorkload(*objects), patience, output), done);
-    io.run();
-    return code;
+    return runCommand([&](boost::asio::io_context& io) {
+        return examine(io, arguments.survey, examineWorkload(*objects), *patience, output);
+    });
 }
 
 }  // namespace nodemirror::cli

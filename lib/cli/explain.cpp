@@ -2,9 +2,8 @@
 
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "cli/run.hpp"
 #include "diagnose/pull_words.hpp"
-
-#include <boost/asio/co_spawn.hpp>
 
 #include <cstdio>
 #include <iostream>
@@ -144,7 +143,7 @@ struct Prepared {
     ExplainOptions options;
 };
 
-Result<Prepared> prepare(const ExplainArguments& arguments) {
+Result<Prepared> prepare(const ExplainArguments& arguments, const Patience& patience) {
     Prepared out;
     for (const auto& image : arguments.images) {
         auto reference = parseImageReference(image);
@@ -153,22 +152,17 @@ Result<Prepared> prepare(const ExplainArguments& arguments) {
     }
     auto platform = parsePlatform(arguments.platform);
     if (!platform) return platform.error();
-    const auto timeout = parseGoDuration(arguments.timeout);
-    if (!timeout || timeout->count() <= 0)
-        return Error("read", "--timeout " + arguments.timeout, "it is no duration",
-                     "write it as 10s or 500ms");
     out.options.platform = std::move(*platform);
     out.options.full = arguments.full;
-    out.options.patience.answer = *timeout;
-    out.options.patience.body = *timeout;
+    out.options.patience = patience;
     return out;
 }
 
 /// Explains one image after another and prints each as soon as it is known.
-Task<int> explainAll(asio::io_context& io, const ExplainArguments& arguments, Prepared prepared,
+Task<int> explainAll(asio::io_context& io, SurveyOptions options, Prepared prepared,
                      Output output) {
     Resolver resolver(io);
-    NodeSurvey survey(io, arguments.survey);
+    NodeSurvey survey(io, std::move(options));
     auto look = survey.look();
     const auto facts = co_await std::move(look);
     if (!facts) {
@@ -200,22 +194,16 @@ Task<int> explainAll(asio::io_context& io, const ExplainArguments& arguments, Pr
 }  // namespace
 
 int explain(const ExplainArguments& arguments, const Output& output) {
-    auto prepared = prepare(arguments);
+    const auto patience = patienceFrom(arguments.timeout);
+    if (!patience) return kUsage;
+    auto prepared = prepare(arguments, *patience);
     if (!prepared) {
         complain(prepared.error().text());
         return kUsage;
     }
-    asio::io_context io;
-    int code = kUsage;
-    // The connection to D-Bus would keep run() waiting: it is ended by hand.
-    const auto done = [&io, &code](std::exception_ptr failure, int answer) {
-        io.stop();
-        if (failure) std::rethrow_exception(failure);
-        code = answer;
-    };
-    asio::co_spawn(io, explainAll(io, arguments, std::move(*prepared), output), done);
-    io.run();
-    return code;
+    return runCommand([&](asio::io_context& io) {
+        return explainAll(io, arguments.survey, std::move(*prepared), output);
+    });
 }
 
 }  // namespace nodemirror::cli

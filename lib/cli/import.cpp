@@ -1,11 +1,11 @@
 #include "cli/import.hpp"
 
 #include "base/text.hpp"
+#include "cli/run.hpp"
 #include "desired/load.hpp"
 #include "desired/parse.hpp"
 #include "import/imported.hpp"
 
-#include <boost/asio/co_spawn.hpp>
 #include <sys/stat.h>
 
 #include <iostream>
@@ -62,7 +62,7 @@ void importK3sFiles(const std::vector<std::string>& paths, Imported& out) {
     }
 }
 
-Task<int> run(asio::io_context& io, const ImportArguments& arguments, Output output) {
+Task<int> run(asio::io_context& io, ImportArguments arguments, Output output) {
     NodeSurvey survey(io, arguments.survey);
     auto look = survey.look();
     const auto facts = co_await std::move(look);
@@ -92,16 +92,7 @@ Task<int> run(asio::io_context& io, const ImportArguments& arguments, Output out
 }  // namespace
 
 int importNode(const ImportArguments& arguments, const Output& output) {
-    asio::io_context io;
-    int code = kUsage;
-    const auto done = [&io, &code](std::exception_ptr failure, int answer) {
-        io.stop();
-        if (failure) std::rethrow_exception(failure);
-        code = answer;
-    };
-    asio::co_spawn(io, run(io, arguments, output), done);
-    io.run();
-    return code;
+    return runCommand([&](asio::io_context& io) { return run(io, arguments, output); });
 }
 
 }  // namespace nodemirror::cli

@@ -6,20 +6,6 @@ namespace nodemirror {
 
 namespace {
 
-std::string statusLine(int status) {
-    switch (status) {
-        case 401: return "401 Unauthorized";
-        case 403: return "403 Forbidden";
-        case 404: return "404 Not Found";
-        case 429: return "429 Too Many Requests";
-        case 500: return "500 Internal Server Error";
-        case 502: return "502 Bad Gateway";
-        case 503: return "503 Service Unavailable";
-        case 504: return "504 Gateway Timeout";
-        default: return std::to_string(status);
-    }
-}
-
 /// How much the error of a host counts in 2.x; the first of the highest is told.
 enum Priority { kNone = 0, kTransport = 1, kNotFound = 2, kStatus = 3, kTooLarge = 4 };
 

@@ -5,8 +5,6 @@
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/redact.hpp"
 
-#include <cstdio>
-
 namespace nodemirror {
 
 namespace {
@@ -15,30 +13,11 @@ constexpr char kNote[] =
     "# Written by nodemirrord from its desired state. Changes made here are undone; change the\n"
     "# desired state instead (nodemirrorctl status names the file).\n";
 
-/// A TOML basic string.
-std::string tomlString(std::string_view text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            out += '\\';
-            out += c;
-        } else if (byte < 0x20 || byte == 0x7f) {
-            char buffer[8];
-            std::snprintf(buffer, sizeof buffer, "\\u%04x", byte);
-            out += buffer;
-        } else {
-            out += c;
-        }
-    }
-    return out + "\"";
-}
-
 std::string tomlList(const std::vector<std::string>& items) {
     std::string out = "[";
     for (const auto& item : items) {
         if (&item != &items.front()) out += ", ";
-        out += tomlString(item);
+        out += quotedScalar(item);
     }
     return out + "]";
 }
@@ -68,7 +47,7 @@ std::string keys(const Mirror& mirror, const Place& place, const std::string& in
         out += indent + "client = [" + tomlList({mirror.client->cert, mirror.client->key}) + "]\n";
     if (mirror.skipVerify) out += indent + "skip_verify = true\n";
     if (!mirror.dialTimeout.empty())
-        out += indent + "dial_timeout = " + tomlString(mirror.dialTimeout) + "\n";
+        out += indent + "dial_timeout = " + quotedScalar(mirror.dialTimeout) + "\n";
     return out;
 }
 
@@ -79,7 +58,7 @@ std::string headerTable(const Mirror& mirror, const std::string& table, const st
     for (const auto& [name, values] : mirror.headers) {
         std::vector<std::string> shown;
         for (const auto& value : values) shown.push_back(redacted ? "<redacted>" : value.reveal());
-        out += indent + "  " + tomlString(name) + " = " + tomlList(shown) + "\n";
+        out += indent + "  " + quotedScalar(name) + " = " + tomlList(shown) + "\n";
     }
     return out;
 }
@@ -91,14 +70,14 @@ std::string renderText(const Registry& registry, bool redacted) {
         const Mirror last = mirrors.back();
         mirrors.pop_back();
         const Place place = placeOf(last);
-        out += "server = " + tomlString(place.url) + "\n" + keys(last, place, "");
+        out += "server = " + quotedScalar(place.url) + "\n" + keys(last, place, "");
         out += headerTable(last, "header", "", redacted);
     } else if (registry.server) {
-        out += "server = " + tomlString(registry.server->text()) + "\n";
+        out += "server = " + quotedScalar(registry.server->text()) + "\n";
     }
     for (const auto& mirror : mirrors) {
         const Place place = placeOf(mirror);
-        const std::string table = "host." + tomlString(place.url);
+        const std::string table = "host." + quotedScalar(place.url);
         out += "\n[" + table + "]\n" + keys(mirror, place, "  ");
         out += headerTable(mirror, table + ".header", "  ", redacted);
     }

@@ -1,7 +1,6 @@
 #include "base/text.hpp"
 #include "import/imported.hpp"
 
-#include <cstdio>
 #include <regex>
 
 namespace nodemirror {
@@ -14,21 +13,7 @@ std::string scalar(const std::string& text) {
         "[A-Za-z_/][A-Za-z0-9_./-]*(:[0-9]+)?|https?://[A-Za-z0-9_./:-]+");
     static const std::regex word("(true|false|yes|no|on|off|null|y|n)", std::regex::icase);
     if (std::regex_match(text, plain) && !std::regex_match(text, word)) return text;
-    std::string out = "\"";
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            out += '\\';
-            out += c;
-        } else if (byte < 0x20 || byte == 0x7f) {
-            char buffer[8];
-            std::snprintf(buffer, sizeof buffer, "\\x%02x", byte);
-            out += buffer;
-        } else {
-            out += c;
-        }
-    }
-    return out + "\"";
+    return quotedScalar(text);
 }
 
 std::string list(const std::vector<std::string>& items) {

@@ -24,4 +24,19 @@ const char* faultName(Fault fault) {
     return "";
 }
 
+std::string statusLine(int status) {
+    switch (status) {
+        case 400: return "400 Bad Request";
+        case 401: return "401 Unauthorized";
+        case 403: return "403 Forbidden";
+        case 404: return "404 Not Found";
+        case 429: return "429 Too Many Requests";
+        case 500: return "500 Internal Server Error";
+        case 502: return "502 Bad Gateway";
+        case 503: return "503 Service Unavailable";
+        case 504: return "504 Gateway Timeout";
+        default: return std::to_string(status);
+    }
+}
+
 }  // namespace nodemirror

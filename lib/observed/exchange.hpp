@@ -32,6 +32,9 @@ enum class Fault {
 /// The word for a fault in JSON and in text; "" for None.
 const char* faultName(Fault fault);
 
+/// A status as Go's net/http shows it: "404 Not Found".
+std::string statusLine(int status);
+
 /// What a server's certificate says, as far as people need it.
 struct CertificateFacts {
     std::string subject;

@@ -28,21 +28,6 @@ std::string doError(const Exchange& exchange) {
     return verb + " " + inQuotes(exchange.url) + ": " + exchange.error;
 }
 
-std::string statusText(int status) {
-    switch (status) {
-        case 400: return "400 Bad Request";
-        case 401: return "401 Unauthorized";
-        case 403: return "403 Forbidden";
-        case 404: return "404 Not Found";
-        case 429: return "429 Too Many Requests";
-        case 500: return "500 Internal Server Error";
-        case 502: return "502 Bad Gateway";
-        case 503: return "503 Service Unavailable";
-        case 504: return "504 Gateway Timeout";
-        default: return std::to_string(status);
-    }
-}
-
 std::vector<Challenge> challengesOf(const Exchange& exchange) {
     std::vector<Challenge> out;
     const auto header = exchange.headers.find("www-authenticate");
@@ -208,7 +193,7 @@ Task<bool> RegistryClient::fetchToken(Challenge challenge, RegistryAnswer* answe
     answer->fault = Fault::Unauthorized;
     answer->error = failed + (exchange.status >= 400
                                   ? "unexpected status from GET request to " + exchange.url + ": " +
-                                        statusText(exchange.status)
+                                        statusLine(exchange.status)
                                   : "authorization server did not include a token in the response");
     co_return false;
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 SUPPORT = Path(__file__).resolve().parent.parent / "support"
 sys.path.insert(0, str(SUPPORT))
 
+from faulty_registry import PORT  # noqa: E402
 from node import Node, wait_until  # noqa: E402
 
 VERSION = os.environ.get("NODE_CONTAINERD", "1.6")
@@ -42,6 +43,12 @@ CONFIGURED = f"""version = {2 if VERSION < '2' else 3}
 [plugins."{CRI}".registry]
   config_path = "{CERTS}"
 """
+
+
+def mirrors_yaml(*kinds):
+    """The entries of `mirrors` for faulty mirrors."""
+    return "".join(f"      - {{url: \"https://mirror.example:{PORT[kind]}\", "
+                   "ca: /etc/nodetest/ca.crt}\n" for kind in kinds)
 
 
 class NodeCase(unittest.TestCase):

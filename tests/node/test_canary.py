@@ -1,22 +1,20 @@
 """Proof: a change of a chain is kept only where the canary can be pulled through it."""
 import re
 
-from case import CERTS, NodeCase
+from case import CERTS, NodeCase, mirrors_yaml
 from faulty_registry import PORT
 
 CANARY = "fleet.test/canary/image:1"
 
 
 def desired(*kinds, canary=CANARY, extra=""):
-    mirrors = "".join(f"      - {{url: \"https://mirror.example:{PORT[kind]}\", "
-                      "ca: /etc/nodetest/ca.crt}\n" for kind in kinds)
     return f"""apiVersion: nodemirrord/v1
 registries:
   fleet.test:
     fallback: none
     canary: {canary}
 {extra}    mirrors:
-{mirrors}pause: {{pin: false}}
+{mirrors_yaml(*kinds)}pause: {{pin: false}}
 """
 
 

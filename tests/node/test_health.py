@@ -1,7 +1,7 @@
 """Mirrors that fail: seen, told, put last, and brought back."""
 import re
 
-from case import CERTS, NodeCase
+from case import CERTS, NodeCase, mirrors_yaml
 from faulty_registry import PORT
 
 
@@ -10,14 +10,12 @@ def url(kind, path=""):
 
 
 def desired(*kinds, order="health", extra=""):
-    mirrors = "".join(f"      - {{url: \"{url(kind)}\", ca: /etc/nodetest/ca.crt}}\n"
-                      for kind in kinds)
     return f"""apiVersion: nodemirrord/v1
 registries:
   fleet.test:
     fallback: none
 {extra}    mirrors:
-{mirrors}health: {{order: {order}, interval: 1s, timeout: 1s}}
+{mirrors_yaml(*kinds)}health: {{order: {order}, interval: 1s, timeout: 1s}}
 pause: {{pin: false}}
 """
 
