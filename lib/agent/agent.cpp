@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <utility>
 
 namespace nodemirror {
 
@@ -147,21 +146,29 @@ void Agent::orderSoon(const std::set<std::string>& registries) {
     statusBody_.reset();
     const bool armed = !toOrder_.empty();
     toOrder_.insert(registries.begin(), registries.end());
-    if (armed) return;
-    orderTimer_.expires_after(kSettle);
+    if (!armed) armOrder(kSettle);
+}
+
+void Agent::armOrder(milliseconds wait) {
+    orderTimer_.expires_after(wait);
     orderTimer_.async_wait([this](const error_code& error) {
         if (!error && !stopping_) orderChains();
     });
 }
 
+/// A few registries at a time: a mirror of thousands of them must not keep drift waiting.
 void Agent::orderChains() {
-    const auto names = std::exchange(toOrder_, {});
-    if (!desired_.current()) return;
+    constexpr size_t kAtOnce = 32;
     std::set<std::string> directories;
-    for (const auto& name : names)
-        if (const Registry* registry = desired_.current()->find(name); registry != nullptr)
+    for (size_t i = 0; i < kAtOnce && !toOrder_.empty(); ++i) {
+        const std::string name = *toOrder_.begin();
+        toOrder_.erase(toOrder_.begin());
+        const auto& desired = desired_.current();
+        if (const Registry* registry = desired ? desired->find(name) : nullptr; registry != nullptr)
             directories.insert(registries_.setOrder(name, health_.ordered(*registry)));
+    }
     reconcileDirectories(directories);
+    if (!toOrder_.empty()) armOrder(milliseconds(1));
 }
 
 void Agent::reconcileDirectories(const std::set<std::string>& directories) {

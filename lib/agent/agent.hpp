@@ -67,6 +67,7 @@ class Agent {
     Task<void> followImages();
     Task<void> learnSurroundings();
     void orderSoon(const std::set<std::string>& registries);
+    void armOrder(std::chrono::milliseconds wait);
     void orderChains();
     void putDesiredInForce();
     void reconcileDirectories(const std::set<std::string>& directories);

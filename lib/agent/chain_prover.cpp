@@ -24,6 +24,7 @@ namespace {
 constexpr seconds kPull{30};
 constexpr seconds kAnswer{5};
 constexpr seconds kReadyPoll{1};
+constexpr seconds kAgain{5};
 constexpr hours kRetry{1};
 
 Patience canaryPatience() {
@@ -210,15 +211,13 @@ Task<size_t> ChainProver::resolvingHosts(const Case& subject, const RenderedHost
 
 /// Whether a change is to be put in place at all: not when none of its hosts has the canary and
 /// the chain before it does.
-Task<bool> ChainProver::worthTrying(const Case& subject) {
+Task<bool> ChainProver::worthTrying(const Case& subject, std::string* evidence) {
     std::string digest;
-    std::string evidence;
-    auto ask = resolvingHosts(subject, subject.text, &digest, &evidence);
+    auto ask = resolvingHosts(subject, subject.text, &digest, evidence);
     if (co_await std::move(ask) > 0) co_return true;
     std::string before;
     auto askBefore = resolvingHosts(subject, subject.before, &digest, &before);
-    if (co_await std::move(askBefore) == 0) co_return true;
-    co_return false;
+    co_return co_await std::move(askBefore) == 0;
 }
 
 /// Resolves the canary through each host, then pulls it through CRI with what is in place.
@@ -280,44 +279,55 @@ void ChainProver::reject(const Case& subject, const std::string& evidence) {
                   subject.registry.canary, inQuotes(evidence));
 }
 
+/// Proves a change until there is an answer: a containerd that is away gives none.
 Task<void> ChainProver::proveCase(Case subject, unsigned generation) {
-    auto wait = waitUntilReady(generation);
-    if (!co_await std::move(wait)) co_return;
-    const std::string& name = subject.registry.name;
+    while (true) {
+        auto wait = waitUntilReady(generation);
+        if (!co_await std::move(wait)) co_return;
+        auto attempt = tryOnce(subject, generation);
+        if (co_await std::move(attempt) || generation != generation_) co_return;
+        asio::steady_timer pause(io_, kAgain);
+        boost::system::error_code ignored;
+        auto rest = pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        co_await std::move(rest);
+    }
+}
+
+/// False where nothing could be proven. Ends early where the desired state has changed meanwhile.
+Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
     if (subject.proven) {
-        auto look = worthTrying(subject);
+        std::string evidence;
+        auto look = worthTrying(subject, &evidence);
         const bool worth = co_await std::move(look);
-        if (generation != generation_) co_return;
+        if (generation != generation_) co_return true;
         if (!worth) {
-            std::string digest;
-            std::string evidence;
-            auto ask = resolvingHosts(subject, subject.text, &digest, &evidence);
-            (void)co_await std::move(ask);
-            if (generation == generation_) reject(subject, "it was not put in place: " + evidence);
-            co_return;
+            reject(subject, "it was not put in place: " + evidence);
+            co_return true;
         }
     }
     putInPlace(subject, std::nullopt, "");
     auto first = trial(subject, subject.text);
     const Trial fresh = co_await std::move(first);
-    if (generation != generation_) co_return;
-    if (!fresh.conclusive) co_return;  // tried again with the next change, or the next start
+    if (generation != generation_) co_return true;
+    if (!fresh.conclusive) co_return false;
     if (fresh.passed) {
         accept(subject);
-        co_return;
+        co_return true;
     }
     putInPlace(subject, subject.before, subject.beforeName + " is tried, since the change failed");
     auto second = trial(subject, subject.before);
     const Trial before = co_await std::move(second);
-    if (generation != generation_) co_return;
+    if (generation != generation_) co_return true;
     if (before.passed) {
         reject(subject, fresh.evidence);
-        co_return;
+        co_return true;
     }
     putInPlace(subject, std::nullopt, "");
-    failing_[name] = fresh.evidence;
-    spdlog::warn("registry={} event=unproven canary={} msg={}", name, subject.registry.canary,
-                 inQuotes(fresh.evidence));
+    if (!before.conclusive) co_return false;
+    failing_[subject.registry.name] = fresh.evidence;
+    spdlog::warn("registry={} event=unproven canary={} msg={}", subject.registry.name,
+                 subject.registry.canary, inQuotes(fresh.evidence));
+    co_return true;
 }
 
 std::vector<Reason> ChainProver::reasons() const {

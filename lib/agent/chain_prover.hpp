@@ -69,7 +69,8 @@ class ChainProver {
 
     void prove(const std::string& registry);
     Task<void> proveCase(Case subject, unsigned generation);
-    Task<bool> worthTrying(const Case& subject);
+    Task<bool> tryOnce(const Case& subject, unsigned generation);
+    Task<bool> worthTrying(const Case& subject, std::string* evidence);
     Task<Trial> trial(const Case& subject, const RenderedHosts& text);
     Task<size_t> resolvingHosts(const Case& subject, const RenderedHosts& text, std::string* digest,
                                 std::string* evidence);

@@ -198,8 +198,10 @@ std::vector<Reason> MirrorHealth::reasons() const {
         out.push_back(makeReason(
             all ? Reason::Weight::Degraded : Reason::Weight::Note,
             all ? "AllMirrorsDown" : "MirrorDown", name, join(down, "; "),
-            all ? "mend one, or add one that this node can reach; nodemirrorctl explain IMAGE tells "
-                  "what is left for an image of " + name
+            all ? "mend one, or add one that this node can reach; nodemirrorctl explain IMAGE "
+                  "tells "
+                  "what is left for an image of " +
+                      name
             : desired_->health.order == Health::Order::Declared
                 ? "mend it, or set health: {order: health} so that it goes last meanwhile"
                 : "mend it; meanwhile it is tried last"));

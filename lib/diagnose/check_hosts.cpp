@@ -79,33 +79,71 @@ void maskedDefault(const NodeFacts& facts, Findings& findings) {
                 "rmdir " + facts.certsDir + "/" + name);
 }
 
+namespace {
+
+/// A host of a chain that does not answer as a registry.
+struct DownHost {
+    const ChainHost* host = nullptr;
+    bool hangs = false;
+    bool upstream = false;  ///< the registry's own, not a mirror
+    std::string words;
+};
+
+bool isUpstream(const ChainHost& host, const std::string& registry) {
+    return host.host == registry ||
+           (registry == "docker.io" && host.host == "registry-1.docker.io");
+}
+
+/// The hosts of a registry that were asked and are down; `probed` counts all that were asked.
+std::vector<DownHost> downHosts(const NodeFacts& facts, const ChainReading& reading,
+                                size_t* probed) {
+    std::vector<DownHost> out;
+    for (const auto& host : reading.hosts) {
+        const auto answer = facts.answers.find(host.url());
+        if (answer == facts.answers.end()) continue;
+        ++*probed;
+        const ProbeOutcome outcome = judgeProbe(answer->second.last());
+        if (outcome.good) continue;
+        DownHost down;
+        down.host = &host;
+        down.hangs = answer->second.fault == Fault::Hang;
+        down.upstream = isUpstream(host, reading.registry);
+        down.words = answer->second.fault != Fault::None || answer->second.status >= 400
+                         ? describeAnswer(answer->second, ApiError(), host.host)
+                         : host.host + " " + outcome.error;
+        out.push_back(std::move(down));
+    }
+    return out;
+}
+
+}  // namespace
+
 void hostsReachable(const NodeFacts& facts, Findings& findings) {
     for (const auto& reading : facts.registries) {
         size_t probed = 0;
-        std::vector<std::string> down;
-        for (const auto& host : reading.hosts) {
-            const auto answer = facts.answers.find(host.url());
-            if (answer == facts.answers.end()) continue;
-            ++probed;
-            const ProbeOutcome outcome = judgeProbe(answer->second.last());
-            if (outcome.good) continue;
-            const bool hang = answer->second.fault == Fault::Hang;
-            const std::string words =
-                answer->second.fault != Fault::None || answer->second.status >= 400
-                    ? describeAnswer(answer->second, ApiError(), host.host)
-                    : host.host + " " + outcome.error;
-            down.push_back(words);
-            add(findings, hang ? Severity::Critical : Severity::Warning,
-                hang ? "mirror-hangs" : "mirror-down", host.url(),
-                words + (hang ? "; containerd waits for it without an end, and asks no other" : ""),
-                hang ? "take it out of the chain of " + reading.registry +
-                           ", or set health: {order: health}"
-                     : "mend it, or take it out of the chain of " + reading.registry);
-        }
-        if (probed > 0 && down.size() == probed)
+        const auto down = downHosts(facts, reading, &probed);
+        std::vector<std::string> words;
+        for (const auto& host : down) words.push_back(host.words);
+        const bool all = probed > 0 && down.size() == probed;
+        if (all)
             add(findings, Severity::Critical, "no-host-answers", reading.registry,
-                "no host of " + reading.registry + " answers as a registry: " + join(down, "; "),
+                "no host of " + reading.registry + " answers as a registry: " + join(words, "; "),
                 "add a mirror that this node can reach");
+        for (const auto& host : down) {
+            if (host.hangs)
+                add(findings, Severity::Critical, "mirror-hangs", host.host->url(),
+                    host.words + "; containerd waits for it without an end, and asks no other",
+                    "take it out of the chain of " + reading.registry +
+                        ", or set health: {order: health}");
+            else if (host.upstream && !all)
+                // What mirrors are there for.
+                add(findings, Severity::Note, "upstream-down", host.host->url(), host.words,
+                    "nothing, as long as the mirrors have what is needed; fallback: none spares "
+                    "the attempts");
+            else
+                add(findings, Severity::Warning, "mirror-down", host.host->url(), host.words,
+                    "mend it, or take it out of the chain of " + reading.registry);
+        }
     }
 }
 

@@ -30,8 +30,7 @@ void add(std::vector<std::string>& list, const std::string& text) {
 }
 
 /// No host is asked at all, or the files of the registry themselves fail the pull.
-bool judgeChain(const ImageFindings& findings, const ContainerdVersion& version,
-                PullVerdict& out) {
+bool judgeChain(const ImageFindings& findings, const ContainerdVersion& version, PullVerdict& out) {
     if (findings.chain.error.empty()) return false;
     out.errorClass = "configuration";
     out.summary = "Every pull from " + findings.reference.host +

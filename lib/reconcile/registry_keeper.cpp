@@ -85,12 +85,28 @@ void RegistryKeeper::intend(const Registry& registry) {
     intended_[directory] = std::move(intended);
 }
 
+namespace {
+
+bool sameOrder(const Registry& a, const Registry& b) {
+    const auto equal = [](const Mirror& one, const Mirror& other) {
+        return one.url == other.url && one.repositoryPrefix == other.repositoryPrefix;
+    };
+    return a.fallback == b.fallback && std::equal(a.mirrors.begin(), a.mirrors.end(),
+                                                  b.mirrors.begin(), b.mirrors.end(), equal);
+}
+
+}  // namespace
+
 std::string RegistryKeeper::setOrder(const std::string& name, OrderedRegistry ordered) {
     const std::string directory = ownDirectoryName(name);
     const Registry* registry = desired_ ? desired_->find(name) : nullptr;
     if (registry == nullptr) return directory;
     Variant& variant = variants_[name];
     const bool had = variant.order.has_value();
+    const bool same = had ? variant.order->reason == ordered.reason &&
+                                sameOrder(variant.order->registry, ordered.registry)
+                          : ordered.reason.empty();
+    if (same) return directory;
     if (ordered.reason.empty())
         variant.order.reset();
     else

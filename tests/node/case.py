@@ -81,9 +81,13 @@ class NodeCase(unittest.TestCase):
     def wait_for(self, condition, what, seconds=30):
         return wait_until(condition, what, seconds)
 
+    def status(self, node):
+        """The status; waited for, since a daemon that restarts does not answer for a moment."""
+        return wait_until(node.status, "the daemon answers", 30)
+
     def registry(self, node, name):
-        status = node.status()
+        status = self.status(node)
         return next((item for item in status["registries"] if item["name"] == name), None)
 
     def reasons(self, node):
-        return {reason["code"]: reason for reason in node.status()["reasons"]}
+        return {reason["code"]: reason for reason in self.status(node)["reasons"]}

@@ -54,7 +54,7 @@ class Canary(NodeCase):
         self.assertIn("refuses the connection", reason["message"])
         self.assertIn("was not put in place", reason["message"])
         self.assertEqual(self.ports(node), [PORT["good"]])
-        self.assertEqual(node.status()["phase"], "Degraded")
+        self.assertEqual(self.status(node)["phase"], "Degraded")
         self.assertEqual(node.probe("pull", "fleet.test/app/still:1").returncode, 0)
         self.assertFalse(node.exists("/run/changes"), "the node could pull throughout")
         self.assertIn("last proven", self.registry(node, "fleet.test")["why"])

@@ -94,7 +94,7 @@ class Health(NodeCase):
         declared = [PORT["refuse"], PORT["moody"]]
         self.wait_for(lambda: "AllMirrorsDown" in self.reasons(node), "all are down")
         self.wait_for(lambda: self.order(node) == declared, "the declared order stands")
-        self.assertEqual(node.status()["phase"], "Degraded")
+        self.assertEqual(self.status(node)["phase"], "Degraded")
 
     def test_declared_order_is_only_told(self):
         node = self.start(desired("refuse", "good", order="declared"))

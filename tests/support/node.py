@@ -144,8 +144,11 @@ http:
             shutil.copytree(stage, etc, symlinks=True, dirs_exist_ok=True)
         sanitized = units / "nodemirrord.service.d"
         sanitized.mkdir()
+        # Sanitizers take a multiple of the memory; and nodes that run at once share the control group
+        # that the limit is on.
         (sanitized / "sanitizers.conf").write_text(
-            "[Service]\nEnvironment=ASAN_OPTIONS=quarantine_size_mb=8:detect_leaks=0\n")
+            "[Service]\nEnvironment=ASAN_OPTIONS=quarantine_size_mb=8:detect_leaks=0\n"
+            "MemoryMax=infinity\n")
         runc = etc / "usr/local/sbin/runc"
         runc.write_text(RUNC)
         runc.chmod(0o755)

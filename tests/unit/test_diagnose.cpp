@@ -206,7 +206,7 @@ TEST_CASE("doctor finds hosts that do not answer, proxies in the way and clocks 
     reading.hosts = {chainHost};
     facts.registries = {reading};
     facts.answers["https://m.example/v2"] = host("m.example", 0, Fault::Hang, "hang").head;
-    CHECK(codes(facts) == Codes{"mirror-hangs", "no-host-answers"});
+    CHECK(codes(facts) == Codes{"no-host-answers", "mirror-hangs"});
     facts.answers["https://m.example/v2"] = host("m.example", 503).head;
     CHECK(codes(facts) == Codes{"no-host-answers", "mirror-down"});
     facts.proxies.value().https = "http://proxy:3128";
