@@ -2,6 +2,7 @@
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/render.hpp"
 #include "import/imported.hpp"
+#include "pem_samples.hpp"
 #include "support/result_printer.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -72,6 +73,17 @@ TEST_CASE("an imported hosts.toml gives the chain that was there") {
     const std::string yaml = writeDesired({tree.import(registry)}, {});
     INFO(text << "\n" << yaml);
     CHECK(chainOf(yaml, registry) == before);
+}
+
+TEST_CASE("a directory with certificates alone becomes the upstream with them") {
+    Tree tree;
+    tree.files.write("certs.d/quay.io/ca.crt", samples::kCertificate);
+    const Chain before = tree.read("quay.io").hosts;
+    REQUIRE(before.size() == 1);
+    CHECK(before.front().ca == std::vector<std::string>{tree.root() + "/quay.io/ca.crt"});
+    const std::string yaml = writeDesired({tree.import("quay.io")}, {});
+    INFO(yaml);
+    CHECK(chainOf(yaml, "quay.io") == before);
 }
 
 TEST_CASE("secret headers are named and their values are not printed") {
