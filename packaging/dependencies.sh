@@ -5,7 +5,7 @@ BUILD_PACKAGES="g++ cmake ninja-build pkg-config git ca-certificates
  libsystemd-dev libtomlplusplus-dev libyaml-cpp-dev nlohmann-json3-dev prometheus-cpp-dev
  protobuf-compiler protobuf-compiler-grpc"
 NODE_PACKAGES="dbus docker-registry iproute2 openssl procps python3 runc systemd util-linux"
-TEST_PACKAGES="catch2 clang-format $NODE_PACKAGES"
+TEST_PACKAGES="curl catch2 clang-format $NODE_PACKAGES"
 
 # Installs what is missing of the packages named, without starting any service of theirs.
 install_packages() {

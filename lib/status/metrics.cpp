@@ -21,6 +21,22 @@ void counter(prometheus::Registry& registry, const char* name, const char* help,
 
 double number(bool value) { return value ? 1 : 0; }
 
+void mirrors(prometheus::Registry& registry, const Status& status) {
+    auto& healthy = gauge(registry, "nodemirrord_mirror_healthy",
+                          "Whether a host answers its probes as a registry.");
+    auto& latency = gauge(registry, "nodemirrord_mirror_latency_seconds",
+                          "How long a healthy host takes to answer, smoothed.");
+    for (const auto& [name, hosts] : status.health)
+        for (const auto& [url, health] : hosts) {
+            if (health.state() == HostHealth::State::Unknown) continue;
+            const prometheus::Labels labels{{"registry", name}, {"url", url}};
+            const bool good = health.state() == HostHealth::State::Healthy;
+            healthy.Add(labels).Set(number(good));
+            if (good && health.latency())
+                latency.Add(labels).Set(std::chrono::duration<double>(*health.latency()).count());
+        }
+}
+
 }  // namespace
 
 std::string metricsText(const Status& status) {
@@ -49,6 +65,7 @@ std::string metricsText(const Status& status) {
     for (const auto& view : status.registries)
         if (!view.fallback.empty())
             inSync.Add({{"registry", view.name}}).Set(number(view.state == RegistryState::InSync));
+    mirrors(registry, status);
     auto& present = gauge(registry, "nodemirrord_image_present",
                           "Whether a required image name is on the node.");
     for (const auto& image : status.nodeView.required) {

@@ -86,7 +86,9 @@ class Config(NodeCase):
         self.assertEqual(node.read("/etc/containerd/config.toml"), LEGACY)
         node.desire(DESIRED.replace("registries:\n", "registries:\n  quay.io:\n    mirrors:\n"
                                     "      - url: https://quay-mirror.example\n"))
-        node.wait_for_phase("Ready")
+        # The mirror of the test does not exist, and that is all that is told.
+        self.wait_for(lambda: set(self.reasons(node)) == {"AllMirrorsDown"}, "nothing else is told",
+                      90)
         self.assertNotIn("mirrors]", node.read("/etc/containerd/config.toml"))
 
     def test_imports(self):

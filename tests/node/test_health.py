@@ -49,6 +49,9 @@ class Health(NodeCase):
                                   for health in self.states(node).values()), "both are healthy")
         self.assertEqual(self.order(node), declared)
         self.assertGreater(self.states(node)[PORT["good"]]["latencyMs"], 0)
+        metrics = node.sh("curl -s --unix-socket /run/nodemirrord/status.sock http://d/metrics")
+        self.assertIn(f'nodemirrord_mirror_healthy{{registry="fleet.test",url="{url("good", "/v2")}"}} 1',
+                      metrics)
         self.mood(node, "hang")
         self.wait_for(lambda: self.order(node) == declared[::-1], "the hung mirror is last", 10)
         self.assertEqual(node.probe("pull", "fleet.test/app/hung:1").returncode, 0)

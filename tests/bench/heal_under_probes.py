@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Whether probes hold up healing: the time from an edit of hosts.toml to its content being back,
+without and with some hundred mirrors that hang.
+    heal_under_probes.py --build build/release [--containerd 1.7] [--heals 40] [--hung 300] [--json]
+As root. Everything runs in a test node, on loopback; the ratio is within one run."""
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+
+import fixtures  # noqa: E402
+from faulty_registry import PORT  # noqa: E402
+from node import Node, wait_until  # noqa: E402
+
+HOSTS = "/etc/containerd/certs.d/quiet.test/hosts.toml"
+
+# Runs in the node: edits the file and reads it until it is as before. Waits between the
+# edits, or they would count as a fight over the file.
+DRIVER = """
+import json, sys, time
+path, count, out = sys.argv[1], int(sys.argv[2]), []
+good = open(path).read()
+for _ in range(count):
+    began = time.monotonic()
+    with open(path, "w") as file:
+        file.write("# drift")
+    while True:
+        try:
+            if open(path).read() == good:
+                break
+        except OSError:
+            pass
+        if time.monotonic() - began > 30:
+            sys.exit("not healed within 30 s")
+    out.append(time.monotonic() - began)
+    time.sleep(PAUSE)
+print(json.dumps(out))
+"""
+PAUSE = 3  # seconds; fewer than five heals in ten seconds are no fight
+
+
+def desired(hung):
+    mirrors = "".join(f"      - {{url: \"https://mirror.example:{PORT['hang']}/m{n}\", "
+                      "ca: /etc/nodetest/ca.crt}\n" for n in range(hung))
+    return f"""apiVersion: nodemirrord/v1
+registries:
+  quiet.test:
+    mirrors:
+      - {{url: "https://mirror.example:{PORT['good']}", ca: /etc/nodetest/ca.crt}}
+  fleet.test:
+    mirrors:
+      - {{url: "https://mirror.example:{PORT['good']}", ca: /etc/nodetest/ca.crt}}
+{mirrors}health: {{order: health, interval: 2s, timeout: 2s}}
+"""
+
+
+def heals(node, count, pause):
+    script = DRIVER.replace("PAUSE", str(pause))
+    done = node.run("python3", "-c", script, HOSTS, str(count), timeout=count * (pause + 30))
+    return json.loads(done.stdout)
+
+
+def quantile(values, part):
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--containerd", default="1.7")
+    parser.add_argument("--heals", type=int, default=40)
+    parser.add_argument("--hung", type=int, default=300)
+    parser.add_argument("--pause", type=float, default=PAUSE)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    build = Path(arguments.build).resolve()
+    cache = build / "node-cache"
+    cache.mkdir(exist_ok=True)
+    fixtures.fixtures(cache)
+    fixtures.staged(build, cache)
+    result = {}
+    with Node(arguments.containerd, build, cache) as node:
+        node.sh(f"python3 {HERE.parent}/support/faulty_registry.py /run/mirrors.log /etc/nodetest "
+                ">/run/mirrors.out 2>&1 &")
+        wait_until(lambda: node.exists("/run/mirrors.log"), "the mirrors listen")
+        for name, hung in (("quiet", 0), ("hung", arguments.hung)):
+            node.desire(desired(hung))
+            if hung == 0:
+                node.start_daemon()
+            wait_until(lambda: node.exists(HOSTS), "the file is there")
+            if hung:
+                wait_until(lambda: int(node.sh("ls /proc/$(pidof nodemirrord)/fd | wc -l")) >
+                           hung // 2, "probes hang")
+            values = heals(node, arguments.heals, arguments.pause)
+            result[name] = {"hung": hung, "p50Seconds": statistics.median(values),
+                            "p99Seconds": quantile(values, 0.99)}
+    for name in ("p50", "p99"):
+        result[f"{name}Ratio"] = result["hung"][f"{name}Seconds"] / result["quiet"][f"{name}Seconds"]
+    if arguments.json:
+        print(json.dumps(result, indent=2))
+        return
+    print(f"{'':28}{'p50':>10}{'p99':>10}")
+    for name, words in (("quiet", "no mirror hangs"), ("hung", f"{arguments.hung} mirrors hang")):
+        print(f"{words:28}{result[name]['p50Seconds'] * 1000:8.2f}ms"
+              f"{result[name]['p99Seconds'] * 1000:8.2f}ms")
+    print(f"{'ratio':28}{result['p50Ratio']:10.2f}{result['p99Ratio']:10.2f}")
+
+
+if __name__ == "__main__":
+    main()
