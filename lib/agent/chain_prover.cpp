@@ -88,7 +88,8 @@ std::optional<ChainProver::Case> ChainProver::caseFor(const Registry& registry) 
         // Whatever it holds, nobody but root is to read it: it may have header values.
         out.before = renderedText(std::move(earlier), true);
         out.beforeName = "the hosts.toml that was there before nodemirrord";
-    } else {
+    } else if (registry.fallback == Fallback::Upstream) {
+        // Never where the desired state says that the mirrors are not to be left.
         out.before = upstreamOnly();
         out.beforeName = "upstream alone";
     }
@@ -216,7 +217,7 @@ Task<bool> ChainProver::worthTrying(const Case& subject, std::string* evidence) 
     auto ask = resolvingHosts(subject, subject.text, &digest, evidence);
     if (co_await std::move(ask) > 0) co_return true;
     std::string before;
-    auto askBefore = resolvingHosts(subject, subject.before, &digest, &before);
+    auto askBefore = resolvingHosts(subject, *subject.before, &digest, &before);
     co_return co_await std::move(askBefore) == 0;
 }
 
@@ -314,16 +315,19 @@ Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
         accept(subject);
         co_return true;
     }
-    putInPlace(subject, subject.before, subject.beforeName + " is tried, since the change failed");
-    auto second = trial(subject, subject.before);
-    const Trial before = co_await std::move(second);
-    if (generation != generation_) co_return true;
-    if (before.passed) {
-        reject(subject, fresh.evidence);
-        co_return true;
+    if (subject.before) {
+        putInPlace(subject, subject.before,
+                   subject.beforeName + " is tried, since the change failed");
+        auto second = trial(subject, *subject.before);
+        const Trial before = co_await std::move(second);
+        if (generation != generation_) co_return true;
+        if (before.passed) {
+            reject(subject, fresh.evidence);
+            co_return true;
+        }
+        putInPlace(subject, std::nullopt, "");
+        if (!before.conclusive) co_return false;
     }
-    putInPlace(subject, std::nullopt, "");
-    if (!before.conclusive) co_return false;
     failing_[subject.registry.name] = fresh.evidence;
     spdlog::warn("registry={} event=unproven canary={} msg={}", subject.registry.name,
                  subject.registry.canary, inQuotes(fresh.evidence));

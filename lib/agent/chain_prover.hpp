@@ -60,9 +60,10 @@ class ChainProver {
     };
     struct Case {
         Registry registry;
-        RenderedHosts text;    ///< of the change
-        std::string sha256;    ///< of it
-        RenderedHosts before;  ///< the chain that was there before
+        RenderedHosts text;  ///< of the change
+        std::string sha256;  ///< of it
+        /// The chain that was there before; nothing where there is none to go back to.
+        std::optional<RenderedHosts> before;
         std::string beforeName;
         bool proven = false;  ///< `before` has passed once
     };

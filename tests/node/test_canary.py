@@ -99,6 +99,19 @@ class Canary(NodeCase):
         self.assertIn("connection refused", reason["message"])
         self.assertEqual(self.ports(node), [PORT["refuse"]])
 
+    def test_fallback_none_never_gives_way_to_upstream(self):
+        node = self.boot()
+        # This registry's own upstream serves the canary, and is not to be asked.
+        self.assertEqual(node.probe("pull", "docker.m.daocloud.io/library/app:1.0").returncode, 0)
+        node.probe("remove", "docker.m.daocloud.io/library/app:1.0", check=True)
+        node.desire(desired("refuse").replace("fleet.test", "docker.m.daocloud.io")
+                    .replace("canary/image:1", "library/app:1.0"))
+        node.start_daemon()
+        self.wait_for(lambda: self.reasons(node).get("CanaryFails"), "it is told", 60)
+        self.assertNotIn("ChangeRolledBack", self.reasons(node))
+        text = node.read(f"{CERTS}/docker.m.daocloud.io/hosts.toml")
+        self.assertIn(f"mirror.example:{PORT['refuse']}", text)
+
     def test_an_image_that_is_in_use_is_not_removed(self):
         node = self.boot()
         self.start_mirrors(node)
