@@ -69,6 +69,16 @@ bool ChainProver::isRejected(const std::string& registry, const std::string& sha
     return age >= hours(0) && age < kRetry;
 }
 
+/// A rejection of another change than the one that is declared now is over.
+void ChainProver::forgetRejection(const std::string& registry, const std::string& declared) {
+    const auto proof = proofs_.find(registry);
+    if (proof == proofs_.end() || proof->second.rejectedSha256.empty() ||
+        proof->second.rejectedSha256 == declared)
+        return;
+    proof->second.rejectedSha256.clear();
+    proof->second.evidence.clear();
+}
+
 /// What is to be proven of a registry; nothing where it has no canary or is proven already.
 std::optional<ChainProver::Case> ChainProver::caseFor(const Registry& registry) const {
     if (registry.canary.empty()) return std::nullopt;
@@ -107,6 +117,7 @@ void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
     });
     for (const auto& registry : desired_->registries) {
         const auto subject = caseFor(registry);
+        forgetRejection(registry.name, subject ? subject->sha256 : "");
         if (!subject) continue;
         if (isRejected(registry.name, subject->sha256))
             (void)registries_.setStandIn(registry.name, subject->before,

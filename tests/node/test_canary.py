@@ -64,6 +64,10 @@ class Canary(NodeCase):
         node.run("systemctl", "restart", "nodemirrord")
         self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is still told")
         self.assertEqual(self.ports(node), [PORT["good"]])
+        # The change is given up: nothing is told of it any more.
+        node.desire(desired("good"))
+        self.wait_for(lambda: "ChangeRolledBack" not in self.reasons(node), "it is forgotten")
+        self.assertEqual(self.registry(node, "fleet.test")["why"], "")
         # Another desired state is tried at once.
         node.desire(desired("refuse", "good"))
         self.wait_for(lambda: self.ports(node) == [PORT["good"], PORT["refuse"]] or
