@@ -23,11 +23,6 @@ using std::chrono::seconds;
 
 namespace {
 
-/// A look at everything in case an event was lost; nothing should depend on it.
-constexpr minutes kResync{10};
-/// Editors write a file in several steps: read when they are done.
-constexpr milliseconds kSettle{30};
-
 NodeKeeper::Paths pathsOf(const AgentOptions& options) {
     NodeKeeper::Paths paths;
     paths.containerdConfig = options.containerdConfig;
@@ -131,81 +126,13 @@ Result<void> Agent::start(Mode mode) {
 
 void Agent::putDesiredInForce() {
     const auto& desired = desired_.current();
-    registries_.setDesired(desired);
+    registries_.intents().setDesired(desired);
     health_.setDesired(desired);
     node_.setDesired(desired);
     // In the right order at once: what is known to be down is not put first in between.
     for (const auto& registry : desired->registries)
-        (void)registries_.setOrder(registry.name, health_.ordered(registry));
+        (void)registries_.intents().setOrder(registry.name, health_.ordered(registry));
     prover_.setDesired(desired);
-}
-
-/// The health of mirrors changed: their registries' chains may have another order. What changes
-/// within a moment makes one write a registry.
-void Agent::orderSoon(const std::set<std::string>& registries) {
-    statusBody_.reset();
-    const bool armed = !toOrder_.empty();
-    toOrder_.insert(registries.begin(), registries.end());
-    if (!armed) armOrder(kSettle);
-}
-
-void Agent::armOrder(milliseconds wait) {
-    orderTimer_.expires_after(wait);
-    orderTimer_.async_wait([this](const error_code& error) {
-        if (!error && !stopping_) orderChains();
-    });
-}
-
-/// A few registries at a time: a mirror of thousands of them must not keep drift waiting.
-void Agent::orderChains() {
-    constexpr size_t kAtOnce = 32;
-    std::set<std::string> directories;
-    for (size_t i = 0; i < kAtOnce && !toOrder_.empty(); ++i) {
-        const std::string name = *toOrder_.begin();
-        toOrder_.erase(toOrder_.begin());
-        const auto& desired = desired_.current();
-        if (const Registry* registry = desired ? desired->find(name) : nullptr; registry != nullptr)
-            directories.insert(registries_.setOrder(name, health_.ordered(*registry)));
-    }
-    reconcileDirectories(directories);
-    if (!toOrder_.empty()) armOrder(milliseconds(1));
-}
-
-void Agent::reconcileDirectories(const std::set<std::string>& directories) {
-    const Now began = now();
-    if (registries_.reconcile(directories, began) > 0) noteReconcile(began.steady);
-    statusBody_.reset();
-    armDue();
-}
-
-ChainProver::Hooks Agent::proverHooks() {
-    ChainProver::Hooks hooks;
-    hooks.reconcile = [this](const std::string& directory) {
-        const std::set<std::string> one{directory};
-        reconcileDirectories(one);
-    };
-    hooks.ready = [this] {
-        const NodeView& view = node_.view();
-        const auto& cri = view.observed.cri;
-        return cri.isKnown() && cri.value().ready && view.configPath.effective.value_or(true);
-    };
-    hooks.changed = [this] { statusBody_.reset(); };
-    return hooks;
-}
-
-/// What the probes need to know of containerd: its version, and the proxy that it goes through.
-Task<void> Agent::learnSurroundings() {
-    const auto& desired = desired_.current();
-    const std::string unit = desired ? desired->containerd.unit : Desired().containerd.unit;
-    auto ask = units_.environment(unit);
-    const auto environment = co_await std::move(ask);
-    ProxySettings proxies;
-    if (environment) proxies = proxySettings(*environment);
-    const auto& version = node_.view().observed.version;
-    const ContainerdVersion known =
-        version.isKnown() ? version.value() : ContainerdVersion{2, 1, 0};
-    health_.setContainerd(known, proxies);
-    prover_.setContainerd(known, std::move(proxies));
 }
 
 void Agent::noteReconcile(SteadyTime began) {
@@ -237,13 +164,16 @@ void Agent::reconcileSome(const files::TreeWatch::Changes& changes) {
     armDue();
 }
 
-void Agent::reloadDesired() {
+bool Agent::takeDesired() {
     const bool changed = desired_.reload(true);
     statusBody_.reset();
     if (desiredWatch_) desiredWatch_->setFiles(desired_.files());
-    if (!changed) return;
-    putDesiredInForce();
-    (void)reconcileEverything();
+    if (changed) putDesiredInForce();
+    return changed;
+}
+
+void Agent::reloadDesired() {
+    if (takeDesired()) (void)reconcileEverything();
 }
 
 Status Agent::status() const {
@@ -338,70 +268,6 @@ Result<void> Agent::serve() {
     io_.run();
     spdlog::info("event=stopped");
     return {};
-}
-
-void Agent::watchTree() {
-    treeReady_.async_wait(asio::posix::stream_descriptor::wait_read,
-                          [this](const error_code& error) {
-                              if (error || stopping_) return;
-                              reconcileSome(tree_->drain());
-                              watchTree();
-                          });
-}
-
-void Agent::watchDesired() {
-    desiredReady_.async_wait(asio::posix::stream_descriptor::wait_read,
-                             [this](const error_code& error) {
-                                 if (error || stopping_) return;
-                                 if (desiredWatch_->drain()) {
-                                     reloadTimer_.expires_after(kSettle);
-                                     reloadTimer_.async_wait([this](const error_code& cancelled) {
-                                         if (!cancelled && !stopping_) reloadDesired();
-                                     });
-                                 }
-                                 watchDesired();
-                             });
-}
-
-void Agent::watchConfig() {
-    configReady_.async_wait(asio::posix::stream_descriptor::wait_read,
-                            [this](const error_code& error) {
-                                if (error || stopping_) return;
-                                if (configWatch_->drain()) node_.trigger();
-                                watchConfig();
-                            });
-}
-
-void Agent::armDue() {
-    const SteadyTime due = registries_.due();
-    if (due == SteadyTime()) return;
-    dueTimer_.expires_at(due);
-    dueTimer_.async_wait([this](const error_code& error) {
-        if (error || stopping_) return;
-        const Now began = now();
-        (void)registries_.reconcileDue(began);
-        noteReconcile(began.steady);
-    });
-}
-
-void Agent::armResync() {
-    resyncTimer_.expires_after(kResync);
-    resyncTimer_.async_wait([this](const error_code& error) {
-        if (error || stopping_) return;
-        (void)reconcileEverything();
-        armResync();
-    });
-}
-
-void Agent::armWatchdog() {
-    const auto interval = systemd::watchdogInterval();
-    if (!interval) return;
-    watchdogTimer_.expires_after(*interval);
-    watchdogTimer_.async_wait([this](const error_code& error) {
-        if (error || stopping_) return;
-        systemd::notify("WATCHDOG=1");
-        armWatchdog();
-    });
 }
 
 void Agent::handleSignals() {

@@ -52,6 +52,9 @@ class Agent {
   private:
     Now now() const;
     Result<void> lockState();
+    /// Reads the desired state again. True when another one is in force now; the tree is to be
+    /// reconciled to it then.
+    bool takeDesired();
     void reloadDesired();
     size_t reconcileEverything();
     void reconcileSome(const files::TreeWatch::Changes& changes);

@@ -43,11 +43,7 @@ http::Answer Agent::statusAnswer() {
 
 Task<http::Answer> Agent::reconcileNow() {
     spdlog::info("event=reconcile-asked");
-    const bool changed = desired_.reload(true);
-    if (changed) {
-        registries_.setDesired(desired_.current());
-        node_.setDesired(desired_.current());
-    }
+    (void)takeDesired();
     const size_t files = reconcileEverything();
     node_.retryImages();
     auto settle = node_.settle(std::chrono::steady_clock::now() + kReconcileWait);

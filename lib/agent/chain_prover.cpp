@@ -12,6 +12,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace nodemirror {
 
 namespace asio = boost::asio;
@@ -79,6 +81,25 @@ void ChainProver::forgetRejection(const std::string& registry, const std::string
     proof->second.evidence.clear();
 }
 
+/// Whether a failed change may give way to a hosts.toml that somebody wrote before: never to one
+/// that leads to the registry itself where the desired state says that the mirrors are not left.
+bool ChainProver::mayReturnTo(const std::string& text, const Registry& registry) const {
+    if (registry.fallback == Fallback::Upstream) return true;
+    Chain chain = decoded(text, registry.name);
+    return !chain.empty() && std::none_of(chain.begin(), chain.end(), [&](const ChainHost& host) {
+        return isUpstream(host, registry.name);
+    });
+}
+
+/// The hosts that containerd finds in a text; none where it drops it.
+Chain ChainProver::decoded(const std::string& text, const std::string& registry) const {
+    const std::string directory = registries_.root() + "/" + ownDirectoryName(registry);
+    Decoded decoded = decodeHostsToml(text, directory, version_);
+    if (!decoded.valid) return {};
+    fillDefaultHost(decoded.hosts, registry, version_);
+    return std::move(decoded.hosts);
+}
+
 /// What is to be proven of a registry; nothing where it has no canary or is proven already.
 std::optional<ChainProver::Case> ChainProver::caseFor(const Registry& registry) const {
     if (registry.canary.empty()) return std::nullopt;
@@ -94,7 +115,8 @@ std::optional<ChainProver::Case> ChainProver::caseFor(const Registry& registry) 
         out.before = renderedText(proof->second.knownGood, proof->second.secret);
         out.beforeName = "the chain that was last proven";
         out.proven = true;
-    } else if (auto earlier = registries_.earlierText(registry.name); !earlier.empty()) {
+    } else if (auto earlier = registries_.earlierText(registry.name);
+               !earlier.empty() && mayReturnTo(earlier, registry)) {
         // Whatever it holds, nobody but root is to read it: it may have header values.
         out.before = renderedText(std::move(earlier), true);
         out.beforeName = "the hosts.toml that was there before nodemirrord";
@@ -120,12 +142,14 @@ void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
         forgetRejection(registry.name, subject ? subject->sha256 : "");
         if (!subject) continue;
         if (isRejected(registry.name, subject->sha256))
-            (void)registries_.setStandIn(registry.name, subject->before,
-                                         subject->beforeName + " is in force: the change failed");
+            (void)registries_.intents().setStandIn(
+                registry.name, subject->before,
+                subject->beforeName + " is in force: the change failed");
         else if (subject->proven)
             // Not in place before its mirrors have been asked.
-            (void)registries_.setStandIn(registry.name, subject->before,
-                                         subject->beforeName + " stays until the change is proven");
+            (void)registries_.intents().setStandIn(
+                registry.name, subject->before,
+                subject->beforeName + " stays until the change is proven");
     }
     if (running_) run();
 }
@@ -190,14 +214,11 @@ Task<bool> ChainProver::waitUntilReady(unsigned generation) {
 Task<size_t> ChainProver::resolvingHosts(const Case& subject, const RenderedHosts& text,
                                          std::string* digest, std::string* evidence) {
     const auto reference = parseImageReference(subject.registry.canary);
-    const std::string directory =
-        registries_.root() + "/" + ownDirectoryName(subject.registry.name);
-    Decoded decoded = decodeHostsToml(text.text, directory, version_);
-    if (!reference || !decoded.valid) co_return 0;
+    if (!reference) co_return 0;
     ChainReading chain;
     chain.registry = reference->host;
-    chain.hosts = std::move(decoded.hosts);
-    fillDefaultHost(chain.hosts, reference->host, version_);
+    chain.hosts = decoded(text.text, subject.registry.name);
+    if (chain.hosts.empty()) co_return 0;
     TrialOptions options;
     options.version = version_;
     options.proxies = proxies_;
@@ -266,7 +287,8 @@ Task<ChainProver::Trial> ChainProver::trial(const Case& subject, const RenderedH
 
 void ChainProver::putInPlace(const Case& subject, std::optional<RenderedHosts> standIn,
                              const std::string& why) {
-    hooks_.reconcile(registries_.setStandIn(subject.registry.name, std::move(standIn), why));
+    hooks_.reconcile(
+        registries_.intents().setStandIn(subject.registry.name, std::move(standIn), why));
 }
 
 void ChainProver::accept(const Case& subject) {

@@ -77,6 +77,8 @@ class ChainProver {
                                 std::string* evidence);
     Task<bool> waitUntilReady(unsigned generation);
     std::optional<Case> caseFor(const Registry& registry) const;
+    Chain decoded(const std::string& text, const std::string& registry) const;
+    bool mayReturnTo(const std::string& text, const Registry& registry) const;
     void forgetRejection(const std::string& registry, const std::string& declared);
     void accept(const Case& subject);
     void reject(const Case& subject, const std::string& evidence);

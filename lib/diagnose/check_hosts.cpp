@@ -2,6 +2,7 @@
 #include "diagnose/checks.hpp"
 #include "diagnose/pull_words.hpp"
 #include "health/host_health.hpp"
+#include "hosts_toml/decode.hpp"
 
 #include <cstdlib>
 #include <ctime>
@@ -89,11 +90,6 @@ struct DownHost {
     std::string words;
 };
 
-bool isUpstream(const ChainHost& host, const std::string& registry) {
-    return host.host == registry ||
-           (registry == "docker.io" && host.host == "registry-1.docker.io");
-}
-
 /// The hosts of a registry that were asked and are down; `probed` counts all that were asked.
 std::vector<DownHost> downHosts(const NodeFacts& facts, const ChainReading& reading,
                                 size_t* probed) {
@@ -102,7 +98,7 @@ std::vector<DownHost> downHosts(const NodeFacts& facts, const ChainReading& read
         const auto answer = facts.answers.find(host.url());
         if (answer == facts.answers.end()) continue;
         ++*probed;
-        const ProbeOutcome outcome = judgeProbe(answer->second.last());
+        const ProbeOutcome outcome = judgeProbe(answer->second.last(), host.path);
         if (outcome.good) continue;
         DownHost down;
         down.host = &host;
@@ -153,7 +149,7 @@ void proxies(const NodeFacts& facts, Findings& findings) {
         for (const auto& host : reading.hosts) {
             const auto answer = facts.answers.find(host.url());
             if (answer == facts.answers.end() || answer->second.last().proxy.empty()) continue;
-            if (judgeProbe(answer->second.last()).good) continue;
+            if (judgeProbe(answer->second.last(), host.path).good) continue;
             add(findings, Severity::Critical, "proxy-in-the-way", host.url(),
                 "the unit " + facts.containerdUnit + " sends requests for " + host.host +
                     " through the proxy " + answer->second.last().proxy +

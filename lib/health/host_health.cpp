@@ -26,12 +26,13 @@ bool hasUsableChallenge(const Exchange& exchange) {
 
 }  // namespace
 
-ProbeOutcome judgeProbe(const Exchange& exchange) {
+ProbeOutcome judgeProbe(const Exchange& exchange, const std::string& hostPath) {
     ProbeOutcome out;
     out.latency = exchange.total;
     if (exchange.fault != Fault::None && exchange.status == 0) {
         out.error = exchange.error;
-    } else if (exchange.status == 200) {
+    } else if (exchange.status == 200 ||
+               (exchange.status == 404 && !basePathOf(hostPath).speaksBase)) {
         out.good = true;
     } else if (exchange.status == 401) {
         out.good = hasUsableChallenge(exchange);

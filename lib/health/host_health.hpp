@@ -18,8 +18,9 @@ struct ProbeOutcome {
 
 /// Judges the answer to GET on a registry's base (/v2/). Good is what speaks the registry protocol:
 /// 200, or 401 with a challenge that a client can answer (distribution specification, "Determining
-/// Support"). Any other answer, or none, is not.
-ProbeOutcome judgeProbe(const Exchange& exchange);
+/// Support"). Any other answer, or none, is not; but where the host's path has no base (see
+/// basePathOf) a 404 is good too.
+ProbeOutcome judgeProbe(const Exchange& exchange, const std::string& hostPath);
 
 /// The path under which a host's registry answers: up to and with the last /v2 of a chain host's
 /// path, "/v2/" for "/v2/google_containers". `speaksBase` is false where there is no such part

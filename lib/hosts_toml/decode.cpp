@@ -310,4 +310,9 @@ void fillDefaultHost(Chain& hosts, const std::string& registry, const Containerd
     if (version.knowsReferrers()) last.capabilities = {"pull", "push", "referrers", "resolve"};
 }
 
+bool isUpstream(const ChainHost& host, const std::string& registry) {
+    return host.host == registry ||
+           (registry == "docker.io" && host.host == "registry-1.docker.io");
+}
+
 }  // namespace nodemirror

@@ -25,4 +25,8 @@ Decoded decodeHostsToml(std::string_view text, const std::string& directory,
 /// Names the registry's own upstream where the last host is still empty (ConfigureHosts).
 void fillDefaultHost(Chain& hosts, const std::string& registry, const ContainerdVersion& version);
 
+/// Whether a host of a chain is the registry itself: then requests to it carry no ?ns=
+/// (RegistryHost.isProxy).
+bool isUpstream(const ChainHost& host, const std::string& registry);
+
 }  // namespace nodemirror

@@ -21,8 +21,8 @@ struct HealthMonitor::Target {
     std::string key;
     ChainHost host;
     asio::steady_timer wait;
-    std::shared_ptr<Connection> connection;  ///< kept from probe to probe
-    std::vector<std::weak_ptr<Connection>> underWay;
+    std::shared_ptr<BaseProbe> kept;  ///< with its connection, from probe to probe
+    std::vector<std::weak_ptr<BaseProbe>> underWay;
     bool stopped = false;
 };
 
@@ -32,7 +32,7 @@ struct HealthMonitor::Race {
     asio::steady_timer changed;  ///< cancelled when an attempt ends
     int running = 0;
     ProbeOutcome outcome;
-    std::shared_ptr<Connection> winner;
+    std::shared_ptr<BaseProbe> winner;
 };
 
 namespace {
@@ -42,6 +42,8 @@ constexpr int kMostAtOnce = 256;
 /// Connections that are kept from probe to probe.
 constexpr size_t kMostKept = 256;
 constexpr std::chrono::seconds kContextLife{30};
+/// More than a handshake costs; a thousand probes begin in three seconds.
+constexpr std::chrono::milliseconds kBetweenStarts{3};
 
 /// Up to a fifth less, so that the probes of many nodes and mirrors spread out, and that one begins
 /// within the interval whatever else goes on.
@@ -99,16 +101,23 @@ void HealthMonitor::stop() {
         target->stopped = true;
         target->wait.cancel();
         for (auto& weak : target->underWay)
-            if (const auto connection = weak.lock()) connection->cancel();
+            if (const auto asked = weak.lock()) asked->cancel();
     }
     targets_.clear();
 }
 
+/// Probes begin one after another: hundreds of handshakes in one turn of the loop would keep drift
+/// waiting.
 Task<void> HealthMonitor::takeTurn(std::shared_ptr<Target> target) {
+    const SteadyTime slot = std::max(std::chrono::steady_clock::now(), nextStart_);
+    nextStart_ = slot + kBetweenStarts;
+    target->wait.expires_at(slot);
+    error_code ignored;
+    auto pause = target->wait.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await std::move(pause);
     if (probing_ >= kMostAtOnce) {
         waiting_.push_back(target);
         target->wait.expires_at(asio::steady_timer::time_point::max());
-        error_code ignored;
         auto wait = target->wait.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         co_await std::move(wait);
     }
@@ -156,43 +165,21 @@ Result<TlsContext> HealthMonitor::tlsContextFor(const TlsSettings& settings) {
     return made;
 }
 
-Result<std::shared_ptr<Connection>> HealthMonitor::connectionFor(const Target& target) {
-    HttpUrl url;
-    url.scheme = triesHttpsFirst(target.host, settings_.version) ? "https" : target.host.scheme;
-    url.authority = target.host.host;
-    TlsContext tls;
-    if (url.scheme == "https") {
-        auto made = tlsContextFor(tlsSettingsOf(target.host));
-        if (!made) return made.error();
-        tls = std::move(*made);
-    }
-    return std::make_shared<Connection>(io_, resolver_, std::move(tls),
-                                        proxyFor(settings_.proxies, url));
+std::shared_ptr<BaseProbe> HealthMonitor::freshProbe(const Target& target) {
+    const auto contexts = [this](const TlsSettings& settings) { return tlsContextFor(settings); };
+    return std::make_shared<BaseProbe>(io_, resolver_, target.host, settings_.version,
+                                       settings_.proxies, contexts);
 }
 
-Task<void> HealthMonitor::attempt(std::shared_ptr<Target> target,
-                                  std::shared_ptr<Connection> connection,
+Task<void> HealthMonitor::attempt(std::shared_ptr<Target> target, std::shared_ptr<BaseProbe> asked,
                                   std::shared_ptr<Race> race) {
-    const BasePath base = basePathOf(target->host.path);
-    HttpRequest request;
-    request.url.scheme =
-        triesHttpsFirst(target->host, settings_.version) ? "https" : target->host.scheme;
-    request.url.authority = target->host.host;
-    request.url.target = base.path;
-    for (const auto& [name, values] : target->host.header)
-        for (const auto& value : values) request.headers.emplace_back(name, value);
-    request.headers.emplace_back("User-Agent", "containerd/" + settings_.version.text());
     Patience patience;
     patience.connect = patience.handshake = patience.answer = patience.body = settings_.timeout;
-    auto task = connection->exchange(std::move(request), patience);
-    const Exchange exchange = co_await std::move(task);
-    ProbeOutcome outcome = judgeProbe(exchange);
-    if (!base.speaksBase && exchange.status == 404) {
-        outcome.good = true;
-        outcome.error.clear();
-    }
+    auto task = asked->run(patience);
+    const auto exchanges = co_await std::move(task);
+    const ProbeOutcome outcome = judgeProbe(exchanges.back(), target->host.path);
     --race->running;
-    if (!race->winner && outcome.good) race->winner = connection;
+    if (!race->winner && outcome.good) race->winner = asked;
     if (!race->outcome.good) race->outcome = outcome;
     race->changed.cancel();
 }
@@ -203,26 +190,19 @@ Task<ProbeOutcome> HealthMonitor::probe(std::shared_ptr<Target> target) {
     const auto timeout =
         std::chrono::duration_cast<asio::steady_timer::duration>(settings_.timeout);
     auto race = std::make_shared<Race>(io_);
-    std::vector<std::shared_ptr<Connection>> connections;
+    std::vector<std::shared_ptr<BaseProbe>> all;
     error_code ignored;
     auto deadline = began + timeout / 2;
     for (int number = 0; number < 2 && !race->winner && !target->stopped; ++number) {
-        std::shared_ptr<Connection> connection = number == 0 ? target->connection : nullptr;
-        if (!connection) {
-            auto made = connectionFor(*target);
-            if (!made) {
-                race->outcome.error = made.error().text();
-                break;
-            }
-            connection = std::move(*made);
-        }
-        connections.push_back(connection);
-        target->underWay.emplace_back(connection);
+        std::shared_ptr<BaseProbe> asked = number == 0 ? target->kept : nullptr;
+        if (!asked) asked = freshProbe(*target);
+        all.push_back(asked);
+        target->underWay.emplace_back(asked);
         ++race->running;
         const auto done = [](std::exception_ptr failure) {
             if (failure) std::rethrow_exception(failure);
         };
-        asio::co_spawn(io_, attempt(target, connection, race), done);
+        asio::co_spawn(io_, attempt(target, asked, race), done);
         // A failure that came quickly leaves its confirmation the whole time.
         if (number == 1)
             deadline =
@@ -236,10 +216,10 @@ Task<ProbeOutcome> HealthMonitor::probe(std::shared_ptr<Target> target) {
             if (number == 0 && race->running == 0) break;
         }
     }
-    for (const auto& connection : connections)
-        if (connection != race->winner) connection->cancel();
+    for (const auto& asked : all)
+        if (asked != race->winner) asked->cancel();
     target->underWay.clear();
-    target->connection = targets_.size() <= kMostKept ? race->winner : nullptr;
+    target->kept = targets_.size() <= kMostKept ? race->winner : nullptr;
     if (!race->winner && race->outcome.error.empty())
         race->outcome.error = "takes the connection and does not answer";
     co_return race->outcome;

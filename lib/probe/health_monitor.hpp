@@ -2,7 +2,8 @@
 
 #include "health/host_health.hpp"
 #include "hosts_toml/chain.hpp"
-#include "probe/registry_client.hpp"
+#include "probe/base_probe.hpp"
+#include "probe/resolver.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -46,10 +47,10 @@ class HealthMonitor {
     Task<void> takeTurn(std::shared_ptr<Target> target);
     void endTurn();
     Task<ProbeOutcome> probe(std::shared_ptr<Target> target);
-    Task<void> attempt(std::shared_ptr<Target> target, std::shared_ptr<Connection> connection,
+    Task<void> attempt(std::shared_ptr<Target> target, std::shared_ptr<BaseProbe> asked,
                        std::shared_ptr<Race> race);
     Result<TlsContext> tlsContextFor(const TlsSettings& settings);
-    Result<std::shared_ptr<Connection>> connectionFor(const Target& target);
+    std::shared_ptr<BaseProbe> freshProbe(const Target& target);
 
     boost::asio::io_context& io_;
     Resolver resolver_;
@@ -57,6 +58,7 @@ class HealthMonitor {
     Settings settings_;
     std::map<std::string, std::shared_ptr<Target>> targets_;
     std::map<std::string, std::pair<SteadyTime, TlsContext>> contexts_;
+    SteadyTime nextStart_;  ///< the earliest for a probe to begin
     int probing_ = 0;
     std::deque<std::shared_ptr<Target>> waiting_;  ///< for their turn
 };

@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "hosts_toml/decode.hpp"
 #include "hosts_toml/go_url.hpp"
 
 #include <nlohmann/json.hpp>
@@ -50,34 +51,15 @@ std::string tokenIn(const std::string& body) {
 
 }  // namespace
 
-bool isMirrorOf(const ChainHost& host, const std::string& registry) {
-    if (host.host == registry) return false;
-    return registry != "docker.io" || host.host != "registry-1.docker.io";
-}
-
-TlsSettings tlsSettingsOf(const ChainHost& host) {
-    TlsSettings out;
-    out.skipVerify = host.skipVerify.value_or(false);
-    out.ca = host.ca;
-    out.client = host.client;
-    return out;
-}
-
-bool triesHttpsFirst(const ChainHost& host, const ContainerdVersion& version) {
-    const bool tls = !host.ca.empty() || !host.client.empty() || host.skipVerify.has_value();
-    return host.scheme == "http" && tls && !version.localhostIsAlwaysHttp() &&
-           portOf(host.host) != "80";
-}
-
 RegistryClient::RegistryClient(boost::asio::io_context& io, Resolver& resolver, ChainHost host,
                                std::string repository, ClientOptions options)
     : io_(io),
       resolver_(resolver),
       host_(std::move(host)),
       repository_(std::move(repository)),
-      options_(std::move(options)) {
-    mayFallBack_ = triesHttpsFirst(host_, options_.version);
-    base_.scheme = mayFallBack_ ? "https" : host_.scheme;
+      options_(std::move(options)),
+      scheme_(host_, options_.version) {
+    base_.scheme = scheme_.text();
     base_.authority = host_.host;
     if (const auto dial = parseGoDuration(host_.dialTimeout); dial && dial->count() > 0)
         options_.patience.connect = std::min(options_.patience.connect, *dial);
@@ -87,7 +69,7 @@ HttpUrl RegistryClient::urlOf(const std::string& kind, const std::string& object
     HttpUrl url = base_;
     url.target = cleanPath(host_.path + "/" + repository_ + "/" + kind + "/" + object);
     if (url.target.empty() || url.target.front() != '/') url.target.insert(0, "/");
-    if (isMirrorOf(host_, options_.registry)) {
+    if (!isUpstream(host_, options_.registry)) {
         std::vector<std::pair<std::string, std::string>> query{{"ns", options_.registry}};
         url = withQuery(std::move(url), std::move(query));
     }
@@ -255,13 +237,8 @@ Task<RegistryAnswer> RegistryClient::ask(Ask what) {
         request.keepLimit = what.keepLimit;
         auto task = follow(std::move(request), &answer);
         const Exchange exchange = co_await std::move(task);
-        // Since 1.7: TLS first at an http host with TLS options, then what was written.
-        const bool portless = portOf(host_.host).empty();
-        if (mayFallBack_ && base_.scheme == "https" &&
-            (exchange.fault == Fault::PlainHttp ||
-             (portless &&
-              (exchange.fault == Fault::Refused || exchange.fault == Fault::Unreachable)))) {
-            base_.scheme = "http";
+        if (scheme_.fallsBackAfter(exchange)) {
+            base_.scheme = scheme_.text();
             connection_.reset();
             continue;
         }

@@ -4,6 +4,7 @@
 #include "hosts_toml/chain.hpp"
 #include "observed/exchange.hpp"
 #include "probe/connection.hpp"
+#include "probe/host_scheme.hpp"
 #include "registry_protocol/challenge.hpp"
 #include "registry_protocol/proxy.hpp"
 
@@ -57,19 +58,10 @@ class RegistryClient {
     ChainHost host_;
     std::string repository_;
     ClientOptions options_;
+    HostScheme scheme_;
     HttpUrl base_;  ///< scheme and authority; the scheme changes where TLS is fallen back from
-    bool mayFallBack_ = false;
     std::string token_;
     std::unique_ptr<Connection> connection_;  ///< kept, to the host itself
 };
-
-/// Whether requests to the host of a chain carry ?ns= (RegistryHost.isProxy).
-bool isMirrorOf(const ChainHost& host, const std::string& registry);
-
-/// The TLS settings of a host of a chain.
-TlsSettings tlsSettingsOf(const ChainHost& host);
-
-/// Whether containerd tries https first at this http host (NewHTTPFallback, since 1.7).
-bool triesHttpsFirst(const ChainHost& host, const ContainerdVersion& version);
 
 }  // namespace nodemirror

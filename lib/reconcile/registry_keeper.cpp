@@ -1,6 +1,5 @@
 #include "reconcile/registry_keeper.hpp"
 
-#include "base/digest.hpp"
 #include "base/text.hpp"
 #include "files/suspects.hpp"
 
@@ -50,87 +49,6 @@ Result<void> RegistryKeeper::start() {
     return {};
 }
 
-void RegistryKeeper::setDesired(std::shared_ptr<const Desired> desired) {
-    desired_ = std::move(desired);
-    intended_.clear();
-    renderProblems_.clear();
-    variants_.clear();
-    for (const auto& registry : desired_->registries) intend(registry);
-}
-
-/// Works out what the registry's file is to be: the stand-in, the reordered chain or the declared
-/// one.
-void RegistryKeeper::intend(const Registry& registry) {
-    IntendedHosts intended;
-    intended.registry = registry.name;
-    intended.directory = ownDirectoryName(registry.name);
-    const std::string directory = intended.directory;
-    const auto variant = variants_.find(registry.name);
-    renderProblems_.erase(directory);
-    if (variant != variants_.end() && variant->second.standIn) {
-        intended.rendered = *variant->second.standIn;
-        intended.why = variant->second.standInReason;
-    } else {
-        const bool ordered = variant != variants_.end() && variant->second.order;
-        auto rendered = renderHosts(ordered ? variant->second.order->registry : registry);
-        if (!rendered) {
-            intended_.erase(directory);
-            renderProblems_[directory] = rendered.error().text();
-            return;
-        }
-        intended.rendered = std::move(*rendered);
-        if (ordered) intended.why = variant->second.order->reason;
-    }
-    intended.sha256 = sha256Hex(intended.rendered.text);
-    intended_[directory] = std::move(intended);
-}
-
-namespace {
-
-bool sameOrder(const Registry& a, const Registry& b) {
-    const auto equal = [](const Mirror& one, const Mirror& other) {
-        return one.url == other.url && one.repositoryPrefix == other.repositoryPrefix;
-    };
-    return a.fallback == b.fallback && std::equal(a.mirrors.begin(), a.mirrors.end(),
-                                                  b.mirrors.begin(), b.mirrors.end(), equal);
-}
-
-}  // namespace
-
-std::string RegistryKeeper::setOrder(const std::string& name, OrderedRegistry ordered) {
-    const std::string directory = ownDirectoryName(name);
-    const Registry* registry = desired_ ? desired_->find(name) : nullptr;
-    if (registry == nullptr) return directory;
-    Variant& variant = variants_[name];
-    const bool had = variant.order.has_value();
-    const bool same = had ? variant.order->reason == ordered.reason &&
-                                sameOrder(variant.order->registry, ordered.registry)
-                          : ordered.reason.empty();
-    if (same) return directory;
-    if (ordered.reason.empty())
-        variant.order.reset();
-    else
-        variant.order = std::move(ordered);
-    intend(*registry);
-    const auto intended = intended_.find(directory);
-    if (had && !variant.order && intended != intended_.end() && !variant.standIn)
-        intended->second.why = "the mirrors are up: the declared order is back";
-    return directory;
-}
-
-std::string RegistryKeeper::setStandIn(const std::string& name,
-                                       std::optional<RenderedHosts> standIn,
-                                       const std::string& why) {
-    const std::string directory = ownDirectoryName(name);
-    const Registry* registry = desired_ ? desired_->find(name) : nullptr;
-    if (registry == nullptr) return directory;
-    Variant& variant = variants_[name];
-    variant.standIn = std::move(standIn);
-    variant.standInReason = why;
-    intend(*registry);
-    return directory;
-}
-
 std::string RegistryKeeper::earlierText(const std::string& registry) const {
     const std::string directory = ownDirectoryName(registry);
     const auto owned = manifest_.find(directory);
@@ -141,11 +59,6 @@ std::string RegistryKeeper::earlierText(const std::string& registry) const {
     return "";
 }
 
-const IntendedHosts* RegistryKeeper::intended(const std::string& registry) const {
-    const auto found = intended_.find(ownDirectoryName(registry));
-    return found == intended_.end() ? nullptr : &found->second;
-}
-
 std::optional<RegistryKeeper::Step> RegistryKeeper::planFor(const std::string& directory) const {
     Step step;
     step.directory = directory;
@@ -153,11 +66,12 @@ std::optional<RegistryKeeper::Step> RegistryKeeper::planFor(const std::string& d
     const auto owned = manifest_.find(directory);
     const Ownership* ownership = owned == manifest_.end() ? nullptr : &owned->second;
     // What cannot be rendered stays as it is: it is declared, so nothing of it may go.
-    if (renderProblems_.count(directory)) return std::nullopt;
-    const auto intended = intended_.find(directory);
-    auto action = intended != intended_.end()
-                      ? planDeclared(intended->second, ownership, step.observed, ::geteuid())
-                      : planUndeclared(directory, ownership, step.observed, desired_->unmanaged);
+    if (intents_.problem(directory) != nullptr) return std::nullopt;
+    const IntendedHosts* intended = intents_.find(directory);
+    auto action =
+        intended != nullptr
+            ? planDeclared(*intended, ownership, step.observed, ::geteuid())
+            : planUndeclared(directory, ownership, step.observed, intents_.desired()->unmanaged);
     if (!action) return std::nullopt;
     step.action = std::move(*action);
     return step;
@@ -339,13 +253,13 @@ void RegistryKeeper::checkUndeclared(const std::string& directory, Track& track)
 /// Nothing is to be done for this directory: only its state is noted.
 void RegistryKeeper::observeOnly(const std::string& directory,
                                  const Seen<ObservedRegistry>& observed, const Now& now) {
-    if (const auto problem = renderProblems_.find(directory); problem != renderProblems_.end()) {
+    if (const std::string* problem = intents_.problem(directory); problem != nullptr) {
         Track& track = tracks_[directory];
         track.state = RegistryState::Invalid;
-        track.problem = problem->second;
+        track.problem = *problem;
         return;
     }
-    const bool declared = intended_.count(directory) > 0;
+    const bool declared = intents_.find(directory) != nullptr;
     if (observed.isUnknown()) {
         failed(directory, Error("look at", directory, observed.why()), now);
         return;
@@ -373,7 +287,7 @@ void RegistryKeeper::observeOnly(const std::string& directory,
 }
 
 size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const Now& now) {
-    if (!desired_) return 0;
+    if (intents_.desired() == nullptr) return 0;
     std::vector<Step> steps;
     for (const auto& directory : directories) {
         if (mustWait(directory, now)) continue;
@@ -420,19 +334,18 @@ size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const
 }
 
 std::set<std::string> RegistryKeeper::allDirectories() const {
-    std::set<std::string> all;
+    std::set<std::string> all = intents_.directories();
     if (const auto names = tree_.list()) all.insert(names->begin(), names->end());
-    for (const auto& [directory, intended] : intended_) all.insert(directory);
-    for (const auto& [directory, problem] : renderProblems_) all.insert(directory);
     for (const auto& [directory, ownership] : manifest_) all.insert(directory);
     for (const auto& [directory, track] : tracks_) all.insert(directory);
     return all;
 }
 
 size_t RegistryKeeper::reconcileAll(const Now& now) {
-    if (!desired_) return 0;
+    const Desired* desired = intents_.desired();
+    if (desired == nullptr) return 0;
     treeProblem_.clear();
-    if (!desired_->registries.empty())
+    if (!desired->registries.empty())
         if (const auto made = tree_.ensureRoot(); !made) {
             treeProblem_ = made.error().text();
             return 0;

@@ -1,15 +1,13 @@
 #pragma once
 
-#include "desired/desired.hpp"
 #include "files/certs_tree.hpp"
-#include "health/chain_order.hpp"
 #include "hosts_toml/reader.hpp"
 #include "plan/contest.hpp"
 #include "plan/registry_plan.hpp"
+#include "reconcile/registry_intents.hpp"
 #include "state/state_dir.hpp"
 
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -56,19 +54,10 @@ class RegistryKeeper {
     /// Reads what it owns. On an error it must not be used: it would not know what is the user's.
     Result<void> start();
 
-    /// The desired state from now on. Does not touch the tree.
-    void setDesired(std::shared_ptr<const Desired> desired);
-    /// A registry's chain in another order than the declared one, and why; an empty reason brings
-    /// the declared order back. Gives its directory, to be reconciled.
-    std::string setOrder(const std::string& registry, OrderedRegistry ordered);
-    /// A text that stands in place of the declared chain (the last known good one), and why;
-    /// nothing brings the declared one back. Gives its directory, to be reconciled.
-    std::string setStandIn(const std::string& registry, std::optional<RenderedHosts> standIn,
-                           const std::string& why);
+    /// What is desired, and what stands in for it. Setting it does not touch the tree.
+    RegistryIntents& intents() { return intents_; }
     /// The hosts.toml that was there before the daemon's first one; empty when there was none.
     std::string earlierText(const std::string& registry) const;
-    /// What a declared registry's file is to be now; null when it cannot be rendered.
-    const IntendedHosts* intended(const std::string& registry) const;
     /// The containerd whose reading of undeclared registries is reported.
     void setContainerd(const ContainerdVersion& version) { containerd_ = version; }
 
@@ -108,13 +97,6 @@ class RegistryKeeper {
         Seen<ObservedRegistry> observed;
     };
 
-    /// What stands in for a registry's declared chain.
-    struct Variant {
-        std::optional<OrderedRegistry> order;
-        std::optional<RenderedHosts> standIn;
-        std::string standInReason;
-    };
-    void intend(const Registry& registry);
     RegistryView declaredView(const Registry& registry) const;
     std::optional<Step> planFor(const std::string& directory) const;
     void observeOnly(const std::string& directory, const Seen<ObservedRegistry>& observed,
@@ -136,11 +118,8 @@ class RegistryKeeper {
     Manifest manifest_;
     bool manifestDirty_ = false;
     std::vector<std::string> obsolete_;  ///< backups to drop once the manifest is saved
-    std::shared_ptr<const Desired> desired_;
-    std::map<std::string, IntendedHosts> intended_;      ///< by directory
-    std::map<std::string, std::string> renderProblems_;  ///< by directory
-    std::map<std::string, Variant> variants_;            ///< by registry
-    std::map<std::string, Track> tracks_;                ///< by directory
+    RegistryIntents intents_;
+    std::map<std::string, Track> tracks_;  ///< by directory
     ContainerdVersion containerd_{2, 1, 0};
     size_t heals_ = 0;
     std::string treeProblem_;

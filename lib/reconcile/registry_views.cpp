@@ -30,17 +30,17 @@ RegistryView RegistryKeeper::declaredView(const Registry& registry) const {
     view.name = registry.name;
     view.directory = ownDirectoryName(registry.name);
     view.fallback = registry.fallback == Fallback::None ? "none" : "upstream";
-    const auto variant = variants_.find(registry.name);
+    const RegistryIntents::Variant* variant = intents_.variant(registry.name);
     const Registry* shown = &registry;
-    if (variant != variants_.end() && variant->second.standIn) {
-        const auto decoded = decodeHostsToml(variant->second.standIn->text,
+    if (variant != nullptr && variant->standIn) {
+        const auto decoded = decodeHostsToml(variant->standIn->text,
                                              tree_.root() + "/" + view.directory, containerd_);
         view.chain = decoded.hosts;
-        view.why = variant->second.standInReason;
+        view.why = variant->standInReason;
     } else {
-        if (variant != variants_.end() && variant->second.order) {
-            shown = &variant->second.order->registry;
-            view.why = variant->second.order->reason;
+        if (variant != nullptr && variant->order) {
+            shown = &variant->order->registry;
+            view.why = variant->order->reason;
         }
         view.chain = intendedChain(*shown);
     }
@@ -66,14 +66,15 @@ std::vector<RegistryView> RegistryKeeper::views() const {
         view.healedAt = track.healedAt;
         view.healCause = track.healCause;
     };
-    if (!desired_) return out;
-    for (const auto& registry : desired_->registries) {
+    const Desired* desired = intents_.desired();
+    if (desired == nullptr) return out;
+    for (const auto& registry : desired->registries) {
         RegistryView view = declaredView(registry);
         fill(view);
         out.push_back(std::move(view));
     }
     for (const auto& [directory, track] : tracks_) {
-        if (intended_.count(directory) || renderProblems_.count(directory)) continue;
+        if (intents_.declares(directory)) continue;
         if (track.absent && !track.contest.contested()) continue;
         RegistryView view;
         view.name = registryOfDirectory(directory);
@@ -99,7 +100,7 @@ std::string shownContent(const Seen<ObservedRegistry>& observed) {
 
 std::vector<PlannedChange> RegistryKeeper::preview() const {
     std::vector<PlannedChange> out;
-    if (!desired_) return out;
+    if (intents_.desired() == nullptr) return out;
     for (const auto& directory : allDirectories()) {
         const auto step = planFor(directory);
         if (!step) continue;

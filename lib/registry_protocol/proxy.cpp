@@ -1,5 +1,6 @@
 #include "registry_protocol/proxy.hpp"
 
+#include "base/digest.hpp"
 #include "base/text.hpp"
 
 #include <arpa/inet.h>
@@ -98,6 +99,30 @@ std::string proxyFor(const ProxySettings& settings, const HttpUrl& url) {
     for (const auto& entry : split(settings.none, ','))
         if (excludes(entry, host, url.port())) return "";
     return proxy.find("://") == std::string::npos ? "http://" + proxy : proxy;
+}
+
+namespace {
+
+/// User information as Go's url.Userinfo gives it: what is no escape stays as it is.
+std::string percentDecoded(const std::string& text) {
+    std::string out;
+    for (size_t i = 0; i < text.size(); ++i) {
+        const bool escape = text[i] == '%' && i + 2 < text.size() && std::isxdigit(text[i + 1]) &&
+                            std::isxdigit(text[i + 2]);
+        out += escape ? static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16)) : text[i];
+        if (escape) i += 2;
+    }
+    return out;
+}
+
+}  // namespace
+
+std::string proxyAuthorization(const std::string& proxy) {
+    const size_t scheme = proxy.find("://");
+    const size_t begin = scheme == std::string::npos ? 0 : scheme + 3;
+    const size_t at = proxy.substr(0, proxy.find('/', begin)).rfind('@');
+    if (at == std::string::npos || at < begin) return "";
+    return "Basic " + base64(percentDecoded(proxy.substr(begin, at - begin)));
 }
 
 }  // namespace nodemirror

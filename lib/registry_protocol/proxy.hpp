@@ -25,4 +25,8 @@ ProxySettings proxySettings(const std::vector<std::string>& environment);
 /// through one. The answer may hold credentials.
 std::string proxyFor(const ProxySettings& settings, const HttpUrl& url);
 
+/// The value of Proxy-Authorization for a proxy's URL; "" where the URL has no credentials. A
+/// secret.
+std::string proxyAuthorization(const std::string& proxy);
+
 }  // namespace nodemirror

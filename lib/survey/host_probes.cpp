@@ -1,7 +1,6 @@
 #include "survey/host_probes.hpp"
 
-#include "health/host_health.hpp"
-#include "probe/registry_client.hpp"
+#include "probe/base_probe.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -17,33 +16,14 @@ namespace {
 Task<RegistryAnswer> probeHost(asio::io_context& io, Resolver& resolver, ChainHost host,
                                ProxySettings proxies, ContainerdVersion version,
                                Patience patience) {
+    BaseProbe probe(io, resolver, std::move(host), version, std::move(proxies), makeTlsContext);
+    auto task = probe.run(patience);
     RegistryAnswer out;
-    HttpRequest request;
-    request.url.scheme = triesHttpsFirst(host, version) ? "https" : host.scheme;
-    request.url.authority = host.host;
-    request.url.target = basePathOf(host.path).path;
-    for (const auto& [name, values] : host.header)
-        for (const auto& value : values) request.headers.emplace_back(name, value);
-    TlsContext tls;
-    if (request.url.scheme == "https") {
-        auto made = makeTlsContext(tlsSettingsOf(host));
-        if (!made) {
-            Exchange failed;
-            failed.url = request.url.text();
-            failed.fault = out.fault = Fault::Tls;
-            failed.error = out.error = made.error().text();
-            out.exchanges.push_back(std::move(failed));
-            co_return out;
-        }
-        tls = std::move(*made);
-    }
-    Connection connection(io, resolver, std::move(tls), proxyFor(proxies, request.url));
-    auto task = connection.exchange(std::move(request), patience);
-    Exchange exchange = co_await std::move(task);
-    out.status = exchange.status;
-    out.fault = exchange.status > 0 ? Fault::None : exchange.fault;
-    out.error = exchange.error;
-    out.exchanges.push_back(std::move(exchange));
+    out.exchanges = co_await std::move(task);
+    const Exchange& last = out.exchanges.back();
+    out.status = last.status;
+    out.fault = last.status > 0 ? Fault::None : last.fault;
+    out.error = last.error;
     co_return out;
 }
 

@@ -48,7 +48,7 @@ struct World {
         REQUIRE(keeper->start());
     }
     size_t want(std::shared_ptr<const Desired> desired) {
-        keeper->setDesired(std::move(desired));
+        keeper->intents().setDesired(std::move(desired));
         return keeper->reconcileAll(now);
     }
     std::string hosts(const std::string& directory) const {
@@ -217,7 +217,7 @@ TEST_CASE("a preview shows a diff, without secrets, and changes nothing") {
                      "[host.\"https://old\"]\n[host.\"https://old\".header]\nX = \"hunter2\"\n");
     auto desired = std::make_shared<Desired>(*desire({"docker.io"}));
     desired->registries[0].mirrors[0].headers["Authorization"] = {Secret("hunter3")};
-    world.keeper->setDesired(desired);
+    world.keeper->intents().setDesired(desired);
     const auto changes = world.keeper->preview();
     REQUIRE(changes.size() == 1);
     CHECK_THAT(changes[0].diff, Catch::Contains("-[host.\"https://old\"]"));

@@ -1,9 +1,11 @@
 """Proof: a change of a chain is kept only where the canary can be pulled through it."""
+import json
 import re
 
 from case import CERTS, NodeCase, mirrors_yaml
 from faulty_registry import PORT
 
+PROOFS = "/var/lib/nodemirrord/proofs.json"
 CANARY = "fleet.test/canary/image:1"
 
 
@@ -115,6 +117,50 @@ class Canary(NodeCase):
         self.assertNotIn("ChangeRolledBack", self.reasons(node))
         text = node.read(f"{CERTS}/docker.m.daocloud.io/hosts.toml")
         self.assertIn(f"mirror.example:{PORT['refuse']}", text)
+
+    def test_fallback_none_never_goes_back_to_a_file_that_leads_upstream(self):
+        node = self.boot()
+        self.start_mirrors(node)
+        # The registry itself would serve the canary.
+        node.write(f"{CERTS}/docker.m.daocloud.io/hosts.toml",
+                   f'[host."https://mirror.example:{PORT["refuse"]}"]\n'
+                   'ca = "/etc/nodetest/ca.crt"\n')
+        node.desire(desired("missing").replace("fleet.test", "docker.m.daocloud.io")
+                    .replace("canary/image:1", "library/app:1.0"))
+        node.start_daemon()
+        self.wait_for(lambda: self.reasons(node).get("CanaryFails"), "it is told", 60)
+        self.assertNotIn("ChangeRolledBack", self.reasons(node))
+        text = node.read(f"{CERTS}/docker.m.daocloud.io/hosts.toml")
+        self.assertIn(f"mirror.example:{PORT['missing']}", text)
+
+    def test_a_change_that_was_taken_back_is_tried_again_after_an_hour(self):
+        node = self.start(desired("good"))
+        self.wait_for(lambda: self.proven(node), "the first chain is proven")
+        node.write("/run/mood", "broken500")
+        node.desire(desired("moody"))
+        self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is told", 60)
+        node.run("systemctl", "stop", "nodemirrord")
+        # All but a few seconds of the hour pass.
+        proofs = json.loads(node.read(PROOFS))
+        proofs["registries"]["fleet.test"]["rejectedAt"] -= 3600 - 8
+        node.write(PROOFS, json.dumps(proofs))
+        node.write("/run/mood", "good")
+        node.start_daemon()
+        self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is still told")
+        self.assertEqual(self.ports(node), [PORT["good"]])
+        self.wait_for(lambda: self.ports(node) == [PORT["moody"]], "it is tried again", 30)
+        self.wait_for(lambda: "ChangeRolledBack" not in self.reasons(node), "nothing is told")
+
+    def test_a_change_that_reconcile_brings_is_proven_too(self):
+        node = self.start(desired("good"))
+        self.wait_for(lambda: self.proven(node), "the first chain is proven")
+        node.write("/run/desired.yaml", desired("refuse"))
+        # Before the daemon has seen the file by itself.
+        node.sh("cp /run/desired.yaml /etc/nodemirrord/desired.yaml && curl -sf -X POST --unix-socket "
+                "/run/nodemirrord/status.sock http://localhost/v1/reconcile >/dev/null")
+        self.assertEqual(self.ports(node), [PORT["good"]])
+        self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is told")
+        self.assertEqual(self.ports(node), [PORT["good"]])
 
     def test_an_image_that_is_in_use_is_not_removed(self):
         node = self.boot()

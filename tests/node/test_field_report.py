@@ -159,6 +159,17 @@ class FieldReport(NodeCase):
         self.assertIn("reachable only inside the cluster", alone["evidence"])
         self.assertIn("kubectl -n default expose deployment/jjt-test --port=80", alone["remedy"])
 
+    def test_a_plain_mirror_with_tls_options_is_up_where_containerd_falls_back(self):
+        node = self.boot()
+        self.start_mirrors(node)
+        node.write(f"{CERTS}/plain.test/hosts.toml",
+                   f'server = "http://mirror.example:{PORT["plain"]}"\nskip_verify = true\n'
+                   '[host]\n')
+        pulls = node.probe("pull", "plain.test/app/plain:1").returncode == 0
+        findings = self.findings(node)
+        self.assertEqual("no-host-answers" not in findings, pulls, findings)
+        self.assertTrue(pulls)
+
     def test_doctor_is_content_with_a_node_that_is_well(self):
         node = self.ready()
         code, said = self.ask(node, "doctor", "--timeout", "2s")

@@ -61,18 +61,18 @@ const SteadyTime kStart{std::chrono::hours(1000)};
 }  // namespace
 
 TEST_CASE("only what speaks the registry protocol is healthy") {
-    CHECK(judgeProbe(answered(200)).good);
-    CHECK(judgeProbe(answered(401, "Bearer realm=\"https://auth.example/token\"")).good);
-    CHECK(judgeProbe(answered(401, "Basic realm=\"here\"")).good);
-    CHECK(judgeProbe(answered(401, "Digest qop=auth\nBasic realm=\"here\"")).good);
-    CHECK_FALSE(judgeProbe(answered(401)).good);
-    CHECK_FALSE(judgeProbe(answered(401, "Bearer service=\"no realm\"")).good);
+    CHECK(judgeProbe(answered(200), "/v2").good);
+    CHECK(judgeProbe(answered(401, "Bearer realm=\"https://auth.example/token\""), "/v2").good);
+    CHECK(judgeProbe(answered(401, "Basic realm=\"here\""), "/v2").good);
+    CHECK(judgeProbe(answered(401, "Digest qop=auth\nBasic realm=\"here\""), "/v2").good);
+    CHECK_FALSE(judgeProbe(answered(401), "/v2").good);
+    CHECK_FALSE(judgeProbe(answered(401, "Bearer service=\"no realm\""), "/v2").good);
     for (const int status : {204, 301, 302, 400, 403, 404, 429, 500, 502, 503})
-        CHECK_FALSE(judgeProbe(answered(status)).good);
+        CHECK_FALSE(judgeProbe(answered(status), "/v2").good);
     Exchange hung;
     hung.fault = Fault::Hang;
     hung.error = "no answer";
-    CHECK(judgeProbe(hung).error == "no answer");
+    CHECK(judgeProbe(hung, "/v2").error == "no answer");
 }
 
 TEST_CASE("a host is probed at the base of its registry") {

@@ -71,6 +71,10 @@ TEST_CASE("proxies are chosen as Go chooses them") {
     CHECK(proxyFor(proxySettings({"HTTPS_PROXY=p", "NO_PROXY=*"}), *parseHttpUrl("https://a/"))
               .empty());
     CHECK_FALSE(proxySettings({}).any());
+    CHECK(proxyAuthorization("http://proxy:3128").empty());
+    CHECK(proxyAuthorization("http://proxy:3128/a@b").empty());
+    CHECK(proxyAuthorization("http://user:p%40ss@proxy:3128") == "Basic dXNlcjpwQHNz");
+    CHECK(proxyAuthorization("http://100%:x@proxy") == "Basic MTAwJTp4");
 }
 
 TEST_CASE("manifests, indexes and errors of registries") {

@@ -1,0 +1,86 @@
+/// The daemon's dealings with mirrors: their order by health, and the proof of their chains.
+#include "agent/agent.hpp"
+
+#include <boost/asio/use_awaitable.hpp>
+
+namespace nodemirror {
+
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+namespace {
+
+/// What changes within this time makes one write a registry.
+constexpr milliseconds kTogether{30};
+
+}  // namespace
+
+/// The health of mirrors changed: their registries' chains may have another order. What changes
+/// within a moment makes one write a registry.
+void Agent::orderSoon(const std::set<std::string>& registries) {
+    statusBody_.reset();
+    const bool armed = !toOrder_.empty();
+    toOrder_.insert(registries.begin(), registries.end());
+    if (!armed) armOrder(kTogether);
+}
+
+void Agent::armOrder(milliseconds wait) {
+    orderTimer_.expires_after(wait);
+    orderTimer_.async_wait([this](const error_code& error) {
+        if (!error && !stopping_) orderChains();
+    });
+}
+
+/// A few registries at a time: a mirror of thousands of them must not keep drift waiting.
+void Agent::orderChains() {
+    constexpr size_t kAtOnce = 32;
+    std::set<std::string> directories;
+    for (size_t i = 0; i < kAtOnce && !toOrder_.empty(); ++i) {
+        const std::string name = *toOrder_.begin();
+        toOrder_.erase(toOrder_.begin());
+        const auto& desired = desired_.current();
+        if (const Registry* registry = desired ? desired->find(name) : nullptr; registry != nullptr)
+            directories.insert(registries_.intents().setOrder(name, health_.ordered(*registry)));
+    }
+    reconcileDirectories(directories);
+    if (!toOrder_.empty()) armOrder(milliseconds(1));
+}
+
+void Agent::reconcileDirectories(const std::set<std::string>& directories) {
+    const Now began = now();
+    if (registries_.reconcile(directories, began) > 0) noteReconcile(began.steady);
+    statusBody_.reset();
+    armDue();
+}
+
+ChainProver::Hooks Agent::proverHooks() {
+    ChainProver::Hooks hooks;
+    hooks.reconcile = [this](const std::string& directory) {
+        const std::set<std::string> one{directory};
+        reconcileDirectories(one);
+    };
+    hooks.ready = [this] {
+        const NodeView& view = node_.view();
+        const auto& cri = view.observed.cri;
+        return cri.isKnown() && cri.value().ready && view.configPath.effective.value_or(true);
+    };
+    hooks.changed = [this] { statusBody_.reset(); };
+    return hooks;
+}
+
+/// What the probes need to know of containerd: its version, and the proxy that it goes through.
+Task<void> Agent::learnSurroundings() {
+    const auto& desired = desired_.current();
+    const std::string unit = desired ? desired->containerd.unit : Desired().containerd.unit;
+    auto ask = units_.environment(unit);
+    const auto environment = co_await std::move(ask);
+    ProxySettings proxies;
+    if (environment) proxies = proxySettings(*environment);
+    const auto& version = node_.view().observed.version;
+    const ContainerdVersion known =
+        version.isKnown() ? version.value() : ContainerdVersion{2, 1, 0};
+    health_.setContainerd(known, proxies);
+    prover_.setContainerd(known, std::move(proxies));
+}
+
+}  // namespace nodemirror

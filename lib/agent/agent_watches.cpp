@@ -1,0 +1,85 @@
+/// What wakes the daemon: files that change, and timers.
+#include "agent/agent.hpp"
+#include "systemd/notify.hpp"
+
+namespace nodemirror {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+
+namespace {
+
+/// A look at everything in case an event was lost; nothing should depend on it.
+constexpr minutes kResync{10};
+/// Editors write a file in several steps: read when they are done.
+constexpr milliseconds kSettle{30};
+
+}  // namespace
+
+void Agent::watchTree() {
+    treeReady_.async_wait(asio::posix::stream_descriptor::wait_read,
+                          [this](const error_code& error) {
+                              if (error || stopping_) return;
+                              reconcileSome(tree_->drain());
+                              watchTree();
+                          });
+}
+
+void Agent::watchDesired() {
+    desiredReady_.async_wait(asio::posix::stream_descriptor::wait_read,
+                             [this](const error_code& error) {
+                                 if (error || stopping_) return;
+                                 if (desiredWatch_->drain()) {
+                                     reloadTimer_.expires_after(kSettle);
+                                     reloadTimer_.async_wait([this](const error_code& cancelled) {
+                                         if (!cancelled && !stopping_) reloadDesired();
+                                     });
+                                 }
+                                 watchDesired();
+                             });
+}
+
+void Agent::watchConfig() {
+    configReady_.async_wait(asio::posix::stream_descriptor::wait_read,
+                            [this](const error_code& error) {
+                                if (error || stopping_) return;
+                                if (configWatch_->drain()) node_.trigger();
+                                watchConfig();
+                            });
+}
+
+void Agent::armDue() {
+    const SteadyTime due = registries_.due();
+    if (due == SteadyTime()) return;
+    dueTimer_.expires_at(due);
+    dueTimer_.async_wait([this](const error_code& error) {
+        if (error || stopping_) return;
+        const Now began = now();
+        (void)registries_.reconcileDue(began);
+        noteReconcile(began.steady);
+    });
+}
+
+void Agent::armResync() {
+    resyncTimer_.expires_after(kResync);
+    resyncTimer_.async_wait([this](const error_code& error) {
+        if (error || stopping_) return;
+        (void)reconcileEverything();
+        armResync();
+    });
+}
+
+void Agent::armWatchdog() {
+    const auto interval = systemd::watchdogInterval();
+    if (!interval) return;
+    watchdogTimer_.expires_after(*interval);
+    watchdogTimer_.async_wait([this](const error_code& error) {
+        if (error || stopping_) return;
+        systemd::notify("WATCHDOG=1");
+        armWatchdog();
+    });
+}
+
+}  // namespace nodemirror

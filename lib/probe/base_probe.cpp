@@ -1,0 +1,67 @@
+#include "probe/base_probe.hpp"
+
+#include "base/time.hpp"
+#include "health/host_health.hpp"
+
+#include <algorithm>
+
+namespace nodemirror {
+
+BaseProbe::BaseProbe(boost::asio::io_context& io, Resolver& resolver, ChainHost host,
+                     ContainerdVersion version, ProxySettings proxies, ContextSource contexts)
+    : io_(io),
+      resolver_(resolver),
+      host_(std::move(host)),
+      scheme_(host_, version),
+      version_(version),
+      proxies_(std::move(proxies)),
+      contexts_(std::move(contexts)) {}
+
+void BaseProbe::cancel() {
+    cancelled_ = true;
+    if (connection_) connection_->cancel();
+}
+
+Task<Exchange> BaseProbe::ask(Patience patience) {
+    HttpRequest request;
+    request.url.scheme = scheme_.text();
+    request.url.authority = host_.host;
+    request.url.target = basePathOf(host_.path).path;
+    for (const auto& [name, values] : host_.header)
+        for (const auto& value : values) request.headers.emplace_back(name, value);
+    request.headers.emplace_back("User-Agent", "containerd/" + version_.text());
+    if (!connection_) {
+        TlsContext tls;
+        if (request.url.scheme == "https") {
+            auto made = contexts_(tlsSettingsOf(host_));
+            if (!made) {
+                Exchange failed;
+                failed.method = request.method;
+                failed.url = request.url.text();
+                failed.fault = Fault::Tls;
+                failed.error = made.error().text();
+                co_return failed;
+            }
+            tls = std::move(*made);
+        }
+        connection_ = std::make_unique<Connection>(io_, resolver_, std::move(tls),
+                                                   proxyFor(proxies_, request.url));
+    }
+    auto task = connection_->exchange(std::move(request), patience);
+    co_return co_await std::move(task);
+}
+
+Task<std::vector<Exchange>> BaseProbe::run(Patience patience) {
+    if (const auto dial = parseGoDuration(host_.dialTimeout); dial && dial->count() > 0)
+        patience.connect = std::min(patience.connect, *dial);
+    std::vector<Exchange> out;
+    do {
+        auto task = ask(patience);
+        out.push_back(co_await std::move(task));
+        if (cancelled_ || !scheme_.fallsBackAfter(out.back())) break;
+        connection_.reset();
+    } while (true);
+    co_return out;
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,115 @@
+#include "reconcile/registry_intents.hpp"
+
+#include "base/digest.hpp"
+#include "hosts_toml/reader.hpp"
+
+#include <algorithm>
+
+namespace nodemirror {
+
+void RegistryIntents::setDesired(std::shared_ptr<const Desired> desired) {
+    desired_ = std::move(desired);
+    intended_.clear();
+    problems_.clear();
+    variants_.clear();
+    for (const auto& registry : desired_->registries) intend(registry);
+}
+
+void RegistryIntents::intend(const Registry& registry) {
+    IntendedHosts intended;
+    intended.registry = registry.name;
+    intended.directory = ownDirectoryName(registry.name);
+    const std::string directory = intended.directory;
+    const Variant* variant = this->variant(registry.name);
+    problems_.erase(directory);
+    if (variant != nullptr && variant->standIn) {
+        intended.rendered = *variant->standIn;
+        intended.why = variant->standInReason;
+    } else {
+        const bool ordered = variant != nullptr && variant->order;
+        auto rendered = renderHosts(ordered ? variant->order->registry : registry);
+        if (!rendered) {
+            intended_.erase(directory);
+            problems_[directory] = rendered.error().text();
+            return;
+        }
+        intended.rendered = std::move(*rendered);
+        if (ordered) intended.why = variant->order->reason;
+    }
+    intended.sha256 = sha256Hex(intended.rendered.text);
+    intended_[directory] = std::move(intended);
+}
+
+namespace {
+
+bool sameOrder(const Registry& a, const Registry& b) {
+    const auto equal = [](const Mirror& one, const Mirror& other) {
+        return one.url == other.url && one.repositoryPrefix == other.repositoryPrefix;
+    };
+    return a.fallback == b.fallback && std::equal(a.mirrors.begin(), a.mirrors.end(),
+                                                  b.mirrors.begin(), b.mirrors.end(), equal);
+}
+
+}  // namespace
+
+std::string RegistryIntents::setOrder(const std::string& name, OrderedRegistry ordered) {
+    const std::string directory = ownDirectoryName(name);
+    const Registry* registry = desired_ ? desired_->find(name) : nullptr;
+    if (registry == nullptr) return directory;
+    Variant& variant = variants_[name];
+    const bool had = variant.order.has_value();
+    const bool same = had ? variant.order->reason == ordered.reason &&
+                                sameOrder(variant.order->registry, ordered.registry)
+                          : ordered.reason.empty();
+    if (same) return directory;
+    if (ordered.reason.empty())
+        variant.order.reset();
+    else
+        variant.order = std::move(ordered);
+    intend(*registry);
+    const auto intended = intended_.find(directory);
+    if (had && !variant.order && intended != intended_.end() && !variant.standIn)
+        intended->second.why = "the mirrors are up: the declared order is back";
+    return directory;
+}
+
+std::string RegistryIntents::setStandIn(const std::string& name,
+                                        std::optional<RenderedHosts> standIn,
+                                        const std::string& why) {
+    const std::string directory = ownDirectoryName(name);
+    const Registry* registry = desired_ ? desired_->find(name) : nullptr;
+    if (registry == nullptr) return directory;
+    Variant& variant = variants_[name];
+    variant.standIn = std::move(standIn);
+    variant.standInReason = why;
+    intend(*registry);
+    return directory;
+}
+
+const IntendedHosts* RegistryIntents::find(const std::string& directory) const {
+    const auto found = intended_.find(directory);
+    return found == intended_.end() ? nullptr : &found->second;
+}
+
+const std::string* RegistryIntents::problem(const std::string& directory) const {
+    const auto found = problems_.find(directory);
+    return found == problems_.end() ? nullptr : &found->second;
+}
+
+bool RegistryIntents::declares(const std::string& directory) const {
+    return intended_.count(directory) > 0 || problems_.count(directory) > 0;
+}
+
+const RegistryIntents::Variant* RegistryIntents::variant(const std::string& registry) const {
+    const auto found = variants_.find(registry);
+    return found == variants_.end() ? nullptr : &found->second;
+}
+
+std::set<std::string> RegistryIntents::directories() const {
+    std::set<std::string> out;
+    for (const auto& [directory, intended] : intended_) out.insert(directory);
+    for (const auto& [directory, problem] : problems_) out.insert(directory);
+    return out;
+}
+
+}  // namespace nodemirror
