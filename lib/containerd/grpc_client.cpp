@@ -31,6 +31,7 @@ using std::chrono::seconds;
 
 constexpr seconds kShort{10};  // what containerd answers from memory or its own database
 constexpr int kLargestMessage = 32 << 20;
+constexpr std::chrono::milliseconds kMargin{50};
 
 constexpr char kManagedLabel[] = "io.cri-containerd.image";
 constexpr char kManaged[] = "managed";
@@ -116,7 +117,12 @@ struct GrpcContainerd::Impl {
             (stub->*method)(context, request, response, std::move(done));
         };
         auto task = unaryCall<Request, Response>(io, calls, state, start);
-        co_return co_await std::move(task);
+        grpc::Status status = co_await std::move(task);
+        // At the deadline containerd may reset the stream before this side gives up (RST_STREAM,
+        // CANCEL): that is the same thing.
+        if (!status.ok() && std::chrono::system_clock::now() + kMargin >= state->context.deadline())
+            status = grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, status.error_message());
+        co_return status;
     }
 
     Task<Result<std::string>> initError();
