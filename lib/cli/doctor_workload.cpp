@@ -48,10 +48,9 @@ void printImage(const ExplainedImage& image, const Output& output) {
     std::cout << "    waited for by " << printable(join(pods, ", "))
               << (more > 0 ? " and " + std::to_string(more) + " more" : "") << "\n";
     if (!image.waiting.message.empty())
-        std::cout << "    " << paint(output, Colour::Dim, "kubelet: " + image.waiting.message)
-                  << "\n";
+        printProse(output, Colour::Dim, "kubelet: " + image.waiting.message, 4);
     if (!image.summary.empty())
-        std::cout << "    from this node: " << printable(image.summary) << "\n";
+        printProse(output, Colour::None, "from this node: " + image.summary, 4);
     for (const auto& remedy : image.remedies)
         std::cout << "    " << paint(output, Colour::Dim, "remedy: " + remedy) << "\n";
     for (const auto& command : image.commands)

@@ -53,12 +53,10 @@ void printHost(size_t number, const HostFinding& finding, const Output& output) 
     std::cout << "  " << number << ". " << paint(output, Colour::Bold, finding.host.url()) << "  "
               << paint(output, fine ? Colour::Good : Colour::Bad, fine ? "has it" : kind) << "\n";
     if (!finding.resolves)
-        std::cout << "      "
-                  << paint(output, Colour::Warn,
-                           "its capabilities keep containerd from asking it for this reference")
-                  << "\n";
+        printProse(output, Colour::Warn,
+                   "its capabilities keep containerd from asking it for this reference", 6);
     for (const auto& exchange : finding.head.exchanges) printExchange(exchange, output);
-    if (!fine) std::cout << "      " << paint(output, Colour::Bad, describeHost(finding)) << "\n";
+    if (!fine) printProse(output, Colour::Bad, describeHost(finding), 6);
 }
 
 void printPieces(const ImageFindings& findings, const Output& output) {
@@ -122,17 +120,17 @@ void printExplanation(const Explanation& explanation, const NodeFacts& facts,
     for (size_t i = 0; i < explanation.findings.hosts.size(); ++i)
         printHost(i + 1, explanation.findings.hosts[i], output);
     printPieces(explanation.findings, output);
-    std::cout << "\n"
-              << paint(output, verdict.works ? Colour::Good : Colour::Bad, verdict.summary) << "\n";
+    std::cout << "\n";
+    printProse(output, verdict.works ? Colour::Good : Colour::Bad, verdict.summary, 0);
     if (!verdict.kubeletError.empty())
-        std::cout << "kubelet shows: " << printable(verdict.kubeletError) << "\n";
+        printProse(output, Colour::None, "kubelet shows: " + verdict.kubeletError, 0);
     for (const auto& remedy : verdict.remedies)
         std::cout << "remedy: " << printable(remedy) << "\n";
-    for (const auto& note : verdict.notes) std::cout << "note: " << printable(note) << "\n";
+    for (const auto& note : verdict.notes) printProse(output, Colour::None, "note: " + note, 0);
     for (const auto& reference : explanation.alternatives)
         std::cout << "would work now: " << paint(output, Colour::Bold, setImageCommand(reference))
                   << "\n";
-    std::cout << "ctr: " << printable(ctrDifference(explanation.findings)) << "\n";
+    printProse(output, Colour::None, "ctr: " + ctrDifference(explanation.findings), 0);
 }
 
 namespace {

@@ -20,11 +20,13 @@ Colour colourOf(Finding::Severity severity) {
 }  // namespace
 
 void printFindings(const std::vector<Finding>& findings, const Output& output) {
-    for (const auto& finding : findings)
+    for (const auto& finding : findings) {
         std::cout << paint(output, colourOf(finding.severity), severityName(finding.severity))
                   << "  " << paint(output, Colour::Bold, finding.code) << "  "
-                  << printable(finding.subject) << "\n    " << printable(finding.evidence)
-                  << "\n    " << paint(output, Colour::Dim, "remedy: " + finding.remedy) << "\n";
+                  << printable(finding.subject) << "\n";
+        printProse(output, Colour::None, finding.evidence, 4);
+        std::cout << "    " << paint(output, Colour::Dim, "remedy: " + finding.remedy) << "\n";
+    }
 }
 
 Document toDocument(const std::vector<Finding>& findings) {

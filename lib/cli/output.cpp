@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
@@ -17,7 +18,10 @@ Output makeOutput(const std::string& format) {
     if (format == "yaml") output.format = Format::Yaml;
     const char* noColour = std::getenv("NO_COLOR");
     const bool refused = noColour != nullptr && *noColour != '\0';
-    output.colour = output.format == Format::Text && isatty(STDOUT_FILENO) == 1 && !refused;
+    const bool terminal = output.format == Format::Text && isatty(STDOUT_FILENO) == 1;
+    output.colour = terminal && !refused;
+    winsize size{};
+    if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) output.width = size.ws_col;
     return output;
 }
 
@@ -74,6 +78,28 @@ std::string paint(const Output& output, Colour colour, std::string_view text) {
         case Colour::None: break;
     }
     return std::string("\x1b[") + code + "m" + safe + "\x1b[0m";
+}
+
+void printProse(const Output& output, Colour colour, std::string_view text, size_t indent,
+                size_t first) {
+    constexpr size_t kNarrowest = 40;
+    const size_t width = output.width >= kNarrowest ? output.width : SIZE_MAX;
+    std::string line(first == 0 ? indent : 0, ' ');
+    size_t column = std::max(first, indent);
+    std::string words;
+    const auto flush = [&] {
+        std::cout << line << paint(output, colour, words) << "\n";
+        line.assign(indent, ' ');
+        words.clear();
+        column = indent;
+    };
+    for (const auto& word : split(text, ' ')) {
+        const size_t gap = words.empty() ? 0 : 1;
+        if (column > indent && column + gap + word.size() > width) flush();
+        column += word.size() + (words.empty() ? 0 : 1);
+        words += (words.empty() ? "" : " ") + word;
+    }
+    flush();
 }
 
 void Table::row(std::vector<std::pair<Colour, std::string>> cells) {

@@ -20,10 +20,12 @@ enum Exit : int {
 
 enum class Format { Text, Json, Yaml };
 
-/// How to print: the format, and whether colour is welcome (a terminal, and no NO_COLOR).
+/// How to print: the format, whether colour is welcome (a terminal, and no NO_COLOR), and the
+/// terminal's width.
 struct Output {
     Format format = Format::Text;
     bool colour = false;
+    size_t width = 0;  ///< columns; 0 where there is no terminal: lines are left whole for tools
 };
 
 Output makeOutput(const std::string& format);
@@ -34,6 +36,11 @@ void printDocument(const Output& output, const Document& document);
 enum class Colour { None, Good, Bad, Warn, Dim, Bold };
 /// The text in that colour when the output has colours. Control characters in it are replaced.
 std::string paint(const Output& output, Colour colour, std::string_view text);
+
+/// Prints prose at an indent, broken between words to fit a terminal; `first` is how much of the
+/// line is taken already. Not for what people copy, such as commands.
+void printProse(const Output& output, Colour colour, std::string_view text, size_t indent,
+                size_t first = 0);
 
 /// Rows printed with their columns aligned; widths ignore colours.
 class Table {

@@ -33,9 +33,11 @@ std::pair<Colour, std::string> answer(const Document& value, const char* yes, co
 void printReasons(const Document& reasons, const Output& output) {
     for (const auto& reason : reasons) {
         const std::string subject = text(reason["subject"]);
-        std::cout << "  " << paint(output, Colour::Warn, text(reason["code"]))
-                  << (subject.empty() ? "" : " " + printable(subject)) << ": "
-                  << printable(text(reason["message"])) << "\n";
+        const std::string code = text(reason["code"]);
+        const std::string about = (subject.empty() ? "" : " " + printable(subject)) + ": ";
+        std::cout << "  " << paint(output, Colour::Warn, code) << about;
+        printProse(output, Colour::None, text(reason["message"]), 4,
+                   2 + code.size() + about.size());
         if (!text(reason["remedy"]).empty())
             std::cout << "    " << paint(output, Colour::Dim, "remedy: " + text(reason["remedy"]))
                       << "\n";
@@ -84,7 +86,7 @@ void printRegistries(const Document& registries, const Output& output) {
                   << paint(output, colour, state)
                   << (fallback.empty() ? "" : "  fallback " + fallback) << "\n";
         if (!text(registry["problem"]).empty())
-            std::cout << "    " << paint(output, Colour::Bad, text(registry["problem"])) << "\n";
+            printProse(output, Colour::Bad, text(registry["problem"]), 4);
         Table table;
         size_t index = 0;
         for (const auto& host : registry["chain"]) {
@@ -101,7 +103,7 @@ void printRegistries(const Document& registries, const Output& output) {
         }
         table.print(output, "    ");
         if (!text(registry["why"]).empty())
-            std::cout << "    " << paint(output, Colour::Warn, text(registry["why"])) << "\n";
+            printProse(output, Colour::Warn, text(registry["why"]), 4);
         if (!text(registry["lastHeal"]["at"]).empty())
             std::cout << "    "
                       << paint(output, Colour::Dim,
