@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Whether probes hold up healing: the time from an edit of hosts.toml to its content being back,
 without and with some hundred mirrors that hang.
-    heal_under_probes.py --build build/release [--containerd 1.7] [--heals 40] [--hung 300] [--json]
+    heal_under_probes.py --build build/release [--containerd 1.7] [--heals 400] [--hung 300] [--json]
 As root. Everything runs in a test node, on loopback; the ratio is within one run."""
 import argparse
 import json
@@ -16,21 +16,25 @@ import fixtures  # noqa: E402
 from faulty_registry import PORT  # noqa: E402
 from node import Node, wait_until  # noqa: E402
 
-HOSTS = "/etc/containerd/certs.d/quiet.test/hosts.toml"
+HOSTS = "/etc/containerd/certs.d/quiet{}.test/hosts.toml"
+# The files that are edited in turn: five edits of one within ten seconds would count as a fight
+# over it.
+QUIET = 20
+PAUSE = 0.15  # seconds between two edits
 
-# Runs in the node: edits the file and reads it until it is as before. Waits between the
-# edits, or they would count as a fight over the file.
+# Runs in the node: edits a file and reads it until it is as before.
 DRIVER = """
 import json, sys, time
-path, count, out = sys.argv[1], int(sys.argv[2]), []
-good = open(path).read()
-for _ in range(count):
+paths, count, out = sys.argv[2:], int(sys.argv[1]), []
+good = {path: open(path).read() for path in paths}
+for number in range(count):
+    path = paths[number % len(paths)]
     began = time.monotonic()
     with open(path, "w") as file:
         file.write("# drift")
     while True:
         try:
-            if open(path).read() == good:
+            if open(path).read() == good[path]:
                 break
         except OSError:
             pass
@@ -40,27 +44,28 @@ for _ in range(count):
     time.sleep(PAUSE)
 print(json.dumps(out))
 """
-PAUSE = 3  # seconds; fewer than five heals in ten seconds are no fight
 
 
 def desired(hung):
     mirrors = "".join(f"      - {{url: \"https://mirror.example:{PORT['hang']}/m{n}\", "
                       "ca: /etc/nodetest/ca.crt}\n" for n in range(hung))
-    return f"""apiVersion: nodemirrord/v1
-registries:
-  quiet.test:
+    quiet = "".join(f"""  quiet{n}.test:
     mirrors:
       - {{url: "https://mirror.example:{PORT['good']}", ca: /etc/nodetest/ca.crt}}
-  fleet.test:
+""" for n in range(QUIET))
+    return f"""apiVersion: nodemirrord/v1
+registries:
+{quiet}  fleet.test:
     mirrors:
       - {{url: "https://mirror.example:{PORT['good']}", ca: /etc/nodetest/ca.crt}}
 {mirrors}health: {{order: health, interval: 2s, timeout: 2s}}
 """
 
 
-def heals(node, count, pause):
-    script = DRIVER.replace("PAUSE", str(pause))
-    done = node.run("python3", "-c", script, HOSTS, str(count), timeout=count * (pause + 30))
+def heals(node, count):
+    script = DRIVER.replace("PAUSE", str(PAUSE))
+    done = node.run("python3", "-c", script, str(count),
+                    *(HOSTS.format(n) for n in range(QUIET)), timeout=count * (PAUSE + 1) + 60)
     return json.loads(done.stdout)
 
 
@@ -72,9 +77,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
     parser.add_argument("--containerd", default="1.7")
-    parser.add_argument("--heals", type=int, default=40)
+    parser.add_argument("--heals", type=int, default=400)
     parser.add_argument("--hung", type=int, default=300)
-    parser.add_argument("--pause", type=float, default=PAUSE)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     build = Path(arguments.build).resolve()
@@ -91,11 +95,11 @@ def main():
             node.desire(desired(hung))
             if hung == 0:
                 node.start_daemon()
-            wait_until(lambda: node.exists(HOSTS), "the file is there")
+            wait_until(lambda: node.exists(HOSTS.format(QUIET - 1)), "the files are there")
             if hung:
                 wait_until(lambda: int(node.sh("ls /proc/$(pidof nodemirrord)/fd | wc -l")) >
                            hung // 2, "probes hang")
-            values = heals(node, arguments.heals, arguments.pause)
+            values = heals(node, arguments.heals)
             result[name] = {"hung": hung, "p50Seconds": statistics.median(values),
                             "p99Seconds": quantile(values, 0.99)}
     for name in ("p50", "p99"):
