@@ -112,6 +112,7 @@ class Agent {
     boost::asio::steady_timer streamTimer_;
     boost::asio::signal_set signals_;
     std::set<std::string> toOrder_;  ///< registries whose mirrors' health changed
+    SteadyTime orderedAt_;
     ReconcileView reconcile_;
     std::shared_ptr<const std::string> statusBody_;  ///< until something changes
     bool stopping_ = false;

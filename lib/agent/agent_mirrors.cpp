@@ -3,6 +3,8 @@
 
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
+
 namespace nodemirror {
 
 using boost::system::error_code;
@@ -12,6 +14,8 @@ namespace {
 
 /// What changes within this time makes one write a registry.
 constexpr milliseconds kTogether{30};
+/// When hundreds of mirrors change, their registries are written no oftener than this.
+constexpr milliseconds kBetweenOrders{500};
 
 }  // namespace
 
@@ -21,7 +25,9 @@ void Agent::orderSoon(const std::set<std::string>& registries) {
     statusBody_.reset();
     const bool armed = !toOrder_.empty();
     toOrder_.insert(registries.begin(), registries.end());
-    if (!armed) armOrder(kTogether);
+    const auto rest = std::chrono::ceil<milliseconds>(orderedAt_ + kBetweenOrders -
+                                                      std::chrono::steady_clock::now());
+    if (!armed) armOrder(std::max(kTogether, rest));
 }
 
 void Agent::armOrder(milliseconds wait) {
@@ -33,7 +39,8 @@ void Agent::armOrder(milliseconds wait) {
 
 /// A few registries at a time: a mirror of thousands of them must not keep drift waiting.
 void Agent::orderChains() {
-    constexpr size_t kAtOnce = 32;
+    constexpr size_t kAtOnce = 4;  // each waits for the disk a few times
+    health_.remember();
     std::set<std::string> directories;
     for (size_t i = 0; i < kAtOnce && !toOrder_.empty(); ++i) {
         const std::string name = *toOrder_.begin();
@@ -43,6 +50,7 @@ void Agent::orderChains() {
             directories.insert(registries_.intents().setOrder(name, health_.ordered(*registry)));
     }
     reconcileDirectories(directories);
+    orderedAt_ = std::chrono::steady_clock::now();
     if (!toOrder_.empty()) armOrder(milliseconds(1));
 }
 

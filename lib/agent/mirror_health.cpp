@@ -74,6 +74,7 @@ void MirrorHealth::run() {
 }
 
 void MirrorHealth::stop() {
+    if (running_) remember();
     running_ = false;
     monitor_.stop();
 }
@@ -129,7 +130,6 @@ void MirrorHealth::outcome(const std::string& key, const ProbeOutcome& seen) {
             spdlog::warn("mirror={} event=down msg={}", inQuotes(name), inQuotes(health.error()));
         else
             spdlog::info("mirror={} event=up", inQuotes(name));
-        remember();
         for (const auto& registry : registries->second)
             if (watchesUpstream(registry) != (upstreamsWatched_.count(registry) > 0)) {
                 watch();
@@ -140,7 +140,6 @@ void MirrorHealth::outcome(const std::string& key, const ProbeOutcome& seen) {
     if (changed || byLatency) changed_(registries->second);
 }
 
-/// Kept over a restart, so that a mirror that is down is not put first again by it.
 void MirrorHealth::remember() {
     std::set<std::string> down;
     for (const auto& [key, health] : health_)

@@ -31,6 +31,9 @@ class MirrorHealth {
     void run();
     void stop();
 
+    /// Keeps over a restart which mirrors are down, so that none of them is put first again by it.
+    /// Waits for the disk: once for whatever changed together.
+    void remember();
     /// The registry in the order that its mirrors' health asks for.
     OrderedRegistry ordered(const Registry& registry);
     /// The health of a host of a registry's chain, by its URL; null where it is not probed.
@@ -49,7 +52,6 @@ class MirrorHealth {
     void outcome(const std::string& key, const ProbeOutcome& outcome);
     bool watchesUpstream(const std::string& registry) const;
     HostStanding standing(const std::string& key) const;
-    void remember();
 
     StateDir state_;
     Changed changed_;

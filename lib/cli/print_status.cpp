@@ -51,13 +51,22 @@ void printDesired(const Document& desired, const Output& output) {
     if (!text(desired["loadedAt"]).empty())
         std::cout << paint(output, Colour::Dim, ", in force since " + text(desired["loadedAt"]));
     std::cout << "\n";
-    for (const auto& error : desired["errors"])
-        std::cout << "  " << text(error["line"]) << ":" << text(error["column"]) << " "
-                  << printable(text(error["key"])) << ": "
+    for (const auto& error : desired["errors"]) {
+        // A file that could not be read has no place in it.
+        const std::string place =
+            error["line"].get<int>() > 0 ? text(error["line"]) + ":" + text(error["column"]) : "";
+        const std::string key = text(error["key"]);
+        std::cout << "  " << place << (place.empty() || key.empty() ? "" : " ") << printable(key)
+                  << (place.empty() && key.empty() ? "" : ": ")
                   << paint(output, Colour::Bad, text(error["message"])) << "\n";
+    }
 }
 
 void printContainerd(const Document& containerd, const Output& output) {
+    if (!containerd["reachable"].is_boolean()) {
+        std::cout << "containerd  not looked at yet\n";
+        return;
+    }
     const bool reachable = containerd["reachable"].get<bool>();
     std::cout << "containerd  "
               << (reachable ? printable(text(containerd["version"]))

@@ -131,7 +131,9 @@ void hostsReachable(const NodeFacts& facts, Findings& findings) {
                     host.words + "; containerd waits for it without an end, and asks no other",
                     "take it out of the chain of " + reading.registry +
                         ", or set health: {order: health}");
-            else if (host.upstream && !all)
+            else if (host.upstream && all)
+                continue;  // told above; nobody on the node can mend it
+            else if (host.upstream)
                 // What mirrors are there for.
                 add(findings, Severity::Note, "upstream-down", host.host->url(), host.words,
                     "nothing, as long as the mirrors have what is needed; fallback: none spares "

@@ -41,7 +41,6 @@ namespace {
 constexpr int kMostAtOnce = 256;
 /// Connections that are kept from probe to probe.
 constexpr size_t kMostKept = 256;
-constexpr std::chrono::seconds kContextLife{30};
 /// More than a handshake costs; a thousand probes begin in three seconds.
 constexpr std::chrono::milliseconds kBetweenStarts{3};
 
@@ -67,7 +66,7 @@ std::string probeKey(const ChainHost& host) {
 }
 
 HealthMonitor::HealthMonitor(asio::io_context& io, Handler handler)
-    : io_(io), resolver_(io), handler_(std::move(handler)) {}
+    : io_(io), resolver_(io), handler_(std::move(handler)), slotTimer_(io) {}
 
 void HealthMonitor::watch(const std::vector<ChainHost>& hosts, const Settings& settings) {
     settings_ = settings;
@@ -93,7 +92,6 @@ void HealthMonitor::watch(const std::vector<ChainHost>& hosts, const Settings& s
             target->wait.cancel();
         }
     targets_ = std::move(wanted);
-    contexts_.clear();
 }
 
 void HealthMonitor::stop() {
@@ -106,18 +104,11 @@ void HealthMonitor::stop() {
     targets_.clear();
 }
 
-/// Probes begin one after another: hundreds of handshakes in one turn of the loop would keep drift
-/// waiting.
 Task<void> HealthMonitor::takeTurn(std::shared_ptr<Target> target) {
-    const SteadyTime slot = std::max(std::chrono::steady_clock::now(), nextStart_);
-    nextStart_ = slot + kBetweenStarts;
-    target->wait.expires_at(slot);
-    error_code ignored;
-    auto pause = target->wait.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    co_await std::move(pause);
     if (probing_ >= kMostAtOnce) {
         waiting_.push_back(target);
         target->wait.expires_at(asio::steady_timer::time_point::max());
+        error_code ignored;
         auto wait = target->wait.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         co_await std::move(wait);
     }
@@ -129,6 +120,29 @@ void HealthMonitor::endTurn() {
     if (waiting_.empty()) return;
     waiting_.front()->wait.cancel();
     waiting_.pop_front();
+}
+
+/// Connections begin one after another, with other work of the loop between them: hundreds of
+/// handshakes in one turn would keep drift waiting.
+Task<void> HealthMonitor::takeSlot() {
+    const auto ticket =
+        std::make_shared<asio::steady_timer>(io_, asio::steady_timer::time_point::max());
+    slots_.push_back(ticket);
+    if (slots_.size() == 1) armSlots();
+    error_code ignored;
+    auto wait = ticket->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await std::move(wait);
+}
+
+void HealthMonitor::armSlots() {
+    slotTimer_.expires_at(lastStart_ + kBetweenStarts);
+    slotTimer_.async_wait([this](const error_code& error) {
+        if (error || slots_.empty()) return;
+        slots_.front()->cancel();
+        slots_.pop_front();
+        lastStart_ = std::chrono::steady_clock::now();
+        if (!slots_.empty()) armSlots();
+    });
 }
 
 Task<void> HealthMonitor::keepProbing(std::shared_ptr<Target> target) {
@@ -150,23 +164,8 @@ Task<void> HealthMonitor::keepProbing(std::shared_ptr<Target> target) {
     }
 }
 
-/// Certificates may be renewed in place, as containerd notices at every pull: a context is used
-/// for a while only.
-Result<TlsContext> HealthMonitor::tlsContextFor(const TlsSettings& settings) {
-    std::string key = settings.skipVerify ? "skip" : "";
-    for (const auto& ca : settings.ca) key += "\n" + ca;
-    for (const auto& pair : settings.client) key += "\n\t" + join(pair, "\n");
-    const auto now = std::chrono::steady_clock::now();
-    const auto known = contexts_.find(key);
-    if (known != contexts_.end() && now - known->second.first < kContextLife)
-        return known->second.second;
-    auto made = makeTlsContext(settings);
-    if (made) contexts_[key] = {now, *made};
-    return made;
-}
-
 std::shared_ptr<BaseProbe> HealthMonitor::freshProbe(const Target& target) {
-    const auto contexts = [this](const TlsSettings& settings) { return tlsContextFor(settings); };
+    const auto contexts = [this](const TlsSettings& settings) { return contexts_.get(settings); };
     return std::make_shared<BaseProbe>(io_, resolver_, target.host, settings_.version,
                                        settings_.proxies, contexts);
 }
@@ -184,37 +183,52 @@ Task<void> HealthMonitor::attempt(std::shared_ptr<Target> target, std::shared_pt
     race->changed.cancel();
 }
 
-/// One probe with its confirmation.
+/// Until an attempt ends, one has answered well, or the deadline.
+Task<void> HealthMonitor::waitFor(std::shared_ptr<Race> race, SteadyTime deadline) {
+    const int running = race->running;
+    while (race->running > 0 && race->running == running && !race->winner &&
+           std::chrono::steady_clock::now() < deadline) {
+        error_code ignored;
+        race->changed.expires_at(deadline);
+        auto wait = race->changed.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        co_await std::move(wait);
+    }
+}
+
+/// One probe with its confirmation: a second attempt on a fresh connection, as soon as the first
+/// has failed or half its time is over.
 Task<ProbeOutcome> HealthMonitor::probe(std::shared_ptr<Target> target) {
-    const auto began = std::chrono::steady_clock::now();
     const auto timeout =
         std::chrono::duration_cast<asio::steady_timer::duration>(settings_.timeout);
     auto race = std::make_shared<Race>(io_);
     std::vector<std::shared_ptr<BaseProbe>> all;
-    error_code ignored;
-    auto deadline = began + timeout / 2;
+    SteadyTime latest;
     for (int number = 0; number < 2 && !race->winner && !target->stopped; ++number) {
         std::shared_ptr<BaseProbe> asked = number == 0 ? target->kept : nullptr;
-        if (!asked) asked = freshProbe(*target);
+        if (!asked) {
+            auto slot = takeSlot();
+            co_await std::move(slot);
+            if (race->winner || target->stopped) break;
+            asked = freshProbe(*target);
+        }
         all.push_back(asked);
         target->underWay.emplace_back(asked);
+        // A failure that came quickly leaves its confirmation the whole time.
+        const SteadyTime began = std::chrono::steady_clock::now();
+        latest =
+            std::max(latest, began + (number == 1 && race->running > 0 ? timeout / 2 : timeout));
         ++race->running;
         const auto done = [](std::exception_ptr failure) {
             if (failure) std::rethrow_exception(failure);
         };
         asio::co_spawn(io_, attempt(target, asked, race), done);
-        // A failure that came quickly leaves its confirmation the whole time.
-        if (number == 1)
-            deadline =
-                race->running == 1 ? std::chrono::steady_clock::now() + timeout : began + timeout;
-        while (race->running > 0 && !race->winner && std::chrono::steady_clock::now() < deadline &&
-               !target->stopped) {
-            race->changed.expires_at(deadline);
-            auto wait =
-                race->changed.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-            co_await std::move(wait);
-            if (number == 0 && race->running == 0) break;
-        }
+        auto wait = waitFor(race, number == 0 ? began + timeout / 2 : latest);
+        co_await std::move(wait);
+    }
+    while (race->running > 0 && !race->winner && !target->stopped &&
+           std::chrono::steady_clock::now() < latest) {
+        auto wait = waitFor(race, latest);
+        co_await std::move(wait);
     }
     for (const auto& asked : all)
         if (asked != race->winner) asked->cancel();

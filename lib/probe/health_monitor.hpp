@@ -4,6 +4,7 @@
 #include "hosts_toml/chain.hpp"
 #include "probe/base_probe.hpp"
 #include "probe/resolver.hpp"
+#include "probe/tls_contexts.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -46,10 +47,12 @@ class HealthMonitor {
     Task<void> keepProbing(std::shared_ptr<Target> target);
     Task<void> takeTurn(std::shared_ptr<Target> target);
     void endTurn();
+    Task<void> takeSlot();
+    void armSlots();
+    Task<void> waitFor(std::shared_ptr<Race> race, SteadyTime deadline);
     Task<ProbeOutcome> probe(std::shared_ptr<Target> target);
     Task<void> attempt(std::shared_ptr<Target> target, std::shared_ptr<BaseProbe> asked,
                        std::shared_ptr<Race> race);
-    Result<TlsContext> tlsContextFor(const TlsSettings& settings);
     std::shared_ptr<BaseProbe> freshProbe(const Target& target);
 
     boost::asio::io_context& io_;
@@ -57,8 +60,10 @@ class HealthMonitor {
     Handler handler_;
     Settings settings_;
     std::map<std::string, std::shared_ptr<Target>> targets_;
-    std::map<std::string, std::pair<SteadyTime, TlsContext>> contexts_;
-    SteadyTime nextStart_;  ///< the earliest for a probe to begin
+    TlsContexts contexts_;
+    SteadyTime lastStart_;                                          ///< of a connection
+    std::deque<std::shared_ptr<boost::asio::steady_timer>> slots_;  ///< who waits to begin one
+    boost::asio::steady_timer slotTimer_;
     int probing_ = 0;
     std::deque<std::shared_ptr<Target>> waiting_;  ///< for their turn
 };

@@ -20,8 +20,8 @@ namespace nodemirror {
 /// The node beside its certs.d, as status shows it.
 struct NodeView {
     ObservedNode observed;
-    bool reachable = false;
-    std::string unreachable;  ///< why not
+    std::optional<bool> reachable;  ///< nothing until it was tried
+    std::string unreachable;        ///< why not
     std::string sandboxImage;
     EffectiveConfigPath configPath;
     std::vector<RequiredImage> required;

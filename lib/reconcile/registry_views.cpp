@@ -12,15 +12,19 @@ void withoutHeaderValues(Chain& chain) {
         for (auto& [name, values] : host.header) values.clear();
 }
 
-/// mirror, server or upstream, by what the desired state calls the host.
-std::string roleOf(const ChainHost& host, const Registry& registry) {
-    for (const auto& declared : intendedChain(registry))
-        if (!declared.host.empty() && declared.url() == host.url()) {
-            const bool server = registry.server && host.host == registry.server->host &&
-                                host.url().rfind(registry.server->text(), 0) == 0;
-            return server ? "server" : "mirror";
-        }
-    return "upstream";
+/// mirror, server or upstream, by what the desired state calls each host.
+std::vector<std::string> rolesOf(const Chain& chain, const Registry& registry) {
+    std::set<std::string> declared;
+    for (const auto& host : intendedChain(registry))
+        if (!host.host.empty()) declared.insert(host.url());
+    std::vector<std::string> out;
+    for (const auto& host : chain) {
+        const std::string url = host.url();
+        const bool server = registry.server && host.host == registry.server->host &&
+                            url.rfind(registry.server->text(), 0) == 0;
+        out.push_back(!declared.count(url) ? "upstream" : server ? "server" : "mirror");
+    }
+    return out;
 }
 
 }  // namespace
@@ -49,7 +53,7 @@ RegistryView RegistryKeeper::declaredView(const Registry& registry) const {
         view.chain.pop_back();
     else
         fillDefaultHost(view.chain, registry.name, containerd_);
-    for (const auto& host : view.chain) view.roles.push_back(roleOf(host, registry));
+    view.roles = rolesOf(view.chain, registry);
     withoutHeaderValues(view.chain);
     return view;
 }

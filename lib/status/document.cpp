@@ -40,7 +40,7 @@ Document containerd(const Status& status) {
     const auto& cri = node.observed.cri;
     Document out;
     out["socket"] = status.socket;
-    out["reachable"] = node.reachable;
+    out["reachable"] = node.reachable ? Document(*node.reachable) : Document(nullptr);
     out["version"] = node.observed.versionText;
     out["cri"]["ready"] = cri.isKnown() && cri.value().ready;
     out["cri"]["error"] = cri.isKnown() ? cri.value().error : cri.why();

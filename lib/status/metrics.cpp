@@ -59,7 +59,7 @@ std::string metricsText(const Status& status) {
         .Set(number(status.desired.valid));
     gauge(registry, "nodemirrord_containerd_reachable", "Whether containerd answers.")
         .Add({})
-        .Set(number(status.nodeView.reachable));
+        .Set(number(status.nodeView.reachable.value_or(false)));
     auto& inSync = gauge(registry, "nodemirrord_registry_in_sync",
                          "Whether a declared registry's hosts.toml is as desired.");
     for (const auto& view : status.registries)
