@@ -26,11 +26,13 @@ bool hasUsableChallenge(const Exchange& exchange) {
 
 }  // namespace
 
+const char kHangs[] = "takes the connection and does not answer";
+
 ProbeOutcome judgeProbe(const Exchange& exchange, const std::string& hostPath) {
     ProbeOutcome out;
     out.latency = exchange.total;
     if (exchange.fault != Fault::None && exchange.status == 0) {
-        out.error = exchange.error;
+        out.error = exchange.fault == Fault::Hang ? kHangs : exchange.error;
     } else if (exchange.status == 200 ||
                (exchange.status == 404 && !basePathOf(hostPath).speaksBase)) {
         out.good = true;

@@ -16,6 +16,9 @@ struct ProbeOutcome {
     Duration latency{};
 };
 
+/// What is told of a mirror that hangs.
+extern const char kHangs[];
+
 /// Judges the answer to GET on a registry's base (/v2/). Good is what speaks the registry protocol:
 /// 200, or 401 with a challenge that a client can answer (distribution specification, "Determining
 /// Support"). Any other answer, or none, is not; but where the host's path has no base (see

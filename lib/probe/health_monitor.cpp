@@ -234,8 +234,7 @@ Task<ProbeOutcome> HealthMonitor::probe(std::shared_ptr<Target> target) {
         if (asked != race->winner) asked->cancel();
     target->underWay.clear();
     target->kept = targets_.size() <= kMostKept ? race->winner : nullptr;
-    if (!race->winner && race->outcome.error.empty())
-        race->outcome.error = "takes the connection and does not answer";
+    if (!race->winner && race->outcome.error.empty()) race->outcome.error = kHangs;
     co_return race->outcome;
 }
 

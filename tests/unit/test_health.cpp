@@ -69,10 +69,12 @@ TEST_CASE("only what speaks the registry protocol is healthy") {
     CHECK_FALSE(judgeProbe(answered(401, "Bearer service=\"no realm\""), "/v2").good);
     for (const int status : {204, 301, 302, 400, 403, 404, 429, 500, 502, 503})
         CHECK_FALSE(judgeProbe(answered(status), "/v2").good);
+    // Where the host's path has no base nobody knows what is there.
+    CHECK(judgeProbe(answered(404), "/mirror").good);
     Exchange hung;
     hung.fault = Fault::Hang;
     hung.error = "no answer";
-    CHECK(judgeProbe(hung, "/v2").error == "no answer");
+    CHECK(judgeProbe(hung, "/v2").error == kHangs);
 }
 
 TEST_CASE("a host is probed at the base of its registry") {
