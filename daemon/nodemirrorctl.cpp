@@ -165,6 +165,6 @@ int main(int argc, char** argv) {
         complain(error.what());
     }
     std::cout << std::flush;
-    // A lookup of a name that hangs, or a cancelled call of gRPC's, is not waited for.
+    // A lookup of a name that hangs is not waited for.
     ::_exit(code);
 }

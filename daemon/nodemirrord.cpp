@@ -121,6 +121,6 @@ int main(int argc, char** argv) {
         spdlog::critical("msg={}", nodemirror::inQuotes(error.what()));
     }
     std::cout << std::flush;
-    // Cancelled calls may still be held by gRPC's threads, which nothing is to wait for.
+    // A lookup of a name that hangs is not waited for.
     ::_exit(code);
 }

@@ -1,10 +1,12 @@
 # The Debian 12 packages that building and testing take. Sourced, not run.
 
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config git ca-certificates
- libboost1.81-dev libcli11-dev libgrpc++-dev libprotobuf-dev libspdlog-dev libssl-dev
+ libboost1.81-dev libcli11-dev libnghttp2-dev libprotobuf-dev libspdlog-dev libssl-dev
  libsystemd-dev libtomlplusplus-dev libyaml-cpp-dev nlohmann-json3-dev prometheus-cpp-dev
- protobuf-compiler protobuf-compiler-grpc"
-NODE_PACKAGES="dbus docker-registry iproute2 openssl procps python3 runc systemd util-linux"
+ protobuf-compiler"
+# What runs on a test node is judged by a client of CRI made of gRPC's own parts.
+NODE_PACKAGES="dbus docker-registry iproute2 libgrpc++-dev openssl procps protobuf-compiler-grpc python3
+ runc systemd util-linux"
 TEST_PACKAGES="curl catch2 clang-format $NODE_PACKAGES"
 
 # Installs what is missing of the packages named, without starting any service of theirs.

@@ -3,7 +3,7 @@
 #include "agent/chain_prover.hpp"
 #include "agent/desired_source.hpp"
 #include "agent/mirror_health.hpp"
-#include "containerd/grpc_client.hpp"
+#include "containerd/containerd_client.hpp"
 #include "files/tree_watch.hpp"
 #include "http/unix_server.hpp"
 #include "reconcile/node_keeper.hpp"
@@ -89,7 +89,7 @@ class Agent {
     StateDir state_;
     DesiredSource desired_;
     RegistryKeeper registries_;
-    GrpcContainerd containerd_;
+    ContainerdClient containerd_;
     systemd::SystemdUnits units_;
     NodeKeeper node_;
     MirrorHealth health_;

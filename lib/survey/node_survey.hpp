@@ -1,6 +1,6 @@
 #pragma once
 
-#include "containerd/grpc_client.hpp"
+#include "containerd/containerd_client.hpp"
 #include "diagnose/node_facts.hpp"
 #include "systemd/systemd_units.hpp"
 
@@ -36,7 +36,7 @@ class NodeSurvey {
     Task<void> lookAtUnits(NodeFacts& facts);
 
     SurveyOptions options_;
-    GrpcContainerd containerd_;
+    ContainerdClient containerd_;
     systemd::SystemdUnits units_;
 };
 

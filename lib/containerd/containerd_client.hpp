@@ -11,14 +11,13 @@
 
 namespace nodemirror {
 
-/// containerd over gRPC on its unix socket. gRPC's own threads only post completions to the
-/// io_context; everything else runs on it.
-class GrpcContainerd : public Containerd {
+/// containerd over gRPC on its unix socket. Everything runs on the io_context.
+class ContainerdClient : public Containerd {
   public:
-    GrpcContainerd(boost::asio::io_context& context, std::string socket);
-    ~GrpcContainerd() override;
-    GrpcContainerd(const GrpcContainerd&) = delete;
-    GrpcContainerd& operator=(const GrpcContainerd&) = delete;
+    ContainerdClient(boost::asio::io_context& context, std::string socket);
+    ~ContainerdClient() override;
+    ContainerdClient(const ContainerdClient&) = delete;
+    ContainerdClient& operator=(const ContainerdClient&) = delete;
 
     Task<Result<std::string>> version() override;
     Task<Result<CriState>> criState() override;
