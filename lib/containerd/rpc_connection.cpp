@@ -115,16 +115,10 @@ struct RpcCallbacks {
         return 0;
     }
 
-    static int onData(nghttp2_session* session, uint8_t, int32_t stream, const uint8_t* bytes,
-                      size_t size, void* data) noexcept {
+    static int onData(nghttp2_session*, uint8_t, int32_t stream, const uint8_t* bytes, size_t size,
+                      void* data) noexcept {
         RpcCall* call = self(data).callOf(stream);
         if (call == nullptr) return 0;
-        if (call->received.size() + size > kLargestMessage + kPrefix) {
-            call->grpcStatus = RpcStatus::ResourceExhausted;
-            call->grpcMessage = "the answer is larger than 32 MiB";
-            call->closed = NGHTTP2_CANCEL;
-            return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_CANCEL);
-        }
         call->received.append(reinterpret_cast<const char*>(bytes), size);
         return 0;
     }
@@ -242,11 +236,13 @@ void RpcConnection::deliver(RpcCall& call) {
     while (received.size() - begin >= kPrefix) {
         const size_t size = messageSize(received.substr(begin));
         if (received[begin] != 0 || size > kLargestMessage) {
-            call.grpcStatus = RpcStatus::Internal;
-            call.grpcMessage = "the answer is compressed, or no message of gRPC";
-            call.closed = NGHTTP2_PROTOCOL_ERROR;
+            const bool large = received[begin] == 0;
+            call.grpcStatus = large ? RpcStatus::ResourceExhausted : RpcStatus::Internal;
+            call.grpcMessage = large ? "the answer is larger than 32 MiB"
+                                     : "the answer is compressed, which was not asked for";
+            call.closed = NGHTTP2_CANCEL;
             nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, call.stream,
-                                      NGHTTP2_PROTOCOL_ERROR);
+                                      NGHTTP2_CANCEL);
             break;
         }
         if (received.size() - begin - kPrefix < size) break;
@@ -284,12 +280,10 @@ asio::awaitable<void> RpcConnection::readUntilClosed() {
         }
         const ssize_t taken = nghttp2_session_mem_recv(session_.get(), buffer.data(), size);
         deliver();
-        if (taken < 0) {
-            close({RpcStatus::Unavailable, std::string("the server does not speak HTTP/2: ") +
-                                               nghttp2_strerror(static_cast<int>(taken))});
-            co_return;
-        }
         flush();
+        if (taken >= 0 && nghttp2_session_want_read(session_.get()) != 0) continue;
+        close({RpcStatus::Unavailable,
+               goingAway_ ? "the server is going away" : "the server does not speak HTTP/2"});
     }
 }
 
