@@ -5,6 +5,7 @@
 #include "cli/daemon_commands.hpp"
 
 #include <CLI/CLI.hpp>
+#include <malloc.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -112,6 +113,8 @@ int main(int argc, char** argv) {
     }
     ::umask(0077);
     allowManyDescriptors();
+    // The threads that look up names allocate little: an arena for each would only waste memory.
+    ::mallopt(M_ARENA_MAX, 1);
     ::signal(SIGPIPE, SIG_IGN);
     setUpLogging(level);
     int code = kUsage;

@@ -40,8 +40,9 @@ Agent::Agent(AgentOptions options)
       containerd_(io_, options_.containerdSocket),
       units_(io_),
       node_(io_, containerd_, units_, state_, pathsOf(options_)),
-      health_(io_, state_,
-              [this](const std::set<std::string>& registries) { orderSoon(registries); }),
+      health_(
+          io_, state_, [this](const std::set<std::string>& registries) { orderSoon(registries); },
+          [this] { trimSoon(); }),
       prover_(io_, containerd_, registries_, state_, proverHooks()),
       server_(io_, [this](http::Request request) { return handle(std::move(request)); }),
       treeReady_(io_),
@@ -52,6 +53,7 @@ Agent::Agent(AgentOptions options)
       orderTimer_(io_),
       resyncTimer_(io_),
       watchdogTimer_(io_),
+      trimTimer_(io_),
       exitTimer_(io_),
       streamTimer_(io_),
       signals_(io_) {}
@@ -111,6 +113,7 @@ Result<void> Agent::start(Mode mode) {
     });
     node_.onPass([this] {
         statusBody_.reset();
+        trimSoon();
         if (configWatch_) configWatch_->setFiles(node_.configFiles());
         const Status current = status();
         const std::string phase = phaseName(current.phase);
@@ -169,6 +172,7 @@ bool Agent::takeDesired() {
     statusBody_.reset();
     if (desiredWatch_) desiredWatch_->setFiles(desired_.files());
     if (changed) putDesiredInForce();
+    trimSoon();
     return changed;
 }
 
@@ -304,8 +308,8 @@ void Agent::shutDown() {
     treeReady_.close(ignored);
     desiredReady_.close(ignored);
     configReady_.close(ignored);
-    for (auto* timer :
-         {&dueTimer_, &reloadTimer_, &orderTimer_, &resyncTimer_, &watchdogTimer_, &streamTimer_})
+    for (auto* timer : {&dueTimer_, &reloadTimer_, &orderTimer_, &resyncTimer_, &watchdogTimer_,
+                        &trimTimer_, &streamTimer_})
         timer->cancel();
     exitTimer_.expires_after(milliseconds(300));
     exitTimer_.async_wait([this](const error_code&) { io_.stop(); });

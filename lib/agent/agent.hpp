@@ -65,6 +65,7 @@ class Agent {
     void armDue();
     void armResync();
     void armWatchdog();
+    void trimSoon();
     void handleSignals();
     void shutDown();
     Task<void> followImages();
@@ -108,6 +109,7 @@ class Agent {
     boost::asio::steady_timer orderTimer_;
     boost::asio::steady_timer resyncTimer_;
     boost::asio::steady_timer watchdogTimer_;
+    boost::asio::steady_timer trimTimer_;
     boost::asio::steady_timer exitTimer_;
     boost::asio::steady_timer streamTimer_;
     boost::asio::signal_set signals_;
@@ -116,6 +118,7 @@ class Agent {
     ReconcileView reconcile_;
     std::shared_ptr<const std::string> statusBody_;  ///< until something changes
     bool stopping_ = false;
+    bool trimArmed_ = false;
     std::string lastPhase_;
 };
 

@@ -2,6 +2,8 @@
 #include "agent/agent.hpp"
 #include "systemd/notify.hpp"
 
+#include <malloc.h>
+
 namespace nodemirror {
 
 namespace asio = boost::asio;
@@ -15,6 +17,7 @@ namespace {
 constexpr minutes kResync{10};
 /// Editors write a file in several steps: read when they are done.
 constexpr milliseconds kSettle{30};
+constexpr std::chrono::seconds kTrimAfter{5};
 
 }  // namespace
 
@@ -68,6 +71,17 @@ void Agent::armResync() {
         if (error || stopping_) return;
         (void)reconcileEverything();
         armResync();
+    });
+}
+
+/// Gives back the memory of a burst of work (a reload, hundreds of probes) once it is over.
+void Agent::trimSoon() {
+    if (trimArmed_) return;
+    trimArmed_ = true;
+    trimTimer_.expires_after(kTrimAfter);
+    trimTimer_.async_wait([this](const error_code& error) {
+        trimArmed_ = false;
+        if (!error && !stopping_) ::malloc_trim(0);
     });
 }
 

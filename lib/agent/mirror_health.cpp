@@ -24,9 +24,11 @@ Chain upstreamChain(const Registry& registry) {
 
 }  // namespace
 
-MirrorHealth::MirrorHealth(boost::asio::io_context& io, StateDir state, Changed changed)
+MirrorHealth::MirrorHealth(boost::asio::io_context& io, StateDir state, Changed changed,
+                           std::function<void()> probed)
     : state_(std::move(state)),
       changed_(std::move(changed)),
+      probed_(std::move(probed)),
       monitor_(io,
                [this](const std::string& key, const ProbeOutcome& seen) { outcome(key, seen); }) {}
 
@@ -118,6 +120,7 @@ HostStanding MirrorHealth::standing(const std::string& key) const {
 }
 
 void MirrorHealth::outcome(const std::string& key, const ProbeOutcome& seen) {
+    probed_();
     const auto registries = of_.find(key);
     if (registries == of_.end()) return;
     HostHealth& health = health_[key];

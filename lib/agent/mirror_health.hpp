@@ -21,7 +21,9 @@ class MirrorHealth {
     /// `changed` is told the registries whose order may be another now.
     using Changed = std::function<void(const std::set<std::string>& registries)>;
 
-    MirrorHealth(boost::asio::io_context& io, StateDir state, Changed changed);
+    /// `probed` is told of every probe that ended.
+    MirrorHealth(boost::asio::io_context& io, StateDir state, Changed changed,
+                 std::function<void()> probed);
 
     /// Reads which mirrors were down when the daemon last ran.
     Result<void> start();
@@ -55,6 +57,7 @@ class MirrorHealth {
 
     StateDir state_;
     Changed changed_;
+    std::function<void()> probed_;
     HealthMonitor monitor_;
     HealthMonitor::Settings settings_;
     std::shared_ptr<const Desired> desired_;
