@@ -165,6 +165,10 @@ int main(int argc, char** argv) {
         complain(error.what());
     }
     std::cout << std::flush;
+    if (!std::cout) {
+        complain("cannot write the output");
+        code = kUsage;
+    }
     // A lookup of a name that hangs is not waited for.
     ::_exit(code);
 }

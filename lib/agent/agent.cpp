@@ -23,6 +23,9 @@ using std::chrono::seconds;
 
 namespace {
 
+/// A call reaches containerd within this time.
+constexpr milliseconds kSubscribed{500};
+
 NodeKeeper::Paths pathsOf(const AgentOptions& options) {
     NodeKeeper::Paths paths;
     paths.containerdConfig = options.containerdConfig;
@@ -56,6 +59,7 @@ Agent::Agent(AgentOptions options)
       trimTimer_(io_),
       exitTimer_(io_),
       streamTimer_(io_),
+      subscribedTimer_(io_),
       signals_(io_) {}
 
 Agent::~Agent() = default;
@@ -109,11 +113,17 @@ Result<void> Agent::start(Mode mode) {
     node_.onVersion([this, mode](ContainerdVersion version) {
         registries_.setContainerd(version);
         if (mode == Mode::Act) (void)registries_.reconcileAll(now());
-        if (!stopping_) spawn(learnSurroundings());
     });
+    units_.onChange([this] { node_.trigger(); });
     node_.onPass([this] {
         statusBody_.reset();
         trimSoon();
+        // Another containerd process may have another version, and another proxy to go through.
+        const int process = containerd_.processId();
+        if (process != 0 && process != learntOf_ && !stopping_) {
+            learntOf_ = process;
+            spawn(learnSurroundings());
+        }
         if (configWatch_) configWatch_->setFiles(node_.configFiles());
         const Status current = status();
         const std::string phase = phaseName(current.phase);
@@ -309,7 +319,7 @@ void Agent::shutDown() {
     desiredReady_.close(ignored);
     configReady_.close(ignored);
     for (auto* timer : {&dueTimer_, &reloadTimer_, &orderTimer_, &resyncTimer_, &watchdogTimer_,
-                        &trimTimer_, &streamTimer_})
+                        &trimTimer_, &streamTimer_, &subscribedTimer_})
         timer->cancel();
     exitTimer_.expires_after(milliseconds(300));
     exitTimer_.async_wait([this](const error_code&) { io_.stop(); });
@@ -320,8 +330,15 @@ Task<void> Agent::followImages() {
     milliseconds wait{100};
     while (!stopping_) {
         const auto began = std::chrono::steady_clock::now();
+        // containerd says nothing until the first event: what was lost before it listened is
+        // looked for when it surely does.
+        subscribedTimer_.expires_after(kSubscribed);
+        subscribedTimer_.async_wait([this](const error_code& error) {
+            if (!error && !stopping_) node_.trigger();
+        });
         auto stream = containerd_.watchImages([this] { node_.trigger(); });
         const Error ended = co_await std::move(stream);
+        subscribedTimer_.cancel();
         if (stopping_) co_return;
         spdlog::debug("event=image-events-ended msg={}", inQuotes(ended.text()));
         node_.trigger();

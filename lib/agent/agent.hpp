@@ -112,11 +112,13 @@ class Agent {
     boost::asio::steady_timer trimTimer_;
     boost::asio::steady_timer exitTimer_;
     boost::asio::steady_timer streamTimer_;
+    boost::asio::steady_timer subscribedTimer_;
     boost::asio::signal_set signals_;
     std::set<std::string> toOrder_;  ///< registries whose mirrors' health changed
     SteadyTime orderedAt_;
     ReconcileView reconcile_;
     std::shared_ptr<const std::string> statusBody_;  ///< until something changes
+    int learntOf_ = 0;  ///< the containerd process whose surroundings are known
     bool stopping_ = false;
     bool trimArmed_ = false;
     std::string lastPhase_;

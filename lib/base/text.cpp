@@ -45,6 +45,21 @@ namespace {
 
 bool isControl(unsigned char c) { return c < 0x20 || c == 0x7f; }
 
+/// How many bytes at the beginning of the text are a character that acts on a terminal.
+size_t actsOnTerminal(std::string_view text) {
+    const auto byte = [text](size_t i) {
+        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+    };
+    if (isControl(static_cast<unsigned char>(byte(0)))) return 1;
+    if (byte(0) == 0xc2 && byte(1) >= 0x80 && byte(1) <= 0x9f) return 2;  // C1
+    if (byte(0) != 0xe2) return 0;
+    // U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069
+    const bool marks = byte(1) == 0x80 && ((byte(2) >= 0x8e && byte(2) <= 0x8f) ||
+                                           (byte(2) >= 0xa8 && byte(2) <= 0xae));
+    const bool isolates = byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9;
+    return marks || isolates ? 3 : 0;
+}
+
 std::string escaped(unsigned char c) {
     if (c == '\n') return "\\n";
     if (c == '\t') return "\\t";
@@ -58,12 +73,15 @@ std::string escaped(unsigned char c) {
 
 std::string inQuotes(std::string_view text) {
     std::string out = "\"";
-    for (const char c : text) {
+    for (; !text.empty(); text.remove_prefix(1)) {
+        const char c = text.front();
+        const size_t acting = actsOnTerminal(text);
         if (c == '"' || c == '\\') out += '\\';
-        if (isControl(static_cast<unsigned char>(c)))
+        if (acting == 1)
             out += escaped(static_cast<unsigned char>(c));
         else
-            out += c;
+            out += acting > 1 ? '?' : c;
+        if (acting > 1) text.remove_prefix(acting - 1);
     }
     return out + "\"";
 }
@@ -87,9 +105,21 @@ std::string quotedScalar(std::string_view text) {
 }
 
 std::string printable(std::string_view text) {
-    std::string out(text);
-    for (char& c : out)
-        if (isControl(static_cast<unsigned char>(c)) && c != '\n' && c != '\t') c = '?';
+    std::string out;
+    out.reserve(text.size());
+    while (!text.empty()) {
+        const bool kept = text.front() == '\n' || text.front() == '\t';
+        const size_t acting = kept ? 0 : actsOnTerminal(text);
+        out += acting > 0 ? '?' : text.front();
+        text.remove_prefix(acting > 0 ? acting : 1);
+    }
+    return out;
+}
+
+std::string oneLine(std::string_view text) {
+    std::string out = printable(text);
+    std::replace_if(
+        out.begin(), out.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
     return out;
 }
 

@@ -18,8 +18,13 @@ std::string inQuotes(std::string_view text);
 /// The text as a string in double quotes that TOML, YAML and JSON read alike.
 std::string quotedScalar(std::string_view text);
 
-/// Replaces control characters (terminal escapes among them) by '?', keeping newlines and tabs.
+/// Replaces what would act on a terminal by '?', keeping newlines and tabs: control characters, C1
+/// ones in UTF-8 among them, line separators and marks that change the direction of writing.
 std::string printable(std::string_view text);
+
+/// The same on one line: newlines and tabs become spaces. For whatever comes from outside, or it
+/// could pass a line of its own for the program's.
+std::string oneLine(std::string_view text);
 
 /// The text with the credentials of every URL in it (scheme://user:password@host) replaced.
 std::string withoutCredentials(std::string_view text);

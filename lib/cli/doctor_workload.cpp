@@ -22,6 +22,7 @@ constexpr size_t kMostExplained = 20;
 /// An image that is waited for, with what this node makes of it.
 struct ExplainedImage {
     WaitingImage waiting;
+    bool works = false;
     std::string summary;
     std::vector<std::string> remedies;
     std::vector<std::string> commands;
@@ -39,13 +40,13 @@ std::string nameOf(const WaitingContainer& container) {
 void printImage(const ExplainedImage& image, const Output& output) {
     std::cout << paint(output, Colour::Bad, "critical") << "  "
               << paint(output, Colour::Bold, image.waiting.reason) << "  "
-              << printable(image.waiting.image) << "\n";
+              << oneLine(image.waiting.image) << "\n";
     std::vector<std::string> pods;
     constexpr size_t kNamed = 5;
     for (const auto& container : image.waiting.containers)
         if (pods.size() < kNamed) pods.push_back(nameOf(container));
     const size_t more = image.waiting.containers.size() - pods.size();
-    std::cout << "    waited for by " << printable(join(pods, ", "))
+    std::cout << "    waited for by " << oneLine(join(pods, ", "))
               << (more > 0 ? " and " + std::to_string(more) + " more" : "") << "\n";
     if (!image.waiting.message.empty())
         printProse(output, Colour::Dim, "kubelet: " + image.waiting.message, 4);
@@ -54,7 +55,7 @@ void printImage(const ExplainedImage& image, const Output& output) {
     for (const auto& remedy : image.remedies)
         std::cout << "    " << paint(output, Colour::Dim, "remedy: " + remedy) << "\n";
     for (const auto& command : image.commands)
-        std::cout << "    would work now: " << printable(command) << "\n";
+        std::cout << "    would work now: " << oneLine(command) << "\n";
 }
 
 Document toDocument(const std::vector<ExplainedImage>& images, const WorkloadReport& report) {
@@ -66,11 +67,11 @@ Document toDocument(const std::vector<ExplainedImage>& images, const WorkloadRep
                             {"pod", container.pod},
                             {"container", container.container},
                             {"workload", container.workload}});
-        waiting.push_back({{"image", printable(image.waiting.image)},
+        waiting.push_back({{"image", oneLine(image.waiting.image)},
                            {"reason", image.waiting.reason},
-                           {"message", printable(image.waiting.message)},
+                           {"message", oneLine(image.waiting.message)},
                            {"pods", std::move(pods)},
-                           {"verdict", printable(image.summary)},
+                           {"verdict", oneLine(image.summary)},
                            {"remedies", image.remedies},
                            {"commands", image.commands}});
     }
@@ -98,10 +99,16 @@ Task<ExplainedImage> explainWaiting(asio::io_context& io, Resolver& resolver,
     const Explanation explanation = co_await std::move(task);
     out.summary = explanation.verdict.summary;
     out.remedies = explanation.verdict.remedies;
-    if (explanation.verdict.works)
+    out.works = explanation.verdict.works;
+    if (out.works && out.waiting.reason == "ErrImageNeverPull")
+        out.remedies = {
+            "its imagePullPolicy is Never: set it to IfNotPresent, or bring the image to the "
+            "pod's node: crictl pull " +
+            out.waiting.image};
+    else if (out.works)
         out.remedies = {
             "nothing here: kubelet tries again by itself, after five minutes at most; "
-            "delete the pods to have it at once"};
+            "delete the pods to have it at once (where the pod is on another node, ask there)"};
     for (const auto& alternative : explanation.alternatives)
         for (auto& command : setImageCommands(out.waiting, alternative))
             out.commands.push_back(std::move(command));
@@ -128,13 +135,19 @@ Task<int> examine(asio::io_context& io, SurveyOptions options, WorkloadReport re
             continue;
         }
         auto task = explainWaiting(io, resolver, *facts, waiting, patience);
-        images.push_back(co_await std::move(task));
+        ExplainedImage explained = co_await std::move(task);
+        // A pull that works only takes its time.
+        if (explained.waiting.reason == kPulling && explained.works) continue;
+        images.push_back(std::move(explained));
     }
     if (output.format == Format::Text) {
         for (const auto& image : images) printImage(image, output);
         printFindings(report.findings, output);
         if (images.empty() && report.findings.empty())
-            std::cout << "Nothing in this output keeps a workload from running.\n";
+            std::cout
+                << "No image is waited for, no rollout is stuck, no pod is without a Service: "
+                << report.pods << " pods and " << report.deployments
+                << " deployments were looked at.\n";
     } else {
         printDocument(output, toDocument(images, report));
     }
@@ -150,6 +163,12 @@ int doctorWorkload(const DoctorArguments& arguments, const Output& output) {
     const auto objects = text ? readClusterObjects(*text) : Result<ClusterObjects>(text.error());
     if (!objects) {
         complain(objects.error().text());
+        return kUsage;
+    }
+    if (objects->empty()) {
+        complain(
+            "read kubectl's JSON: it has no pods, deployments or services; give what kubectl get "
+            "deployments,replicasets,pods,services,endpointslices,events -A -o json prints");
         return kUsage;
     }
     return runCommand([&](boost::asio::io_context& io) {

@@ -28,7 +28,7 @@ std::string inMilliseconds(Duration duration) {
 void printExchange(const Exchange& exchange, const Output& output) {
     const std::string purpose = exchange.purpose.empty() ? "" : exchange.purpose + ": ";
     std::cout << "      " << paint(output, Colour::Dim, purpose + exchange.method + " ")
-              << printable(exchange.url) << "\n";
+              << oneLine(exchange.url) << "\n";
     std::vector<std::string> steps;
     if (!exchange.proxy.empty()) steps.push_back("proxy " + exchange.proxy);
     if (!exchange.addresses.empty()) steps.push_back("addresses " + join(exchange.addresses, " "));
@@ -84,8 +84,7 @@ void printChain(const Explanation& explanation, const NodeFacts& facts, const Ou
               << "containerd " << facts.version.text() << (facts.versionAssumed ? " (assumed)" : "")
               << ", config_path " << inQuotes(facts.configPath.value) << " ("
               << facts.configPath.source << ")\n"
-              << "Hosts of " << reading.registry << ": " << printable(explanation.choice.why)
-              << "\n";
+              << "Hosts of " << reading.registry << ": " << oneLine(explanation.choice.why) << "\n";
     if (!reading.error.empty())
         std::cout << paint(output, Colour::Bad, "every pull fails: " + reading.error) << "\n";
     if (!reading.ignored.empty())
@@ -124,8 +123,7 @@ void printExplanation(const Explanation& explanation, const NodeFacts& facts,
     printProse(output, verdict.works ? Colour::Good : Colour::Bad, verdict.summary, 0);
     if (!verdict.kubeletError.empty())
         printProse(output, Colour::None, "kubelet shows: " + verdict.kubeletError, 0);
-    for (const auto& remedy : verdict.remedies)
-        std::cout << "remedy: " << printable(remedy) << "\n";
+    for (const auto& remedy : verdict.remedies) std::cout << "remedy: " << oneLine(remedy) << "\n";
     for (const auto& note : verdict.notes) printProse(output, Colour::None, "note: " + note, 0);
     for (const auto& reference : explanation.alternatives)
         std::cout << "would work now: " << paint(output, Colour::Bold, setImageCommand(reference))

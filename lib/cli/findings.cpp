@@ -23,7 +23,7 @@ void printFindings(const std::vector<Finding>& findings, const Output& output) {
     for (const auto& finding : findings) {
         std::cout << paint(output, colourOf(finding.severity), severityName(finding.severity))
                   << "  " << paint(output, Colour::Bold, finding.code) << "  "
-                  << printable(finding.subject) << "\n";
+                  << oneLine(finding.subject) << "\n";
         printProse(output, Colour::None, finding.evidence, 4);
         std::cout << "    " << paint(output, Colour::Dim, "remedy: " + finding.remedy) << "\n";
     }
@@ -34,9 +34,9 @@ Document toDocument(const std::vector<Finding>& findings) {
     for (const auto& finding : findings)
         out.push_back({{"severity", severityName(finding.severity)},
                        {"code", finding.code},
-                       {"subject", printable(finding.subject)},
-                       {"evidence", printable(finding.evidence)},
-                       {"remedy", printable(finding.remedy)}});
+                       {"subject", oneLine(finding.subject)},
+                       {"evidence", oneLine(finding.evidence)},
+                       {"remedy", oneLine(finding.remedy)}});
     return out;
 }
 

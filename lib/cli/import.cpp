@@ -8,6 +8,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <iostream>
 
 namespace nodemirror::cli {
@@ -21,6 +22,7 @@ constexpr size_t kLargest = 16U << 20;
 struct Imported {
     std::vector<ImportedRegistry> registries;
     std::vector<std::string> notes;
+    std::vector<std::string> unreadable;  ///< input that was to be read and could not be
 };
 
 /// certs.d and the legacy tables; what containerd really uses comes first, and wins.
@@ -35,6 +37,7 @@ void importContainerd(const NodeFacts& facts, Imported& out) {
         usesCerts = !facts.node.config.value().configPath.empty();
     } else {
         out.notes.push_back("containerd's configuration was not read: " + facts.node.config.why());
+        out.unreadable.push_back(facts.node.config.why());
     }
     if (!usesCerts && !certs.empty())
         out.notes.push_back("containerd has not read " + facts.certsDir +
@@ -50,12 +53,15 @@ void importContainerd(const NodeFacts& facts, Imported& out) {
 void importK3sFiles(const std::vector<std::string>& paths, Imported& out) {
     for (const auto& path : paths) {
         struct stat status {};
-        if (::stat(path.c_str(), &status) != 0) continue;
+        const auto usual = ImportArguments().k3s;
+        const bool given = std::find(usual.begin(), usual.end(), path) == usual.end();
+        if (::stat(path.c_str(), &status) != 0 && !given) continue;
         const auto text = readWholeFile(path, kLargest);
         const auto found =
             text ? importK3s(*text, path) : Result<std::vector<ImportedRegistry>>(text.error());
         if (!found) {
             out.notes.push_back(path + " is left out: " + found.error().text());
+            out.unreadable.push_back(found.error().text());
             continue;
         }
         for (const auto& registry : *found) addImported(out.registries, registry, path);
@@ -73,6 +79,14 @@ Task<int> run(asio::io_context& io, ImportArguments arguments, Output output) {
     Imported imported;
     importContainerd(*facts, imported);
     importK3sFiles(arguments.k3s, imported);
+    const SurveyOptions usual;
+    if (arguments.survey.containerdConfig != usual.containerdConfig &&
+        facts->node.config.isKnown() && !facts->node.config.value().exists)
+        imported.unreadable.push_back("there is no " + arguments.survey.containerdConfig);
+    struct stat status {};
+    if (::stat(facts->certsDir.c_str(), &status) != 0 ? facts->certsDir != usual.certsDir
+                                                      : !S_ISDIR(status.st_mode))
+        imported.unreadable.push_back(facts->certsDir + " is no directory");
     const std::string yaml = writeDesired(imported.registries, imported.notes);
     const ParsedDesired parsed = parseDesired(yaml, readReferencedFile);
     if (output.format == Format::Json) {
@@ -86,6 +100,8 @@ Task<int> run(asio::io_context& io, ImportArguments arguments, Output output) {
     for (const auto& problem : parsed.problems)
         complain("line " + std::to_string(problem.line) + ": " + problem.key + " " +
                  problem.message);
+    for (const auto& error : imported.unreadable) complain(error);
+    if (!imported.unreadable.empty()) co_return kUsage;
     co_return parsed.problems.empty() ? kFine : kAnswerIsNo;
 }
 

@@ -13,7 +13,8 @@ Document toJson(const ChainReading& reading) {
     Document hosts = Document::array();
     for (const auto& host : reading.hosts) {
         Document header = Document::object();
-        for (const auto& [name, values] : host.header) header[name] = values;
+        // Values may be secrets, and this is what people paste into tickets.
+        for (const auto& [name, values] : host.header) header[name] = "<redacted>";
         Document item;
         item["url"] = host.url();
         item["capabilities"] = host.capabilities;
@@ -96,6 +97,11 @@ int inspect(const std::string& root, std::vector<std::string> registries,
         return kUsage;
     }
     if (registries.empty()) registries = registriesUnder(root);
+    if (output.format == Format::Text)
+        std::cout << paint(output, Colour::Dim,
+                           "As containerd " + version->text() +
+                               " reads it (--containerd VERSION for another):")
+                  << "\n";
     Document documents = Document::array();
     bool good = true;
     for (const auto& registry : registries) {

@@ -66,7 +66,7 @@ void printDocument(const Output& output, const Document& document) {
 }
 
 std::string paint(const Output& output, Colour colour, std::string_view text) {
-    const std::string safe = printable(text);
+    const std::string safe = oneLine(text);
     if (!output.colour || colour == Colour::None || safe.empty()) return safe;
     const char* code = "";
     switch (colour) {
@@ -93,7 +93,7 @@ void printProse(const Output& output, Colour colour, std::string_view text, size
         words.clear();
         column = indent;
     };
-    for (const auto& word : split(text, ' ')) {
+    for (const auto& word : split(oneLine(text), ' ')) {
         const size_t gap = words.empty() ? 0 : 1;
         if (column > indent && column + gap + word.size() > width) flush();
         column += word.size() + (words.empty() ? 0 : 1);

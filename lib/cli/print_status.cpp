@@ -34,7 +34,7 @@ void printReasons(const Document& reasons, const Output& output) {
     for (const auto& reason : reasons) {
         const std::string subject = text(reason["subject"]);
         const std::string code = text(reason["code"]);
-        const std::string about = (subject.empty() ? "" : " " + printable(subject)) + ": ";
+        const std::string about = (subject.empty() ? "" : " " + oneLine(subject)) + ": ";
         std::cout << "  " << paint(output, Colour::Warn, code) << about;
         printProse(output, Colour::None, text(reason["message"]), 4,
                    2 + code.size() + about.size());
@@ -45,7 +45,7 @@ void printReasons(const Document& reasons, const Output& output) {
 }
 
 void printDesired(const Document& desired, const Output& output) {
-    std::cout << "Desired     " << printable(text(desired["path"])) << "  ";
+    std::cout << "Desired     " << oneLine(text(desired["path"])) << "  ";
     std::cout << (desired["valid"].get<bool>() ? paint(output, Colour::Good, "valid")
                                                : paint(output, Colour::Bad, "invalid"));
     if (!text(desired["loadedAt"]).empty())
@@ -56,7 +56,7 @@ void printDesired(const Document& desired, const Output& output) {
         const std::string place =
             error["line"].get<int>() > 0 ? text(error["line"]) + ":" + text(error["column"]) : "";
         const std::string key = text(error["key"]);
-        std::cout << "  " << place << (place.empty() || key.empty() ? "" : " ") << printable(key)
+        std::cout << "  " << place << (place.empty() || key.empty() ? "" : " ") << oneLine(key)
                   << (place.empty() && key.empty() ? "" : ": ")
                   << paint(output, Colour::Bad, text(error["message"])) << "\n";
     }
@@ -69,7 +69,7 @@ void printContainerd(const Document& containerd, const Output& output) {
     }
     const bool reachable = containerd["reachable"].get<bool>();
     std::cout << "containerd  "
-              << (reachable ? printable(text(containerd["version"]))
+              << (reachable ? oneLine(text(containerd["version"]))
                             : paint(output, Colour::Bad, "cannot be reached"))
               << "  CRI "
               << (containerd["cri"]["ready"].get<bool>() ? paint(output, Colour::Good, "ready")
@@ -146,7 +146,7 @@ void printServices(const Document& services, const Output& output) {
     for (const auto& service : services) {
         const std::string state = text(service["activeState"]);
         const std::string last = text(service["lastRestart"]["at"]);
-        std::cout << "  " << printable(text(service["unit"])) << "  "
+        std::cout << "  " << oneLine(text(service["unit"])) << "  "
                   << paint(output, state == "active" ? Colour::Good : Colour::Warn, state) << "  "
                   << paint(output, Colour::Dim,
                            text(service["budgetLeft"]) + " restarts left in the budget")

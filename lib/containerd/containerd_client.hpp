@@ -32,8 +32,8 @@ class ContainerdClient : public Containerd {
     Task<Result<std::vector<ObservedImage>>> images();
 
     /// Subscribes to changes of images in namespace k8s.io. `changed` runs on the io_context for
-    /// every event and once when the stream is up (what happened before is not replayed). Gives
-    /// the reason when the stream ends.
+    /// every event; what happened before containerd listens is not replayed, and it does not say
+    /// when it does. Gives the reason when the stream ends.
     Task<Error> watchImages(std::function<void()> changed);
 
     /// Cancels every call that is under way; later calls fail at once.

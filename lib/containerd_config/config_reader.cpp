@@ -80,8 +80,7 @@ std::vector<std::string> imports(const ConfigFile& file, const ContainerdVersion
         std::string path = item.string;
         const bool isGlob = path.find('*') != std::string::npos;
         const bool relative = path.empty() || path.front() != '/';
-        // 1.6 resolves a relative glob against its own working directory, "/" under systemd.
-        if (relative && isGlob && containerd < ContainerdVersion{1, 7, 0})
+        if (relative && isGlob && containerd.looksForGlobsInRoot())
             path = "/" + path;
         else if (relative)
             path = directoryOf(file.path) + "/" + path;

@@ -35,6 +35,21 @@ struct ContainerdVersion {
     bool importsReplaceSections() const { return major < 2; }
     /// The registry settings live in io.containerd.cri.v1.images (2.x).
     bool hasImagesPlugin() const { return major >= 2; }
+    /// A relative glob in `imports` is looked for in the working directory, "/" under systemd,
+    /// and not beside the file that has it.
+    bool looksForGlobsInRoot() const { return *this < ContainerdVersion{1, 7, 0}; }
+    /// A CRI section under a plugin's old name is taken over in a file of version 3 too.
+    bool migratesOldPluginNames() const { return *this >= ContainerdVersion{2, 3, 0}; }
+    /// An http host with TLS options is spoken to in https first (NewHTTPFallback).
+    bool triesHttpsAtHttpHosts() const { return *this >= ContainerdVersion{1, 7, 0}; }
+    /// Without config_path a localhost registry is spoken to in plain http alone.
+    bool localhostIsPlainWithoutConfigPath() const { return major < 2; }
+    /// A host's headers go to its token service too.
+    bool sendsHeadersToTokenService() const { return *this >= ContainerdVersion{2, 1, 0}; }
+    /// Errors of a pull by CRI say "failed to resolve image", not "failed to resolve reference".
+    bool saysResolveImage() const { return *this >= ContainerdVersion{2, 1, 0}; }
+    /// A refused manifest is told as "pulling from host … failed with status code […]".
+    bool tellsStatusByHost() const { return *this < ContainerdVersion{1, 7, 0}; }
     /// The highest `version` that config.toml may have; 0 where none is refused (1.6).
     int highestConfigVersion() const;
     /// The `version` to write into a new config.toml.

@@ -49,8 +49,18 @@ ChainChoice withoutConfigPath(const NodeFacts& facts, const std::string& registr
     out.why = legacy ? "config_path is not set: the legacy mirrors in config.toml are used, and "
                        "certs.d is not read"
                      : "config_path is not set: certs.d is not read, only upstream is asked";
-    out.reading.hosts = legacy ? legacyChain(facts.node.config.value(), registry, facts.version)
-                               : upstreamAlone(registry, facts.version);
+    // CRI of 1.x makes its hosts itself (registryHosts in image_pull.go).
+    const auto ownHosts = [&facts](Chain chain) {
+        for (auto& host : chain) {
+            if (!facts.version.localhostIsPlainWithoutConfigPath() || !host.skipVerify) continue;
+            host.scheme = "http";
+            host.skipVerify.reset();
+        }
+        return chain;
+    };
+    out.reading.hosts =
+        legacy ? ownHosts(legacyChain(facts.node.config.value(), registry, facts.version))
+               : ownHosts(upstreamAlone(registry, facts.version));
     return out;
 }
 

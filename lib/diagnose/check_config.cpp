@@ -121,8 +121,7 @@ void legacyMirrors(const NodeFacts& facts, Findings& findings) {
 /// Registry settings under the plugin of another containerd: they are ignored without a word.
 void misplacedRegistry(const NodeFacts& facts, Findings& findings) {
     const ContainerdConfig* config = configOf(facts);
-    // 2.3 and later migrate the old name in a file of version 3 too.
-    if (config == nullptr || facts.version >= ContainerdVersion{2, 3, 0}) return;
+    if (config == nullptr || facts.version.migratesOldPluginNames()) return;
     for (const auto& file : config->files) {
         const auto* plugins = file.root.find("plugins");
         if (plugins == nullptr || !plugins->isTable()) continue;

@@ -6,6 +6,8 @@
 
 #include <cstdlib>
 #include <ctime>
+#include <map>
+#include <set>
 
 namespace nodemirror::checks {
 
@@ -60,7 +62,8 @@ void registryFiles(const NodeFacts& facts, Findings& findings) {
                 reading.ignored +
                     "; containerd drops the file without a word to the caller and "
                     "asks upstream",
-                "nodemirrorctl inspect " + facts.certsDir + " " + reading.registry +
+                "nodemirrorctl inspect --containerd " + facts.version.text() + " " +
+                    facts.certsDir + " " + reading.registry +
                     " shows what is used instead; correct the file");
         for (const auto& warning : reading.warnings)
             add(findings, severityOf(warning.code), warning.code, fileOf(facts, reading),
@@ -100,6 +103,8 @@ std::vector<DownHost> downHosts(const NodeFacts& facts, const ChainReading& read
         ++*probed;
         const ProbeOutcome outcome = judgeProbe(answer->second.last(), host.path);
         if (outcome.good) continue;
+        // Told once for the proxy; of the host itself nothing is known.
+        if (answer->second.fault == Fault::Proxy) continue;
         DownHost down;
         down.host = &host;
         down.hangs = answer->second.fault == Fault::Hang;
@@ -145,22 +150,28 @@ void hostsReachable(const NodeFacts& facts, Findings& findings) {
     }
 }
 
+/// One finding a proxy, however many hosts are behind it.
 void proxies(const NodeFacts& facts, Findings& findings) {
     if (!facts.proxies.isKnown() || !facts.proxies.value().any()) return;
+    std::map<std::string, std::pair<std::set<std::string>, std::string>> failing;
     for (const auto& reading : facts.registries)
         for (const auto& host : reading.hosts) {
             const auto answer = facts.answers.find(host.url());
             if (answer == facts.answers.end() || answer->second.last().proxy.empty()) continue;
             if (judgeProbe(answer->second.last(), host.path).good) continue;
-            add(findings, Severity::Critical, "proxy-in-the-way", host.url(),
-                "the unit " + facts.containerdUnit + " sends requests for " + host.host +
-                    " through the proxy " + answer->second.last().proxy +
-                    ", which fails: " + answer->second.last().error +
-                    (answer->second.status > 0 ? "status " + std::to_string(answer->second.status)
-                                               : ""),
-                "add " + host.host + " to NO_PROXY in a drop-in of " + facts.containerdUnit +
-                    ", then systemctl daemon-reload and restart it");
+            auto& [hosts, error] = failing[answer->second.last().proxy];
+            hosts.insert(host.host);
+            error = answer->second.status > 0 ? "status " + std::to_string(answer->second.status)
+                                              : answer->second.last().error;
         }
+    for (const auto& [proxy, entry] : failing) {
+        const std::vector<std::string> hosts(entry.first.begin(), entry.first.end());
+        add(findings, Severity::Critical, "proxy-in-the-way", proxy,
+            "the unit " + facts.containerdUnit + " sends requests for " + join(hosts, ", ") +
+                " through the proxy " + proxy + ", which fails: " + entry.second,
+            "mend the proxy; or add the hosts that need none to NO_PROXY in a drop-in of " +
+                facts.containerdUnit + ", then systemctl daemon-reload and restart it");
+    }
 }
 
 void clockSkew(const NodeFacts& facts, Findings& findings) {

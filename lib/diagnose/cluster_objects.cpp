@@ -157,7 +157,8 @@ ClusterEvent event(const Json& json) {
     return out;
 }
 
-void readObject(const Json& json, ClusterObjects& out) {
+void readObject(const Json& json, ClusterObjects& out, int depth = 0) {
+    constexpr int kDeepest = 4;  // an array of Lists
     const std::string kind = text(json, {"kind"});
     if (kind == "Pod") {
         out.pods.push_back(pod(json));
@@ -177,8 +178,8 @@ void readObject(const Json& json, ClusterObjects& out) {
         out.endpoints.push_back(endpoints(json));
     } else if (kind == "Event") {
         out.events.push_back(event(json));
-    } else if (at(json, {"items"}).is_array()) {
-        for (const auto& item : list(json, {"items"})) readObject(item, out);
+    } else if (at(json, {"items"}).is_array() && depth < kDeepest) {
+        for (const auto& item : list(json, {"items"})) readObject(item, out, depth + 1);
     } else {
         ++out.passedOver;
     }
@@ -212,6 +213,8 @@ Result<ClusterObjects> readClusterObjects(const std::string& input) {
     } catch (const Json::parse_error& error) {
         return Error("read", "kubectl's JSON",
                      "it is no valid JSON at " + placeOf(input, error.byte), remedy);
+    } catch (const Json::exception&) {
+        return Error("read", "kubectl's JSON", "it has a number that is out of range", remedy);
     }
     return out;
 }

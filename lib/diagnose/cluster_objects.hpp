@@ -89,6 +89,11 @@ struct ClusterObjects {
     bool hasServices = false;   ///< the input holds Services, so that their absence means something
     bool hasEndpoints = false;  ///< the same of EndpointSlices
     size_t passedOver = 0;      ///< objects of kinds that are not looked at
+
+    bool empty() const {
+        return pods.empty() && replicaSets.empty() && deployments.empty() && services.empty() &&
+               endpoints.empty() && events.empty();
+    }
 };
 
 /// Reads the JSON of `kubectl get … -o json`: a List, one object, or an array of them. Objects of

@@ -20,7 +20,7 @@ std::string kubeletError(const ImageFindings& findings, const std::string& step,
 }
 
 std::string resolveStep(const ImageFindings& findings, const ContainerdVersion& version) {
-    if (version >= ContainerdVersion{2, 1, 0}) return "failed to resolve image: ";
+    if (version.saysResolveImage()) return "failed to resolve image: ";
     return "failed to resolve reference " + inQuotes(findings.reference.text()) + ": ";
 }
 
@@ -163,6 +163,27 @@ PullVerdict judgePull(const ImageFindings& findings, const ContainerdVersion& ve
     }
     noteCosts(findings, out);
     return out;
+}
+
+void judgeRuntime(const ObservedNode& node, const std::string& unit, PullVerdict& verdict) {
+    const bool refused = node.cri.isKnown() && !node.cri.value().ready;
+    if (!node.version.isUnknown() && !refused) return;
+    const std::string& why = refused ? node.cri.value().error : node.version.why();
+    if (!refused && why.find("Permission denied") != std::string::npos) {
+        verdict.notes.push_back("containerd was not asked (" + why +
+                                "): as root this tells what the running one would do");
+        return;
+    }
+    verdict.summary = std::string("Nothing is pulled on this node: ") +
+                      (refused ? "CRI is not loaded: " : "") + why +
+                      (verdict.works ? ". The mirrors have the image." : ". " + verdict.summary);
+    if (verdict.works) verdict.remedies.clear();
+    verdict.works = false;
+    verdict.errorClass = refused ? "cri" : "containerd";
+    verdict.kubeletError = "";
+    verdict.remedies.insert(verdict.remedies.begin(),
+                            refused ? "nodemirrorctl doctor tells what keeps CRI from loading"
+                                    : "systemctl status " + unit + "; journalctl -u " + unit);
 }
 
 }  // namespace nodemirror

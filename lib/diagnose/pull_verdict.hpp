@@ -1,6 +1,7 @@
 #pragma once
 
 #include "diagnose/resolution.hpp"
+#include "observed/node.hpp"
 
 #include <optional>
 #include <string>
@@ -21,5 +22,9 @@ struct PullVerdict {
 
 /// Judges what was found as containerd of that version would have acted on it.
 PullVerdict judgePull(const ImageFindings& findings, const ContainerdVersion& version);
+
+/// What stands above every image: a containerd that does not answer, or does so without CRI, pulls
+/// nothing, whatever the mirrors have.
+void judgeRuntime(const ObservedNode& node, const std::string& unit, PullVerdict& verdict);
 
 }  // namespace nodemirror

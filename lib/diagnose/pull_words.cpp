@@ -43,6 +43,9 @@ std::string describeAnswer(const RegistryAnswer& answer, const ApiError& apiErro
                "this mirror, or is not public";
     if (token) return "the token service of " + host + " gives no token: " + answer.error;
     if (kind == "dns") return host + " has no address: " + answer.last().error;
+    if (answer.fault == Fault::Proxy)
+        return "the proxy " + answer.last().proxy + " in front of " + host +
+               " fails: " + answer.last().error;
     if (kind == "refused") return host + " refuses the connection";
     if (kind == "unreachable") return host + " cannot be reached: " + answer.last().error;
     if (kind == "reset") return host + " closes the connection without an answer";

@@ -21,7 +21,7 @@ Failure failureOf(const HostFinding& finding, const ImageReference& reference,
     if (answer.status == 404) return {kNotFound, reference.text() + ": not found"};
     if (answer.status > 399) {
         const std::string url = answer.last().url;
-        if (version < ContainerdVersion{1, 7, 0})
+        if (version.tellsStatusByHost())
             return {
                 kStatus,
                 "pulling from host " + finding.host.host + " failed with status code [" +

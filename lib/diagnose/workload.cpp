@@ -32,6 +32,19 @@ const ReplicaSet* findReplicaSet(const ClusterObjects& objects, const ObjectMeta
     return nullptr;
 }
 
+/// Whether kubelet has begun to pull an image for this pod and has not said how it went on.
+bool isPulling(const ClusterObjects& objects, const Pod& pod, const std::string& image) {
+    bool pulling = false;
+    for (const auto& event : objects.events) {
+        if (event.kind != "Pod" || event.space != pod.meta.space || event.name != pod.meta.name ||
+            event.message.find(image) == std::string::npos)
+            continue;
+        if (event.reason == "Pulling") pulling = true;
+        if (event.reason == "Pulled" || event.reason == "Failed") return false;
+    }
+    return pulling;
+}
+
 /// The workload that a pod comes from, as kubectl names it; "" for a pod of its own.
 std::string workloadOf(const ClusterObjects& objects, const ObjectMeta& pod) {
     if (pod.ownerKind == "ReplicaSet") {
@@ -49,14 +62,18 @@ std::vector<WaitingImage> waitingImages(const ClusterObjects& objects) {
     std::vector<WaitingImage> out;
     for (const auto& pod : objects.pods)
         for (const auto& container : pod.containers) {
-            if (!waitsForImage(container.waiting)) continue;
+            const bool pulls = (container.waiting == "ContainerCreating" ||
+                                container.waiting == "PodInitializing") &&
+                               isPulling(objects, pod, container.image);
+            const std::string reason = pulls ? kPulling : container.waiting;
+            if (!pulls && !waitsForImage(reason)) continue;
             auto found = std::find_if(out.begin(), out.end(), [&](const WaitingImage& waiting) {
-                return waiting.image == container.image;
+                return waiting.image == container.image && waiting.reason == reason;
             });
             if (found == out.end()) {
                 WaitingImage fresh;
                 fresh.image = container.image;
-                fresh.reason = container.waiting;
+                fresh.reason = reason;
                 out.push_back(std::move(fresh));
                 found = out.end() - 1;
             }
@@ -119,7 +136,14 @@ std::string whatAilsPodsOf(const ClusterObjects& objects, const ReplicaSet& set)
 
 void stuckRollout(const ClusterObjects& objects, const Deployment& deployment, Findings& findings) {
     const auto sets = setsOf(objects, deployment);
-    if (sets.empty()) return;
+    if (sets.empty()) {
+        if (deployment.deadlineExceeded)
+            add(findings, Severity::Critical, "rollout-stuck", named(deployment.meta),
+                "the rollout does not complete: " + deployment.progress +
+                    "; no ReplicaSet of it is in the input",
+                kubectl(deployment.meta.space) + "describe deployment/" + deployment.meta.name);
+        return;
+    }
     const ReplicaSet& current = *sets.front();
     const std::string ails = whatAilsPodsOf(objects, current);
     const bool incomplete = deployment.updated < deployment.wanted ||
@@ -220,6 +244,8 @@ std::string selectorText(const Labels& selector) {
 }
 
 void emptyServices(const ClusterObjects& objects, Findings& findings) {
+    // Without pods or endpoints in the input nothing is known of what is behind a Service.
+    if (objects.pods.empty() && !objects.hasEndpoints) return;
     for (const auto& service : objects.services) {
         if (service.selector.empty() || service.type == "ExternalName") continue;
         size_t ready = 0;
@@ -279,6 +305,8 @@ void sandboxEvents(const ClusterObjects& objects, Findings& findings) {
 
 WorkloadReport examineWorkload(const ClusterObjects& objects) {
     WorkloadReport out;
+    out.pods = objects.pods.size();
+    out.deployments = objects.deployments.size();
     out.images = waitingImages(objects);
     sandboxEvents(objects, out.findings);
     for (const auto& deployment : objects.deployments)

@@ -17,10 +17,14 @@ struct WaitingContainer {
         workload;  ///< deployment/NAME or the like, which kubectl set image can change; or ""
 };
 
-/// Containers that wait for one image.
+/// The reason of a container that waits for a pull which kubelet has begun and not ended: it may
+/// just take its time.
+inline constexpr char kPulling[] = "Pulling";
+
+/// Containers that wait for one image for one reason.
 struct WaitingImage {
     std::string image;    ///< as the pods name it
-    std::string reason;   ///< ErrImagePull, ImagePullBackOff, InvalidImageName, …
+    std::string reason;   ///< ErrImagePull, ImagePullBackOff, InvalidImageName, …, kPulling
     std::string message;  ///< kubelet's, of the first
     std::vector<WaitingContainer> containers;
 };
@@ -28,6 +32,8 @@ struct WaitingImage {
 struct WorkloadReport {
     std::vector<WaitingImage> images;  ///< those that most containers wait for first
     std::vector<Finding> findings;     ///< everything but the images, the worst first
+    size_t pods = 0;                   ///< how many were looked at
+    size_t deployments = 0;
 };
 
 /// Judges the objects of a cluster: images that are waited for, rollouts that are stuck, pods that

@@ -79,7 +79,7 @@ void decodedHosts(const Chain& hosts, const ContainerdVersion& version,
         if (!seen.insert(host.url()).second)
             add(warnings, "tried-twice", host.url() + " is tried twice");
         const bool tls = !host.ca.empty() || !host.client.empty() || host.skipVerify.has_value();
-        if (host.scheme == "http" && tls && !version.localhostIsAlwaysHttp() &&
+        if (host.scheme == "http" && tls && version.triesHttpsAtHttpHosts() &&
             portOf(host.host) != "80")
             add(warnings, "tls-on-http",
                 host.url() + " has TLS options: https is tried before http");

@@ -180,7 +180,10 @@ Task<bool> Connection::connect(HttpUrl url, Patience patience, Exchange& out) {
     }
     auto dial = connectTcp(host, port, patience, out);
     if (!co_await std::move(dial)) {
-        if (!proxy_.empty()) out.error = "proxyconnect tcp: " + out.error;
+        if (!proxy_.empty()) {
+            out.fault = Fault::Proxy;
+            out.error = "proxyconnect tcp: " + out.error;
+        }
         co_return false;
     }
     if (tls_ == nullptr) co_return true;

@@ -69,6 +69,9 @@ HealthMonitor::HealthMonitor(asio::io_context& io, Handler handler)
     : io_(io), resolver_(io), handler_(std::move(handler)), slotTimer_(io) {}
 
 void HealthMonitor::watch(const std::vector<ChainHost>& hosts, const Settings& settings) {
+    // What was kept goes by way of what was set before.
+    if (settings.proxies != settings_.proxies || settings.version != settings_.version)
+        for (auto& [key, target] : targets_) target->kept.reset();
     settings_ = settings;
     std::map<std::string, std::shared_ptr<Target>> wanted;
     for (const auto& host : hosts) {

@@ -7,7 +7,7 @@ namespace nodemirror {
 HostScheme::HostScheme(const ChainHost& host, const ContainerdVersion& version)
     : scheme_(host.scheme), portless_(portOf(host.host).empty()) {
     const bool tls = !host.ca.empty() || !host.client.empty() || host.skipVerify.has_value();
-    mayFallBack_ = host.scheme == "http" && tls && !version.localhostIsAlwaysHttp() &&
+    mayFallBack_ = host.scheme == "http" && tls && version.triesHttpsAtHttpHosts() &&
                    portOf(host.host) != "80";
     if (mayFallBack_) scheme_ = "https";
 }

@@ -159,7 +159,7 @@ Task<bool> RegistryClient::fetchToken(Challenge challenge, RegistryAnswer* answe
         query.emplace_back("service", challenge.parameters["service"]);
     HttpRequest request;
     request.url = withQuery(*realm, std::move(query));
-    if (options_.version >= ContainerdVersion{2, 1, 0})
+    if (options_.version.sendsHeadersToTokenService())
         for (const auto& [name, values] : host_.header)
             for (const auto& value : values) request.headers.emplace_back(name, value);
     auto task = send(std::move(request), "token");

@@ -42,11 +42,15 @@ NodeKeeper::NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Unit
       restarter_(units, state),
       config_(io, containerd, restarter_, state),
       images_(io, containerd, [this] { trigger(); }),
+      state_(state),
       paths_(std::move(paths)),
       wake_(io) {}
 
 Result<void> NodeKeeper::start() {
     if (const auto started = restarter_.start(); !started) return started;
+    auto seen = state_.knowsConfig(paths_.containerdConfig);
+    if (!seen) return seen.error();
+    configSeen_ = *seen;
     return config_.start();
 }
 
@@ -146,6 +150,12 @@ Task<void> NodeKeeper::pass() {
     reasons_.clear();
     auto look = observe();
     co_await std::move(look);
+    // Over a restart too: what a lost file said is not to be replaced by next to nothing.
+    if (configSeen_ && !configNoted_) {
+        const auto noted = state_.rememberConfig(paths_.containerdConfig);
+        if (!noted) spdlog::error("msg={}", inQuotes(noted.error().text()));
+        configNoted_ = noted.has_value();
+    }
     if (observed_.version.isKnown()) {
         auto configure = keepConfig();
         co_await std::move(configure);
@@ -224,7 +234,8 @@ Task<void> NodeKeeper::observe() {
     // A file that was there is not replaced by a minimal one: what it said would be lost.
     if (config && !config->exists && configSeen_)
         config = Error("read containerd's configuration", paths_.containerdConfig,
-                       "it was there before and is gone", "put it back");
+                       "it was there before and is gone",
+                       "put it back; or, if it is to be gone, touch " + paths_.containerdConfig);
     if (config && config->exists) configSeen_ = true;
     observed_.runsConfig =
         config ? runsConfig(*config) : Seen<bool>::unknown(config.error().text());

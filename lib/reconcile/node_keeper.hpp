@@ -88,6 +88,7 @@ class NodeKeeper {
     Restarter restarter_;
     ConfigKeeper config_;
     ImageKeeper images_;
+    StateDir state_;
     Paths paths_;
     std::shared_ptr<const Desired> desired_;
     std::function<std::set<std::string>()> directories_;
@@ -99,6 +100,7 @@ class NodeKeeper {
     std::set<std::string> missingPause_;  ///< seen missing and not yet back
     std::string kubeletReason_;           ///< why kubelet is to be restarted; empty: it is not
     bool configSeen_ = false;             ///< containerd's configuration has been there
+    bool configNoted_ = false;            ///< and the state directory says so
     int provenProcess_ = 0;               ///< the containerd that was seen to read certs.d
     bool unitsUnknown_ = false;           ///< systemd could not be asked
     int unreachableFor_ = 0;              ///< passes in a row

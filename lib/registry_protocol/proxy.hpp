@@ -15,6 +15,7 @@ struct ProxySettings {
     std::string https;
     std::string none;
 
+    bool operator==(const ProxySettings&) const = default;
     bool any() const { return !http.empty() || !https.empty(); }
 };
 

@@ -232,6 +232,23 @@ Result<void> StateDir::saveConfigEdit(const ConfigEditRecord& record) const {
     return writePrivate(path_ + "/config-edit.json", json.dump(1) + "\n");
 }
 
+Result<bool> StateDir::knowsConfig(const std::string& path) const {
+    const auto known = decode<std::string>(
+        path_ + "/config-seen.json",
+        [](const Json& json, std::string& out) { out = json.at("path").get<std::string>(); });
+    if (!known) return known.error();
+    return *known == path;
+}
+
+Result<void> StateDir::rememberConfig(const std::string& path) const {
+    const auto known = knowsConfig(path);
+    if (known && *known) return {};
+    Json json;
+    json["version"] = 1;
+    json["path"] = path;
+    return writePrivate(path_ + "/config-seen.json", json.dump(1) + "\n");
+}
+
 Result<std::set<std::string>> StateDir::loadDownMirrors() const {
     return decode<std::set<std::string>>(path_ + "/mirrors.json",
                                          [](const Json& json, std::set<std::string>& out) {

@@ -57,6 +57,10 @@ class StateDir {
     /// Creates the directory (mode 0700) and its backups.
     Result<void> ensure() const;
 
+    /// Whether containerd's configuration file was ever seen.
+    Result<bool> knowsConfig(const std::string& path) const;
+    Result<void> rememberConfig(const std::string& path) const;
+
     Result<Manifest> loadManifest() const;
     Result<void> saveManifest(const Manifest& manifest) const;
 

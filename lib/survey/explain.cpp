@@ -52,7 +52,9 @@ Task<Explanation> explainImage(boost::asio::io_context& io, Resolver& resolver,
     auto run = trial.run(reference, out.choice.reading);
     out.findings = co_await std::move(run);
     out.verdict = judgePull(out.findings, facts.version);
-    if (out.verdict.works) co_return out;
+    const bool had = out.verdict.works;
+    judgeRuntime(facts.node, facts.containerdUnit, out.verdict);
+    if (had) co_return out;
     std::vector<ImageReference> candidates;
     if (reference.host != "docker.io" && lacksRepository(out.verdict))
         candidates.push_back(onDockerHub(reference));

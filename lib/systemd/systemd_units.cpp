@@ -33,6 +33,7 @@ Error about(const std::string& doing, const std::string& unit, const Error& erro
 Result<std::shared_ptr<Bus>> SystemdUnits::bus() {
     if (bus_ && !bus_->broken()) return bus_;
     jobSignals_.reset();
+    unitSignals_.clear();
     subscribed_ = false;
     auto fresh = Bus::connect(io_);
     if (!fresh) return fresh;
@@ -42,6 +43,7 @@ Result<std::shared_ptr<Bus>> SystemdUnits::bus() {
 
 void SystemdUnits::stop() {
     jobSignals_.reset();
+    unitSignals_.clear();
     for (auto& [job, timer] : jobWaits_) timer->cancel();
     if (bus_) bus_->close();
 }
@@ -89,6 +91,8 @@ Task<Result<ObservedUnit>> SystemdUnits::state(std::string unit) {
     auto find = loadedPath(*connected, unit);
     const auto path = co_await std::move(find);
     if (!path) co_return path.error();
+    auto hear = follow(*connected, *path);
+    co_await std::move(hear);
     auto askLoad = property(*connected, *path, "LoadState");
     const auto load = co_await std::move(askLoad);
     if (!load) co_return about("read the state of", unit, load.error());
@@ -194,6 +198,21 @@ Task<Result<void>> SystemdUnits::subscribe(std::shared_ptr<Bus> bus) {
     if (!reply) co_return reply.error();
     subscribed_ = true;
     co_return Result<void>();
+}
+
+/// Hears of the unit's changes from now on. Where that fails they are seen at the next look.
+Task<void> SystemdUnits::follow(std::shared_ptr<Bus> bus, std::string path) {
+    if (!changed_ || unitSignals_.count(path)) co_return;
+    unitSignals_[path] = nullptr;
+    auto task = subscribe(bus);
+    const auto subscribed = co_await std::move(task);
+    if (!subscribed || bus->broken()) co_return;
+    changeHandler_ = [this](sd_bus_message*) { changed_(); };
+    auto slot = bus->match("type='signal',sender='org.freedesktop.systemd1',path='" + path +
+                               "',interface='org.freedesktop.DBus.Properties',"
+                               "member='PropertiesChanged'",
+                           &changeHandler_);
+    if (slot) unitSignals_[path] = std::move(*slot);
 }
 
 Task<Result<std::string>> SystemdUnits::jobResult(std::string job) {

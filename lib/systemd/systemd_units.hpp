@@ -18,6 +18,9 @@ class SystemdUnits : public Units {
   public:
     explicit SystemdUnits(boost::asio::io_context& io) : io_(io) {}
 
+    /// Called when a unit whose state was asked for once has another state.
+    void onChange(std::function<void()> handler) { changed_ = std::move(handler); }
+
     Task<Result<ObservedUnit>> state(std::string unit) override;
     Task<RestartAnswer> restart(std::string unit) override;
     /// The environment that a service's unit gives it, as NAME=VALUE: Environment=, then what its
@@ -38,11 +41,15 @@ class SystemdUnits : public Units {
     Task<Result<void>> subscribe(std::shared_ptr<Bus> bus);
     Task<Result<std::string>> jobResult(std::string job);
     void onJobRemoved(sd_bus_message* message);
+    Task<void> follow(std::shared_ptr<Bus> bus, std::string path);
 
     boost::asio::io_context& io_;
     std::shared_ptr<Bus> bus_;
     bool subscribed_ = false;
     Slot jobSignals_;
+    std::function<void()> changed_;
+    std::function<void(sd_bus_message*)> changeHandler_;
+    std::map<std::string, Slot> unitSignals_;  ///< by the unit's path
     std::function<void(sd_bus_message*)> jobHandler_;
     std::map<std::string, std::string> jobResults_;  ///< by job path, until they are taken
     std::map<std::string, std::shared_ptr<boost::asio::steady_timer>> jobWaits_;

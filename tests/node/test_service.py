@@ -43,6 +43,33 @@ class Service(NodeCase):
         node.ctr("images", "rm", SANDBOX)
         self.wait_for(lambda: node.image_present(SANDBOX), "events are followed again", 10)
 
+    def test_services_are_shown_as_they_are(self):
+        node = self.ready()
+
+        def kubelet():
+            units = (node.status() or {"services": []})["services"]
+            return next((unit["activeState"] for unit in units
+                         if unit["unit"] == "kubelet.service"), None)
+        self.wait_for(lambda: kubelet() == "active", "kubelet is up")
+        node.run("systemctl", "stop", "kubelet")
+        self.wait_for(lambda: kubelet() == "inactive", "it is told without being asked for", 5)
+        node.run("systemctl", "start", "kubelet")
+        self.wait_for(lambda: kubelet() == "active", "and that it is back", 5)
+
+    def test_a_lost_configuration_is_not_replaced_after_a_restart(self):
+        node = self.ready()
+        config = node.read("/etc/containerd/config.toml")
+        started = node.sh("systemctl show -P ExecMainStartTimestampMonotonic containerd")
+        node.run("systemctl", "stop", "nodemirrord")
+        node.sh("rm /etc/containerd/config.toml")
+        node.start_daemon()
+        self.wait_for(lambda: "ConfigUnreadable" in self.reasons(node), "it is told")
+        self.assertFalse(node.exists("/etc/containerd/config.toml"))
+        self.assertEqual(node.sh("systemctl show -P ExecMainStartTimestampMonotonic containerd"),
+                         started)
+        node.write("/etc/containerd/config.toml", config)
+        node.wait_for_phase("Ready")
+
     def test_reload_and_once_and_dry_run(self):
         node = self.boot()
         node.desire(DESIRED)

