@@ -129,6 +129,7 @@ void printExplanation(const Explanation& explanation, const NodeFacts& facts,
         std::cout << "would work now: " << paint(output, Colour::Bold, setImageCommand(reference))
                   << "\n";
     printProse(output, Colour::None, "ctr: " + ctrDifference(explanation.findings), 0);
+    std::cout << std::flush;  // whoever ends the next one early keeps this one
 }
 
 namespace {

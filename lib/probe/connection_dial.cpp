@@ -8,6 +8,7 @@
 #include <boost/beast/http.hpp>
 #include <openssl/err.h>
 
+#include <charconv>
 #include <sstream>
 
 namespace nodemirror {
@@ -29,6 +30,13 @@ Duration since(Clock::time_point begin) { return Clock::now() - begin; }
 Task<bool> Connection::connectTcp(std::string host, std::string port, Patience patience,
                                   Exchange& out) {
     const auto began = Clock::now();
+    unsigned short number = 0;
+    const char* end = port.data() + port.size();
+    if (const auto read = std::from_chars(port.data(), end, number);
+        read.ptr != end || read.ec != std::errc()) {
+        fail(out, Fault::Unreachable, "dial tcp: address " + port + ": invalid port");
+        co_return false;
+    }
     auto lookUp = resolver_.resolve(host, patience.connect);
     const auto addresses = co_await std::move(lookUp);
     out.dns = since(began);
@@ -41,7 +49,6 @@ Task<bool> Connection::connectTcp(std::string host, std::string port, Patience p
         co_return false;
     }
     std::vector<tcp::endpoint> endpoints;
-    const auto number = static_cast<unsigned short>(std::stoul(port));
     for (const auto& address : *addresses) {
         endpoints.emplace_back(address, number);
         out.addresses.push_back(address.to_string());
