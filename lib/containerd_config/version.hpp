@@ -50,6 +50,20 @@ struct ContainerdVersion {
     bool saysResolveImage() const { return *this >= ContainerdVersion{2, 1, 0}; }
     /// A refused manifest is told as "pulling from host … failed with status code […]".
     bool tellsStatusByHost() const { return *this < ContainerdVersion{1, 7, 0}; }
+    /// Built with a Go (1.20 and later) whose errors say "tls: failed to verify certificate: ".
+    bool prefixesCertificateErrors() const { return *this >= ContainerdVersion{1, 7, 0}; }
+    /// Errors of requests have the values of a URL's query replaced.
+    bool redactsQueries() const { return *this >= ContainerdVersion{2, 1, 0}; }
+    /// A body that ends early is told as "short read: expected N bytes but got M".
+    bool tellsShortReads() const { return *this >= ContainerdVersion{2, 1, 0}; }
+    /// A refused blob is told as "unexpected status from GET request", with the body behind it.
+    bool tellsUnexpectedStatusOfBlobs() const { return *this >= ContainerdVersion{2, 1, 0}; }
+    /// An index without this platform is named by its digest.
+    bool namesManifestWithoutPlatform() const { return *this >= ContainerdVersion{2, 1, 0}; }
+    /// A challenge that cannot be met leaves the 401 itself to be told.
+    bool tellsStatusOfUnmetChallenges() const { return *this < ContainerdVersion{1, 7, 0}; }
+    /// A token service's refusal is told without its URL.
+    bool leavesOutTokenUrls() const { return *this < ContainerdVersion{1, 7, 0}; }
     /// The highest `version` that config.toml may have; 0 where none is refused (1.6).
     int highestConfigVersion() const;
     /// The `version` to write into a new config.toml.

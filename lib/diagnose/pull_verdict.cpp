@@ -1,6 +1,7 @@
 #include "diagnose/pull_verdict.hpp"
 
 #include "base/text.hpp"
+#include "diagnose/kubelet_words.hpp"
 #include "diagnose/pull_words.hpp"
 
 #include <algorithm>
@@ -8,16 +9,6 @@
 namespace nodemirror {
 
 namespace {
-
-/// The error as kubelet passes it on, with the code that CRI gives it.
-std::string kubeletError(const ImageFindings& findings, const std::string& step,
-                         const std::string& error) {
-    const std::string image = inQuotes(findings.reference.text());
-    const bool notFound = error.size() >= 9 && error.compare(error.size() - 9, 9, "not found") == 0;
-    return "Failed to pull image " + image +
-           ": rpc error: code = " + (notFound ? "NotFound" : "Unknown") +
-           " desc = failed to pull and unpack image " + image + ": " + step + error;
-}
 
 std::string resolveStep(const ImageFindings& findings, const ContainerdVersion& version) {
     if (version.saysResolveImage()) return "failed to resolve image: ";
@@ -35,7 +26,8 @@ bool judgeChain(const ImageFindings& findings, const ContainerdVersion& version,
     out.errorClass = "configuration";
     out.summary = "Every pull from " + findings.reference.host +
                   " fails on this node, whatever the image: " + findings.chain.error;
-    out.kubeletError = kubeletError(findings, resolveStep(findings, version), findings.chain.error);
+    out.kubeletError =
+        kubeletError(findings, resolveStep(findings, version), findings.chain.error, version);
     out.remedies.push_back("mend what is named under certs.d/" + findings.chain.directory +
                            "; no restart is needed");
     return true;
@@ -57,7 +49,8 @@ void judgeUnresolved(const ImageFindings& findings, const Resolution& resolution
                               "{order: health} in the desired state does so by itself)");
         return;
     }
-    out.kubeletError = kubeletError(findings, resolveStep(findings, version), resolution.error);
+    out.kubeletError =
+        kubeletError(findings, resolveStep(findings, version), resolution.error, version);
     if (!resolution.failingAt) {
         out.errorClass = findings.hosts.empty() ? "no-hosts" : "not-found";
         const bool noneAsked = std::none_of(findings.hosts.begin(), findings.hosts.end(),
@@ -82,14 +75,15 @@ const PieceFinding* brokenPiece(const ImageFindings& findings) {
     return nullptr;
 }
 
-void judgeBrokenPiece(const ImageFindings& findings, const PieceFinding& piece, PullVerdict& out) {
+void judgeBrokenPiece(const ImageFindings& findings, const PieceFinding& piece,
+                      const ContainerdVersion& version, PullVerdict& out) {
     const std::string name = piece.what + " (" + piece.descriptor.digest.substr(0, 19) + "…)";
     if (piece.servedBy) {
         const std::string& host = findings.hosts[*piece.servedBy].host.host;
         out.errorClass = faultName(piece.fault);
         out.summary = "The image resolves, but " + host + " serves a broken " + name + ": " +
                       piece.error + ". containerd asks no other host once a body has begun.";
-        out.kubeletError = kubeletError(findings, "failed to copy: ", piece.error);
+        out.kubeletError = kubeletError(findings, "", brokenPieceError(piece, version), version);
         if (piece.fault == Fault::Hang)
             out.kubeletError =
                 "no error for as long as the body may still come (containerd 1.7 and "
@@ -107,11 +101,8 @@ void judgeBrokenPiece(const ImageFindings& findings, const PieceFinding& piece, 
     out.errorClass = answerClass(told->answer, why);
     out.summary = "The image resolves, but its " + name +
                   " is not to be had: " + describeAnswer(told->answer, why, host.host.host) + ".";
-    out.kubeletError = kubeletError(findings, "failed to copy: httpReadSeeker: failed open: ",
-                                    told->answer.fault != Fault::None
-                                        ? told->answer.error
-                                        : "unexpected status code " + told->answer.last().url +
-                                              ": " + std::to_string(told->answer.status));
+    out.kubeletError =
+        kubeletError(findings, "", refusedPieceError(piece, told->answer, version), version);
     add(out.remedies,
         "pull the image by way of another mirror: this one lists it and does not give "
         "its content to this node");
@@ -150,13 +141,19 @@ PullVerdict judgePull(const ImageFindings& findings, const ContainerdVersion& ve
     out.host = resolution.winner;
     const std::string& host = findings.hosts[*out.host].host.host;
     if (const PieceFinding* broken = brokenPiece(findings); broken != nullptr) {
-        judgeBrokenPiece(findings, *broken, out);
+        judgeBrokenPiece(findings, *broken, version, out);
     } else if (!findings.problem.empty()) {
         out.errorClass = "image";
         out.summary =
             "The image resolves at " + host + ", but is of no use here: " + findings.problem + ".";
-        out.kubeletError = kubeletError(findings, "", findings.problem + ": not found");
-        out.remedies.push_back("use an image that is built for " + findings.platform.text());
+        out.kubeletError =
+            kubeletError(findings, "", uselessImageError(findings, version), version);
+        out.remedies.push_back(
+            findings.uselessness == ImageFindings::Uselessness::NoPlatform
+                ? "use an image that is built for " + findings.platform.text()
+                : "have the operator of " + host +
+                      " look into what it serves (a login page, a cache that is damaged), or take "
+                      "it out of the chain");
     } else {
         out.works = true;
         out.summary = "The pull works, through " + host + ".";

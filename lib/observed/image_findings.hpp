@@ -40,6 +40,8 @@ struct PieceFinding {
     bool whole = false;              ///< read to its end, and its digest compared
     Fault fault = Fault::None;       ///< what is wrong with the body that was served
     std::string error;
+    uint64_t came = 0;   ///< bytes that came, or that the server said would come
+    std::string sha256;  ///< of a body that is another than its digest says
 };
 
 /// Everything that was seen of an image through the hosts of its registry.
@@ -50,7 +52,10 @@ struct ImageFindings {
     std::optional<size_t> winner;  ///< the host that resolves the reference
     std::vector<PieceFinding> pieces;
     Platform platform;
-    std::string problem;  ///< why the image itself is of no use here; empty when it is
+    enum class Uselessness { None, NotJson, NoPlatform, Other };
+    Uselessness uselessness = Uselessness::None;
+    std::string problem;        ///< why the image itself is of no use here; empty when it is
+    char firstCharacter = ' ';  ///< of a manifest that is no JSON
 };
 
 }  // namespace nodemirror

@@ -123,7 +123,9 @@ Task<Exchange> RegistryClient::follow(HttpRequest request, RegistryAnswer* answe
             const auto next = resolveLocation(request.url, exchange.headers["location"]);
             if (!next || hops >= kMostRedirects) {
                 exchange.fault = Fault::Protocol;
-                exchange.error = next ? "stopped after 10 redirects"
+                exchange.error = next ? "failed to do request: Get " +
+                                            inQuotes(exchange.headers["location"]) +
+                                            ": stopped after 10 redirects"
                                       : "redirected to something that is no http or https URL";
             } else {
                 answer->exchanges.push_back(std::move(exchange));
@@ -173,10 +175,13 @@ Task<bool> RegistryClient::fetchToken(Challenge challenge, RegistryAnswer* answe
     token_ = exchange.status < 400 ? tokenIn(exchange.body) : "";
     if (!token_.empty()) co_return true;
     answer->fault = Fault::Unauthorized;
-    answer->error = failed + (exchange.status >= 400
-                                  ? "unexpected status from GET request to " + exchange.url + ": " +
-                                        statusLine(exchange.status)
-                                  : "authorization server did not include a token in the response");
+    answer->error =
+        failed + (exchange.status >= 400
+                      ? (options_.version.leavesOutTokenUrls()
+                             ? "unexpected status: "
+                             : "unexpected status from GET request to " + exchange.url + ": ") +
+                            statusLine(exchange.status)
+                      : "authorization server did not include a token in the response");
     co_return false;
 }
 
@@ -202,10 +207,11 @@ Task<bool> RegistryClient::authorize(const Exchange& refused, bool repeated,
             co_return co_await std::move(task);
         }
         if (challenge.scheme == "basic") {
+            if (options_.version.tellsStatusOfUnmetChallenges()) co_return false;
             answer->fault = Fault::Unauthorized;
             answer->error =
                 "pull access denied, repository does not exist or may require "
-                "authorization: no basic auth credentials: authorization failed";
+                "authorization: authorization failed: no basic auth credentials";
             co_return false;
         }
     }

@@ -129,9 +129,11 @@ Task<void> ImageTrial::readBody(PieceFinding& piece, size_t host, uint64_t limit
         if (resumed.last().bodySize == 0) {
             piece.fault = Fault::Truncated;
             piece.error = "unexpected EOF";
+            piece.came = have;
         }
     } else if (known && told && *told != piece.descriptor.size) {
         piece.fault = *told < piece.descriptor.size ? Fault::Truncated : Fault::DigestMismatch;
+        piece.came = *told;
         piece.error = "the server sends " + std::to_string(*told) +
                       " bytes, and the manifest says " + std::to_string(piece.descriptor.size);
     } else if (got.bodyComplete && (!known || have >= piece.descriptor.size) &&
@@ -139,6 +141,7 @@ Task<void> ImageTrial::readBody(PieceFinding& piece, size_t host, uint64_t limit
         piece.whole = true;
         if ("sha256:" + got.bodySha256 != piece.descriptor.digest) {
             piece.fault = Fault::DigestMismatch;
+            piece.sha256 = got.bodySha256;
             piece.error = "unexpected commit digest sha256:" + got.bodySha256 + ", expected " +
                           piece.descriptor.digest;
         }
@@ -207,6 +210,11 @@ Task<void> ImageTrial::readImage() {
         const auto document = parseImageDocument(lastBody_);
         if (!document) {
             findings_.problem = document.error().reason();
+            const size_t first = lastBody_.find_first_not_of(" \t\r\n");
+            const bool text = first != std::string::npos && lastBody_[first] != '{';
+            findings_.uselessness =
+                text ? ImageFindings::Uselessness::NotJson : ImageFindings::Uselessness::Other;
+            if (text) findings_.firstCharacter = lastBody_[first];
             co_return;
         }
         if (!document->isIndex) {
@@ -224,11 +232,13 @@ Task<void> ImageTrial::readImage() {
         const Descriptor* chosen = choosePlatform(*document, options_.platform);
         if (chosen == nullptr) {
             findings_.problem = "the index has no manifest for " + options_.platform.text();
+            findings_.uselessness = ImageFindings::Uselessness::NoPlatform;
             co_return;
         }
         descriptor = *chosen;
     }
     findings_.problem = "the index leads to another index";
+    findings_.uselessness = ImageFindings::Uselessness::Other;
 }
 
 Task<ImageFindings> ImageTrial::run(ImageReference reference, ChainReading chain) {

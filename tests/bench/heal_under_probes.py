@@ -3,18 +3,12 @@
 without and with some hundred mirrors that hang.
     heal_under_probes.py --build build/release [--containerd 1.7] [--heals 400] [--hung 300] [--json]
 As root. Everything runs in a test node, on loopback; the ratio is within one run."""
-import argparse
 import json
 import statistics
-import sys
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "support"))
-
-import fixtures  # noqa: E402
-from faulty_registry import PORT  # noqa: E402
-from node import Node, wait_until  # noqa: E402
+from bench import SUPPORT, parse, prepare
+from faulty_registry import PORT
+from node import Node, wait_until
 
 HOSTS = "/etc/containerd/certs.d/quiet{}.test/hosts.toml"
 # The files that are edited in turn: five edits of one within ten seconds would count as a fight
@@ -75,23 +69,13 @@ def quantile(values, part):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--containerd", default="1.7")
-    parser.add_argument("--heals", type=int, default=400)
-    parser.add_argument("--hung", type=int, default=300)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    build = Path(arguments.build).resolve()
-    cache = build / "node-cache"
-    cache.mkdir(exist_ok=True)
-    fixtures.fixtures(cache)
-    fixtures.staged(build, cache)
+    arguments = parse(heals=400, hung=300)
+    build, cache = prepare(arguments.build)
     result = {}
     with Node(arguments.containerd, build, cache) as node:
         # Mirrors are other machines: here they must not take the daemon's share of the processor.
-        node.sh(f"nice -n 19 python3 {HERE.parent}/support/faulty_registry.py /run/mirrors.log /etc/nodetest "
-                ">/run/mirrors.out 2>&1 &")
+        node.sh(f"nice -n 19 python3 {SUPPORT}/faulty_registry.py /run/mirrors.log "
+                "/etc/nodetest >/run/mirrors.out 2>&1 &")
         wait_until(lambda: node.exists("/run/mirrors.log"), "the mirrors listen")
         for name, hung in (("quiet", 0), ("hung", arguments.hung)):
             node.desire(desired(hung))

@@ -3,19 +3,13 @@
 containerd alone, and with the daemon from two probe timeouts after the mirror hung.
     hung_mirror.py --build build/release [--containerd 1.7] [--pulls 20] [--alone 100] [--json]
 As root. Everything runs in a test node, on loopback; ratios are within one run."""
-import argparse
 import json
 import statistics
-import sys
 import time
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "support"))
-
-import fixtures  # noqa: E402
-from faulty_registry import PORT  # noqa: E402
-from node import Node, wait_until  # noqa: E402
+from bench import SUPPORT, parse, prepare
+from faulty_registry import PORT
+from node import Node, wait_until
 
 CERTS = "/etc/containerd/certs.d"
 TIMEOUT = 2  # of a probe, and its interval, in seconds
@@ -46,21 +40,10 @@ def pull_times(node, registry, label, count, limit):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--containerd", default="1.7")
-    parser.add_argument("--pulls", type=int, default=20)
-    parser.add_argument("--alone", type=int, default=100,
-                        help="how long the pull with containerd alone is waited for")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    build = Path(arguments.build).resolve()
-    cache = build / "node-cache"
-    cache.mkdir(exist_ok=True)
-    fixtures.fixtures(cache)
-    fixtures.staged(build, cache)
+    arguments = parse(pulls=20, alone=100)
+    build, cache = prepare(arguments.build)
     with Node(arguments.containerd, build, cache, config=config(arguments.containerd)) as node:
-        node.sh(f"python3 {HERE.parent}/support/faulty_registry.py /run/mirrors.log /etc/nodetest "
+        node.sh(f"python3 {SUPPORT}/faulty_registry.py /run/mirrors.log /etc/nodetest "
                 ">/run/mirrors.out 2>&1 &")
         wait_until(lambda: node.exists("/run/mirrors.log"), "the mirrors listen")
         node.write("/run/mood", "good")

@@ -3,19 +3,13 @@
 beside containerd on the same node.
     idle.py --build build/release [--containerd 1.7] [--registries 100] [--seconds 60] [--json]
 As root. Everything runs in a test node, on loopback; ratios are within one run."""
-import argparse
 import json
 import re
 import statistics
-import sys
 import time
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "support"))
-
-import fixtures  # noqa: E402
-from node import Node  # noqa: E402
+from bench import parse, prepare
+from node import Node
 
 STARTS = 5
 
@@ -67,18 +61,8 @@ def start_times(node):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--containerd", default="1.7")
-    parser.add_argument("--registries", type=int, default=100)
-    parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    build = Path(arguments.build).resolve()
-    cache = build / "node-cache"
-    cache.mkdir(exist_ok=True)
-    fixtures.fixtures(cache)
-    fixtures.staged(build, cache)
+    arguments = parse(registries=100, seconds=60)
+    build, cache = prepare(arguments.build)
     with Node(arguments.containerd, build, cache) as node:
         node.desire(desired(arguments.registries))
         node.start_daemon()

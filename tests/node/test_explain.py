@@ -19,6 +19,10 @@ class Explain(NodeCase):
         lines = [f"{item['case']}: real {item.get('real')}, told {item.get('told')}; "
                  f"containerd: {item.get('message')}" for item in result["differing"]]
         self.assertFalse(lines, "\n" + "\n".join(lines))
+        # kubelet's error is told in containerd's own words: people search for them.
+        lines = [f"{case}\n  real {real}\n  told {told}" for case, real, told in
+                 result["otherWords"]]
+        self.assertFalse(lines, "\n" + "\n".join(lines))
 
     def test_the_proxy_of_containerds_unit_is_used(self):
         node = self.boot()

@@ -1,0 +1,30 @@
+"""What the benchmarks share: their arguments, and a build that is installed for test nodes."""
+import argparse
+import sys
+from pathlib import Path
+
+SUPPORT = Path(__file__).resolve().parent.parent / "support"
+sys.path.insert(0, str(SUPPORT))
+
+import fixtures  # noqa: E402
+
+
+def parse(**options):
+    """--build, --containerd, --json, and these options by their defaults."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--containerd", default="1.7")
+    for name, default in options.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def prepare(build):
+    """The build's directory and the cache with what nodes are made of."""
+    build = Path(build).resolve()
+    cache = build / "node-cache"
+    cache.mkdir(exist_ok=True)
+    fixtures.fixtures(cache)
+    fixtures.staged(build, cache)
+    return build, cache
