@@ -52,9 +52,9 @@ class Service(NodeCase):
                          if unit["unit"] == "kubelet.service"), None)
         self.wait_for(lambda: kubelet() == "active", "kubelet is up")
         node.run("systemctl", "stop", "kubelet")
-        self.wait_for(lambda: kubelet() == "inactive", "it is told without being asked for", 5)
+        self.wait_for(lambda: kubelet() == "inactive", "it is told without being asked for", 20)
         node.run("systemctl", "start", "kubelet")
-        self.wait_for(lambda: kubelet() == "active", "and that it is back", 5)
+        self.wait_for(lambda: kubelet() == "active", "and that it is back", 20)
 
     def test_a_lost_configuration_is_not_replaced_after_a_restart(self):
         node = self.ready()
