@@ -332,7 +332,7 @@ Task<Error> ContainerdClient::watchImages(std::function<void()> changed) {
     request.add_filters("namespace==k8s.io,topic~=\"^/images/\"");
     const auto event = [changed](std::string_view) { changed(); };
     auto task = impl_->channel.stream("/containerd.services.events.v1.Events/Subscribe",
-                                      request.SerializeAsString(), nullptr, event);
+                                      request.SerializeAsString(), event);
     const RpcStatus status = co_await std::move(task);
     co_return failed("watch", "containerd's images", status);
 }

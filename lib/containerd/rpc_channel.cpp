@@ -100,12 +100,10 @@ Task<RpcChannel::Reply> RpcChannel::call(std::string path, std::string request,
 }
 
 Task<RpcStatus> RpcChannel::stream(std::string path, std::string request,
-                                   std::function<void()> opened,
                                    std::function<void(std::string_view)> message) {
     auto call = std::make_shared<RpcCall>(io_);
     call->path = std::move(path);
     call->request = std::move(request);
-    call->onOpen = std::move(opened);
     call->onMessage = std::move(message);
     auto task = run(call);
     co_await std::move(task);

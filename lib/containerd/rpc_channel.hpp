@@ -27,8 +27,8 @@ class RpcChannel {
     };
     /// A unary call; `path` is /package.Service/Method.
     Task<Reply> call(std::string path, std::string request, std::chrono::milliseconds timeout);
-    /// A stream of the server, until it ends. `opened` runs when the server has accepted it.
-    Task<RpcStatus> stream(std::string path, std::string request, std::function<void()> opened,
+    /// A stream of the server, until it ends.
+    Task<RpcStatus> stream(std::string path, std::string request,
                            std::function<void(std::string_view)> message);
     /// Ends every call that is under way; later calls fail at once.
     void stop();

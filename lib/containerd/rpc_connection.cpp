@@ -109,9 +109,6 @@ struct RpcCallbacks {
 
     static int onFrame(nghttp2_session*, const nghttp2_frame* frame, void* data) noexcept {
         if (frame->hd.type == NGHTTP2_GOAWAY) self(data).goingAway_ = true;
-        if (frame->hd.type != NGHTTP2_HEADERS) return 0;
-        if (RpcCall* call = self(data).callOf(frame->hd.stream_id); call != nullptr)
-            call->opened = call->opened || !call->grpcStatus;
         return 0;
     }
 
@@ -225,12 +222,8 @@ void RpcConnection::close(const RpcStatus& status) {
         if (!call->status) finish(*call, status);
 }
 
-/// Hands on what came for a call: its acceptance, whole messages, its end.
+/// Hands on what came for a call: whole messages, and its end.
 void RpcConnection::deliver(RpcCall& call) {
-    if (call.opened && !call.openTold) {
-        call.openTold = true;
-        if (call.onOpen) call.onOpen();
-    }
     size_t begin = 0;
     const std::string_view received(call.received);
     while (received.size() - begin >= kPrefix) {

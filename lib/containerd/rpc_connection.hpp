@@ -46,8 +46,7 @@ struct RpcCall {
     std::string path;                      ///< /package.Service/Method
     std::string request;                   ///< serialized
     std::chrono::milliseconds timeout{0};  ///< told to the server; 0: none
-    /// Runs when the server has accepted the call, and then for every message that it sends.
-    std::function<void()> onOpen;
+    /// Runs for every message that the server sends.
     std::function<void(std::string_view)> onMessage;
 
     /// How it ended; nothing while it is under way. `ended` is cancelled then.
@@ -58,8 +57,6 @@ struct RpcCall {
     int32_t stream = -1;
     size_t sent = 0;
     std::string received;  ///< not yet a whole message
-    bool opened = false;
-    bool openTold = false;
     int httpStatus = 0;
     std::optional<int> grpcStatus;
     std::string grpcMessage;
