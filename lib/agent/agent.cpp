@@ -29,6 +29,7 @@ constexpr milliseconds kSubscribed{500};
 NodeKeeper::Paths pathsOf(const AgentOptions& options) {
     NodeKeeper::Paths paths;
     paths.containerdConfig = options.containerdConfig;
+    paths.containerdSocket = options.containerdSocket;
     paths.certsDir = options.certsDir;
     return paths;
 }
@@ -113,6 +114,9 @@ Result<void> Agent::start(Mode mode) {
     node_.onVersion([this, mode](ContainerdVersion version) {
         registries_.setContainerd(version);
         if (mode == Mode::Act) (void)registries_.reconcileAll(now());
+    });
+    registries_.onContested([this](const std::string& directory) {
+        if (!stopping_) spawn(nameWriters(directory));
     });
     units_.onChange([this] { node_.trigger(); });
     node_.onPass([this] {

@@ -70,6 +70,7 @@ class Agent {
     void shutDown();
     Task<void> followImages();
     Task<void> learnSurroundings();
+    Task<void> nameWriters(std::string directory);
     void orderSoon(const std::set<std::string>& registries);
     void armOrder(std::chrono::milliseconds wait);
     void orderChains();

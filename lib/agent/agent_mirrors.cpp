@@ -2,6 +2,7 @@
 #include "agent/agent.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -74,6 +75,15 @@ ChainProver::Hooks Agent::proverHooks() {
     };
     hooks.changed = [this] { statusBody_.reset(); };
     return hooks;
+}
+
+/// Looks for who may be changing a contested file.
+Task<void> Agent::nameWriters(std::string directory) {
+    auto ask = units_.processes();
+    const auto processes = co_await std::move(ask);
+    if (!processes) co_return;
+    registries_.setWriters(directory, possibleWriters(*processes, options_.certsDir, ::getpid()));
+    statusBody_.reset();
 }
 
 /// What the probes need to know of containerd: its version, and the proxy that it goes through.

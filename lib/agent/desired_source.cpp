@@ -44,7 +44,7 @@ bool DesiredSource::useLastGood() {
 }
 
 bool DesiredSource::reload(bool keep) {
-    auto text = readWholeFile(view_.path, kLargestDesired);
+    auto text = readWholeFile(view_.path, kLargestDesired, Writers::RootOnly);
     if (!text) {
         view_.valid = false;
         view_.problems = {{0, 0, "", text.error().text()}};

@@ -19,8 +19,10 @@ std::optional<std::string> readNamed(YamlFields& fields, const Field& field,
     }
     auto content = readFile(path);
     if (content) return std::move(*content);
-    fields.problem(field, "cannot read " + inQuotes(path) + ": " + content.error().reason() +
-                              "; put the file there, or remove this line");
+    fields.problem(field,
+                   "cannot read " + inQuotes(path) + ": " + content.error().reason() + "; " +
+                       (content.error().remedy().empty() ? "put the file there, or remove this line"
+                                                         : content.error().remedy()));
     return std::nullopt;
 }
 

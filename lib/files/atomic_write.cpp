@@ -35,7 +35,9 @@ Result<void> writeAll(int fd, std::string_view content, const std::string& name)
 
 Result<void> fill(int fd, const std::string& name, std::string_view content, const Access& access) {
     if (const auto written = writeAll(fd, content, name); !written) return written;
-    const bool chown = access.uid != static_cast<uid_t>(-1) || access.gid != static_cast<gid_t>(-1);
+    // Not asked for what is so anyway: the service may not call it at all.
+    const bool chown = (access.uid != static_cast<uid_t>(-1) && access.uid != ::geteuid()) ||
+                       (access.gid != static_cast<gid_t>(-1) && access.gid != ::getegid());
     if (chown && ::fchown(fd, access.uid, access.gid) != 0)
         return Error::system("set the owner of", name, errno);
     // After fchown, which clears the set-id bits; and the umask must not have a say.

@@ -30,10 +30,14 @@ class CertsTree {
 
     /// Puts hosts.toml in place. A directory that is missing appears together with its file, never
     /// empty, for an empty one would hide _default. What stands in the way is exchanged in one
-    /// step; a directory that is not empty is set aside, and its new name (relative to the root) is
-    /// returned so that it can be put back.
-    Result<std::string> write(const std::string& directory, std::string_view content,
-                              mode_t mode) const;
+    /// step; a directory that is not empty, or is another user's, is set aside, and its new name
+    /// (relative to the root) is returned so that it can be put back. A hosts.toml of another user
+    /// is kept in the same directory under the name `keepAs`, where one is given.
+    Result<std::string> write(const std::string& directory, std::string_view content, mode_t mode,
+                              const std::string& keepAs = "") const;
+
+    /// A free name to keep the hosts.toml of a directory under.
+    std::string nameToKeep(const std::string& directory) const;
 
     /// Removes hosts.toml, and the directory with it in one step where nothing else is in it.
     Result<void> remove(const std::string& directory) const;

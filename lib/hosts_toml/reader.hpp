@@ -11,9 +11,10 @@ namespace nodemirror {
 /// What containerd makes of a certs.d tree for one registry.
 struct ChainReading {
     std::string registry;
-    std::string directory;  ///< relative to the root; empty when no directory applies
-    std::string error;      ///< why every pull would fail; `hosts` is empty then
-    std::string ignored;    ///< why containerd drops the file; `hosts` is what it uses instead
+    std::string directory;    ///< relative to the root; empty when no directory applies
+    std::string error;        ///< why every pull would fail; `hosts` is empty then
+    bool unreadable = false;  ///< `error` is this process's alone: containerd, as root, may read it
+    std::string ignored;      ///< why containerd drops the file; `hosts` is what it uses instead
     std::vector<Warning> warnings;
     Chain hosts;
 };

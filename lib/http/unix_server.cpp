@@ -25,8 +25,8 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr int kMostConnections = 80;
-constexpr int kMostOfOthers = 64;
+constexpr size_t kMostConnections = 80;
+constexpr size_t kMostOfOthers = 64;
 constexpr std::chrono::seconds kIdle{30};
 constexpr size_t kLargestBody = 64 * 1024;
 constexpr size_t kLargestHeader = 8 * 1024;
@@ -69,7 +69,19 @@ bool isMalformed(const error_code& error) {
            error != beast::http::error::partial_message;
 }
 
+/// A socket's mode at bind(2) is that of its descriptor without the umask: it is never open to more
+/// peers than it should be, and no path is changed that somebody else could have swapped.
+constexpr mode_t kMode = 0660;
+
 }  // namespace
+
+struct UnixServer::Session {
+    Session(stream_protocol::socket socket, uid_t uid) : stream(std::move(socket)), peer(uid) {}
+    beast::basic_stream<stream_protocol> stream;
+    uid_t peer;
+    bool waiting = true;  ///< for a request
+    Sessions::iterator place;
+};
 
 Answer problem(unsigned status, const std::string& title, const std::string& detail) {
     nlohmann::ordered_json json;
@@ -88,6 +100,8 @@ Answer problem(unsigned status, const std::string& title, const std::string& det
 UnixServer::UnixServer(asio::io_context& io, Handler handler)
     : io_(io), handler_(std::move(handler)), acceptor_(io) {}
 
+UnixServer::~UnixServer() = default;
+
 Result<void> UnixServer::listen(const std::string& path) {
     if (const size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0)
         if (::mkdir(path.substr(0, slash).c_str(), 0755) == 0)
@@ -95,17 +109,18 @@ Result<void> UnixServer::listen(const std::string& path) {
     if (const auto clear = clearPath(path); !clear) return clear;
     error_code error;
     acceptor_.open(stream_protocol(), error);
-    // Nobody but root may connect before the mode is set.
-    const mode_t before = ::umask(0177);
+    if (!error && ::fchmod(acceptor_.native_handle(), kMode) != 0)
+        return Error::system("set the mode of", path, errno);
+    const mode_t before = ::umask(static_cast<mode_t>(0777) & ~kMode);
     if (!error) acceptor_.bind(stream_protocol::endpoint(path), error);
     ::umask(before);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error) return Error("listen on", path, error.message());
     path_ = path;
-    if (const group* found = ::getgrnam(kGroup);
-        found != nullptr && ::chown(path.c_str(), static_cast<uid_t>(-1), found->gr_gid) != 0)
-        spdlog::warn("socket={} msg=\"its group cannot be set\"", path);
-    if (::chmod(path.c_str(), 0660) != 0) return Error::system("set the mode of", path, errno);
+    // As a service it has not the capability for this: the unit's ExecStartPost= does it then.
+    const group* found = ::getgrnam(kGroup);
+    if (found != nullptr && ::lchown(path.c_str(), static_cast<uid_t>(-1), found->gr_gid) != 0)
+        spdlog::debug("socket={} msg=\"its group is left to the service manager\"", path);
     const auto done = [](std::exception_ptr failure) {
         if (failure) std::rethrow_exception(failure);
     };
@@ -133,22 +148,34 @@ Task<void> UnixServer::accept() {
             co_await std::move(wait);
             continue;
         }
-        // Dropped, so that the peer sees it closed; some places are kept for root.
-        const int most = peerOf(socket) == 0 ? kMostConnections : kMostOfOthers;
-        if (connections_ >= most) continue;
-        ++connections_;
-        const auto done = [this](std::exception_ptr failure) {
-            --connections_;
+        const uid_t peer = peerOf(socket);
+        if (!makeRoom(peer)) continue;  // dropped, so that the peer sees it closed
+        auto session = std::make_shared<Session>(std::move(socket), peer);
+        session->place = sessions_.insert(sessions_.end(), session);
+        const auto done = [this, session](std::exception_ptr failure) {
+            sessions_.erase(session->place);
             if (failure) std::rethrow_exception(failure);
         };
-        auto session = serve(std::move(socket));
-        asio::co_spawn(io_, std::move(session), done);
+        auto task = serve(session);
+        asio::co_spawn(io_, std::move(task), done);
     }
 }
 
-Task<void> UnixServer::serve(stream_protocol::socket socket) {
-    const uid_t peer = peerOf(socket);
-    beast::basic_stream<stream_protocol> stream(std::move(socket));
+/// Some places are kept for root; root may have any, others only those of others.
+bool UnixServer::makeRoom(uid_t peer) {
+    const size_t most = peer == 0 ? kMostConnections : kMostOfOthers;
+    if (sessions_.size() < most) return true;
+    for (const auto& session : sessions_) {
+        if (!session->waiting || (peer != 0 && session->peer == 0)) continue;
+        session->waiting = false;  // its place is given away once
+        session->stream.close();
+        return true;
+    }
+    return false;
+}
+
+Task<void> UnixServer::serve(std::shared_ptr<Session> session) {
+    auto& stream = session->stream;
     beast::flat_buffer buffer(kLargestHeader + kLargestBody);
     bool keep = true;
     while (keep) {
@@ -162,6 +189,7 @@ Task<void> UnixServer::serve(stream_protocol::socket socket) {
         co_await std::move(read);
         const bool malformed = error && isMalformed(error);
         if (error && !malformed) co_return;
+        session->waiting = false;
         Answer answer;
         if (malformed) {
             answer = problem(400, "Bad Request", error.message());
@@ -169,7 +197,7 @@ Task<void> UnixServer::serve(stream_protocol::socket socket) {
             Request request;
             request.method = std::string(parser.get().method_string());
             request.target = std::string(parser.get().target());
-            request.peer = peer;
+            request.peer = session->peer;
             stream.expires_never();
             auto handle = handler_(std::move(request));
             answer = co_await std::move(handle);
@@ -190,6 +218,8 @@ Task<void> UnixServer::serve(stream_protocol::socket socket) {
                                               asio::redirect_error(asio::use_awaitable, error));
         co_await std::move(write);
         if (error) co_return;
+        session->waiting = true;
+        sessions_.splice(sessions_.end(), sessions_, session->place);
     }
 }
 

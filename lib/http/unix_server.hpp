@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 
@@ -32,7 +33,9 @@ Answer problem(unsigned status, const std::string& title, const std::string& det
 using Handler = std::function<Task<Answer>(Request)>;
 
 /// HTTP/1.1 on a unix socket. The number of connections and the time that each may take to send or
-/// to read are bounded. Access is by the socket's owner, group and mode.
+/// to read are bounded; when all places are taken, a new connection takes that of the one that has
+/// been waiting for a request the longest, so that idle ones keep nobody out. Access is by the
+/// socket's owner, group and mode.
 class UnixServer {
   public:
     UnixServer(boost::asio::io_context& io, Handler handler);
@@ -42,16 +45,21 @@ class UnixServer {
     Result<void> listen(const std::string& path);
     /// Stops accepting and removes the socket.
     void stop();
+    ~UnixServer();
 
   private:
+    struct Session;
+    using Sessions = std::list<std::shared_ptr<Session>>;
+
     Task<void> accept();
-    Task<void> serve(boost::asio::local::stream_protocol::socket socket);
+    bool makeRoom(uid_t peer);
+    Task<void> serve(std::shared_ptr<Session> session);
 
     boost::asio::io_context& io_;
     Handler handler_;
     std::string path_;
     boost::asio::local::stream_protocol::acceptor acceptor_;
-    int connections_ = 0;
+    Sessions sessions_;  ///< those that have been waiting the longest come first
 };
 
 }  // namespace nodemirror::http

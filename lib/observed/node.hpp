@@ -1,10 +1,12 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "base/time.hpp"
 #include "containerd_config/config_reader.hpp"
 #include "containerd_config/version.hpp"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,20 @@ struct ObservedImage {
 struct ObservedUnit {
     bool exists = true;
     std::string activeState;  ///< active, inactive, failed, activating, …
+    int mainPid = 0;          ///< of a service that runs
+    SteadyTime started;       ///< when that process was started; the epoch where it is not known
+
+    /// When the process was started, where it is this unit's main one.
+    std::optional<SteadyTime> startOf(int pid) const {
+        if (pid <= 0 || pid != mainPid || started == SteadyTime()) return std::nullopt;
+        return started;
+    }
+};
+
+/// A process of the node.
+struct ObservedProcess {
+    int pid = 0;
+    std::string command;  ///< its arguments, joined by spaces; may hold secrets
 };
 
 /// The node beside its certs.d. Every part is known, absent or unknown.

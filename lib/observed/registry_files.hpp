@@ -17,8 +17,10 @@ struct ObservedEntry {
     gid_t gid = 0;
     std::string content;    ///< Type::File, unless it is too large
     bool tooLarge = false;  ///< larger than any hosts.toml of sense: not read
-    std::string sha256;     ///< of content
-    std::string target;     ///< Type::Symlink
+    /// Another user's, who lets nobody read it (or, a directory, look into it).
+    bool unreadable = false;
+    std::string sha256;  ///< of content
+    std::string target;  ///< Type::Symlink
 };
 
 /// A directory's mode with which its owner can use it and nobody else can write it.

@@ -1,5 +1,7 @@
 #include "plan/contest.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <chrono>
 
@@ -14,6 +16,13 @@ constexpr seconds kWindow{10};
 constexpr seconds kFirstWait{1};
 constexpr seconds kLongestWait{60};
 constexpr seconds kCalm{15};
+constexpr size_t kMostNamed = 5;
+constexpr size_t kLongestName = 80;
+
+std::string programOf(const std::string& command) {
+    const std::string program = command.substr(0, command.find(' '));
+    return program.substr(program.rfind('/') + 1).substr(0, kLongestName);
+}
 
 }  // namespace
 
@@ -41,6 +50,21 @@ void Contest::foundInPlace(SteadyTime now) {
     level_ = 0;
     heals_.clear();
     notBefore_ = SteadyTime();
+}
+
+std::string possibleWriters(const std::vector<ObservedProcess>& processes,
+                            const std::string& certsDir, int self) {
+    std::vector<std::string> named;
+    for (const auto& process : processes) {
+        const std::string program = programOf(process.command);
+        const bool ours = process.pid == self || program == "nodemirrorctl";
+        if (ours || program == "containerd" || process.command.find(certsDir) == std::string::npos)
+            continue;
+        named.push_back(program + " (pid " + std::to_string(process.pid) + ")");
+        if (named.size() == kMostNamed) break;
+    }
+    if (named.empty()) return "";
+    return "processes that name " + certsDir + ": " + join(named, ", ");
 }
 
 }  // namespace nodemirror

@@ -1,8 +1,11 @@
 #pragma once
 
 #include "base/time.hpp"
+#include "observed/node.hpp"
 
 #include <deque>
+#include <string>
+#include <vector>
 
 namespace nodemirror {
 
@@ -31,5 +34,11 @@ class Contest {
     SteadyTime due_;
     SteadyTime calmAt_;
 };
+
+/// Who may be fighting: the processes whose command line names certs.d or something in it, but for
+/// this one (`self`), its client and containerd. Of their arguments only the program is told, for
+/// the rest may hold secrets. Empty when there is none.
+std::string possibleWriters(const std::vector<ObservedProcess>& processes,
+                            const std::string& certsDir, int self);
 
 }  // namespace nodemirror

@@ -50,6 +50,8 @@ std::string describeDrift(const ObservedRegistry& observed, const IntendedHosts&
         case Type::Other: return "hosts.toml was replaced by something that is no file";
         case Type::File: break;
     }
+    if (observed.hosts.unreadable)
+        return "the owner of hosts.toml was changed to uid " + std::to_string(observed.hosts.uid);
     if (observed.hosts.sha256 != intended.sha256)
         return observed.hosts.content.empty() && !observed.hosts.tooLarge
                    ? "hosts.toml was truncated"
@@ -117,7 +119,9 @@ std::optional<RegistryAction> planUndeclared(const std::string& directory, const
     ReleaseHosts action;
     action.directory = directory;
     const bool ours = hosts.type == Type::File && owned->wrote(hosts.sha256);
-    action.leaveFile = !ours && hosts.type != Type::Absent;
+    // A directory that nobody else may look into is somebody's own by now.
+    action.leaveFile =
+        (!ours && hosts.type != Type::Absent) || observed.value().directory.unreadable;
     action.reason = action.leaveFile
                         ? "the registry is no longer declared; its hosts.toml was changed by "
                           "somebody else and stays as it is"

@@ -24,6 +24,8 @@ struct Patience {
     std::chrono::nanoseconds handshake{std::chrono::seconds(5)};
     std::chrono::nanoseconds answer{std::chrono::seconds(10)};
     std::chrono::nanoseconds body{std::chrono::seconds(20)};
+    /// For one question with all its redirects and tokens: after it no further request is made.
+    std::chrono::nanoseconds whole{std::chrono::seconds(60)};
 };
 
 struct HttpRequest {
@@ -49,6 +51,10 @@ class Connection {
     /// kept connection that the server has closed meanwhile is opened again.
     Task<Exchange> exchange(HttpRequest request, Patience patience);
 
+    /// For a URL that a server, and not a person, has named: link-local addresses are not dialled.
+    /// What answers there (a cloud's metadata service) is none of a registry's business.
+    void refuseLinkLocal() { linkLocal_ = false; }
+
     bool open() const { return plain_ != nullptr || secure_ != nullptr; }
     /// Ends the exchange that is under way with a fault; safe at any time.
     void cancel();
@@ -72,6 +78,7 @@ class Connection {
     TlsContext tls_;
     std::string proxy_;
     bool cancelled_ = false;
+    bool linkLocal_ = true;
     bool viaPlainProxy_ = false;  ///< requests carry the whole URL
     std::unique_ptr<Plain> plain_;
     std::unique_ptr<Secure> secure_;

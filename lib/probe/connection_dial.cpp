@@ -25,6 +25,13 @@ constexpr uint32_t kHeaderLimit = 64 << 10;
 
 Duration since(Clock::time_point begin) { return Clock::now() - begin; }
 
+bool isLinkLocal(const asio::ip::address& address) {
+    if (address.is_v4()) return (address.to_v4().to_uint() >> 16) == 0xa9fe;  // 169.254.0.0/16
+    const auto v6 = address.to_v6();
+    if (v6.is_v4_mapped()) return isLinkLocal(asio::ip::make_address_v4(asio::ip::v4_mapped, v6));
+    return v6.is_link_local();
+}
+
 }  // namespace
 
 Task<bool> Connection::connectTcp(std::string host, std::string port, Patience patience,
@@ -50,8 +57,14 @@ Task<bool> Connection::connectTcp(std::string host, std::string port, Patience p
     }
     std::vector<tcp::endpoint> endpoints;
     for (const auto& address : *addresses) {
-        endpoints.emplace_back(address, number);
         out.addresses.push_back(address.to_string());
+        if (linkLocal_ || !isLinkLocal(address)) endpoints.emplace_back(address, number);
+    }
+    if (endpoints.empty()) {
+        fail(out, Fault::Protocol,
+             "it leads to the link-local address " + out.addresses.front() +
+                 ", which is not asked here");
+        co_return false;
     }
     const auto dialled = Clock::now();
     error_code error = asio::error::host_not_found;

@@ -14,6 +14,8 @@ namespace nodemirror {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr int kMostRedirects = 10;
 constexpr int kMostResponses = 6;  // retryRequest gives up after as many
 
@@ -103,6 +105,7 @@ Task<Exchange> RegistryClient::send(HttpRequest request, std::string purpose) {
             co_return out;
         }
         (own ? connection_ : other) = std::move(*made);
+        if (!own) other->refuseLinkLocal();
     }
     Connection& connection = own ? *connection_ : *other;
     auto task = connection.exchange(std::move(request), options_.patience);
@@ -121,7 +124,11 @@ Task<Exchange> RegistryClient::follow(HttpRequest request, RegistryAnswer* answe
         const bool goesOn = exchange.fault == Fault::None && isRedirect(exchange);
         if (goesOn) {
             const auto next = resolveLocation(request.url, exchange.headers["location"]);
-            if (!next || hops >= kMostRedirects) {
+            const bool tooLong = Clock::now() - began_ > options_.patience.whole;
+            if (next && tooLong) {
+                exchange.fault = Fault::Hang;
+                exchange.error = "redirected again and again, for longer than it is waited for";
+            } else if (!next || hops >= kMostRedirects) {
                 exchange.fault = Fault::Protocol;
                 exchange.error = next ? "failed to do request: Get " +
                                             inQuotes(exchange.headers["location"]) +
@@ -234,6 +241,7 @@ std::vector<std::pair<std::string, std::string>> RegistryClient::headersFor(cons
 
 Task<RegistryAnswer> RegistryClient::ask(Ask what) {
     RegistryAnswer answer;
+    began_ = Clock::now();
     for (int responses = 1; responses <= kMostResponses; ++responses) {
         HttpRequest request;
         request.method = what.method;

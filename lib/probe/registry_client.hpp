@@ -61,6 +61,7 @@ class RegistryClient {
     HostScheme scheme_;
     HttpUrl base_;  ///< scheme and authority; the scheme changes where TLS is fallen back from
     std::string token_;
+    SteadyTime began_;                        ///< of the question that is asked
     std::unique_ptr<Connection> connection_;  ///< kept, to the host itself
 };
 

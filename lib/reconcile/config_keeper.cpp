@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
@@ -37,14 +38,18 @@ std::string resolved(const std::string& path) {
     return real ? std::string(real.get()) : path;
 }
 
-/// Writes a configuration file with the owner and mode that it had.
+/// Writes a configuration file with the mode that it had.
 Result<void> writeConfig(const std::string& path, const std::string& text) {
     files::Access access;
     struct stat status {};
     if (::stat(path.c_str(), &status) == 0) {
         access.mode = status.st_mode & 07777;
-        access.uid = status.st_uid;
-        access.gid = status.st_gid;
+        // Only CAP_CHOWN could give a new file to another user or group, and the service has none.
+        if (status.st_uid != ::geteuid() || status.st_gid != ::getegid())
+            return Error("edit", path,
+                         "it belongs to uid " + std::to_string(status.st_uid) + " and gid " +
+                             std::to_string(status.st_gid) + ", which an edit would change",
+                         "chown root:root " + path + ", or make the edit by hand");
     }
     const std::string target = resolved(path);
     if (const size_t slash = target.rfind('/'); slash != std::string::npos && slash > 0)

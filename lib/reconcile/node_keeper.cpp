@@ -1,7 +1,7 @@
 #include "reconcile/node_keeper.hpp"
 
 #include "base/text.hpp"
-#include "files/process_age.hpp"
+#include "files/file_age.hpp"
 #include "hosts_toml/reader.hpp"
 
 #include <boost/asio/redirect_error.hpp>
@@ -188,7 +188,9 @@ Seen<bool> NodeKeeper::runsConfig(const ContainerdConfig& config) {
     if (pid > 0 && pid == provenProcess_) return Seen<bool>::known(true);
     std::vector<std::string> paths;
     for (const auto& file : config.files) paths.push_back(file.path);
-    return files::startedAfter(pid, paths);
+    const auto& unit = restarter_.observed(desired_->containerd.unit);
+    const auto started = unit.isKnown() ? unit.value().startOf(pid) : std::nullopt;
+    return files::startedAfter(started, paths_.containerdSocket, paths);
 }
 
 Task<void> NodeKeeper::observe() {

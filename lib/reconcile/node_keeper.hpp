@@ -38,6 +38,7 @@ class NodeKeeper {
   public:
     struct Paths {
         std::string containerdConfig;
+        std::string containerdSocket;
         std::string certsDir;
     };
 

@@ -7,6 +7,7 @@
 #include "reconcile/registry_intents.hpp"
 #include "state/state_dir.hpp"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -61,6 +62,12 @@ class RegistryKeeper {
     /// The containerd whose reading of undeclared registries is reported.
     void setContainerd(const ContainerdVersion& version) { containerd_ = version; }
 
+    /// Called when a file was healed that somebody keeps changing; setWriters then tells who it is.
+    void onContested(std::function<void(const std::string& directory)> handler) {
+        contested_ = std::move(handler);
+    }
+    void setWriters(const std::string& directory, const std::string& writers);
+
     /// Brings these directories, or all, to what is desired. Says how many files it changed.
     size_t reconcile(const std::set<std::string>& directories, const Now& now);
     size_t reconcileAll(const Now& now);
@@ -83,6 +90,8 @@ class RegistryKeeper {
         Contest contest;
         RegistryState state = RegistryState::Drifted;
         std::string problem;
+        std::string contestTold;  ///< what the fight is about, for the problem
+        std::string writers;      ///< who may be fighting
         std::vector<std::string> warnings;
         Chain chain;          ///< of an undeclared registry
         bool absent = false;  ///< undeclared and not there: kept only for its contest
@@ -105,7 +114,9 @@ class RegistryKeeper {
     Result<void> claim(Step& step);
     Result<void> keepEarlier(const Step& step, Ownership& ownership);
     bool isRepeated(const Step& step) const;
+    void tellContest(Track& track) const;
     void apply(const Step& step, bool repeated, const Now& now);
+    std::string keptName(const std::string& directory) const;
     Result<void> write(const WriteHosts& action);
     Result<void> release(const ReleaseHosts& action);
     Result<void> prune(const PruneHosts& action);
@@ -121,6 +132,7 @@ class RegistryKeeper {
     RegistryIntents intents_;
     std::map<std::string, Track> tracks_;  ///< by directory
     ContainerdVersion containerd_{2, 1, 0};
+    std::function<void(const std::string&)> contested_;
     size_t heals_ = 0;
     std::string treeProblem_;
 };

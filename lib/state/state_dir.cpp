@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -20,7 +21,7 @@ constexpr size_t kLargest = 256U << 20;
 Result<std::string> readIfThere(const std::string& path) {
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) return std::string();
-    return readWholeFile(path, kLargest);
+    return readWholeFile(path, kLargest, Writers::RootOnly);
 }
 
 Result<Json> readJson(const std::string& path) {
@@ -41,9 +42,17 @@ Result<void> writePrivate(const std::string& path, const std::string& content) {
     return files::writeAtomically(path, content, access);
 }
 
+/// A directory that others may write could have any state planted in it.
 Result<void> makeDirectory(const std::string& path) {
-    if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
-    return Error::system("create", path, errno);
+    if (::mkdir(path.c_str(), 0700) == 0) return {};
+    if (errno != EEXIST) return Error::system("create", path, errno);
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) return Error::system("use", path, errno);
+    if (!S_ISDIR(status.st_mode)) return Error("use", path, "it is no directory", "move it away");
+    if (status.st_uid != ::geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return Error("use", path, "others than the daemon's user may write in it",
+                     "look at what is there, then: chown root " + path + " && chmod 700 " + path);
+    return {};
 }
 
 const char* typeName(BackedUpEntry::Type type) {
@@ -142,7 +151,7 @@ Result<void> StateDir::storeBackup(const std::string& name, const std::string& c
 }
 
 Result<std::string> StateDir::loadBackup(const std::string& name) const {
-    return readWholeFile(path_ + "/backups/" + name, kLargest);
+    return readWholeFile(path_ + "/backups/" + name, kLargest, Writers::RootOnly);
 }
 
 void StateDir::dropBackup(const std::string& name) const {

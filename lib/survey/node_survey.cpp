@@ -2,7 +2,7 @@
 
 #include "base/text.hpp"
 #include "desired/load.hpp"
-#include "files/process_age.hpp"
+#include "files/file_age.hpp"
 
 #include <sys/statvfs.h>
 
@@ -132,7 +132,10 @@ Task<Result<NodeFacts>> NodeSurvey::look() {
     if (config) {
         std::vector<std::string> paths;
         for (const auto& file : config->files) paths.push_back(file.path);
-        facts.node.runsConfig = files::startedAfter(containerd_.processId(), paths);
+        const auto& unit = facts.node.units[options_.containerdUnit];
+        const auto started =
+            unit.isKnown() ? unit.value().startOf(containerd_.processId()) : std::nullopt;
+        facts.node.runsConfig = files::startedAfter(started, options_.containerdSocket, paths);
         facts.node.config = Seen<ContainerdConfig>::known(std::move(*config));
     } else {
         facts.node.config = Seen<ContainerdConfig>::unknown(config.error().text());

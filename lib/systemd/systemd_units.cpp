@@ -57,9 +57,13 @@ Result<Message> SystemdUnits::request(Bus& bus, const char* path, const char* in
     return Message(raw);
 }
 
+Result<Message> SystemdUnits::managerRequest(Bus& bus, const char* method) {
+    return request(bus, kManagerPath, kManager, method);
+}
+
 /// LoadUnit gives a path for units that do not exist too; their LoadState says so.
 Task<Result<std::string>> SystemdUnits::loadedPath(std::shared_ptr<Bus> bus, std::string unit) {
-    auto message = request(*bus, kManagerPath, kManager, "LoadUnit");
+    auto message = managerRequest(*bus, "LoadUnit");
     if (!message) co_return message.error();
     sd_bus_message_append(message->get(), "s", unit.c_str());
     auto task = bus->call(std::move(*message), kCall);
@@ -102,6 +106,8 @@ Task<Result<ObservedUnit>> SystemdUnits::state(std::string unit) {
     ObservedUnit out;
     out.exists = *load != "not-found";
     out.activeState = *active;
+    auto look = mainProcess(*connected, *path, out);
+    co_await std::move(look);
     co_return out;
 }
 
@@ -169,6 +175,21 @@ Task<Result<std::vector<std::string>>> SystemdUnits::environment(std::string uni
     co_return std::move(out);
 }
 
+/// A unit that is no service has no main process: that is no error.
+Task<void> SystemdUnits::mainProcess(std::shared_ptr<Bus> bus, std::string path,
+                                     ObservedUnit& out) {
+    auto askPid = serviceProperty(bus, path, "MainPID");
+    const auto pid = co_await std::move(askPid);
+    uint32_t number = 0;
+    if (!pid || sd_bus_message_read(pid->get(), "v", "u", &number) < 0 || number == 0) co_return;
+    auto askStart = serviceProperty(bus, path, "ExecMainStartTimestampMonotonic");
+    const auto start = co_await std::move(askStart);
+    uint64_t micros = 0;
+    if (!start || sd_bus_message_read(start->get(), "v", "t", &micros) < 0) co_return;
+    out.mainPid = static_cast<int>(number);
+    out.started = SteadyTime(std::chrono::microseconds(micros));  // both are CLOCK_MONOTONIC
+}
+
 void SystemdUnits::onJobRemoved(sd_bus_message* message) {
     uint32_t id = 0;
     const char* job = nullptr;
@@ -191,7 +212,7 @@ Task<Result<void>> SystemdUnits::subscribe(std::shared_ptr<Bus> bus) {
         &jobHandler_);
     if (!slot) co_return slot.error();
     jobSignals_ = std::move(*slot);
-    auto message = request(*bus, kManagerPath, kManager, "Subscribe");
+    auto message = managerRequest(*bus, "Subscribe");
     if (!message) co_return message.error();
     auto task = bus->call(std::move(*message), kCall);
     const auto reply = co_await std::move(task);
@@ -240,7 +261,7 @@ Task<Result<std::string>> SystemdUnits::startRestart(std::string unit) {
     auto prepare = subscribe(*connected);
     const auto subscribed = co_await std::move(prepare);
     if (!subscribed) co_return about("restart", unit, subscribed.error());
-    auto message = request(**connected, kManagerPath, kManager, "RestartUnit");
+    auto message = managerRequest(**connected, "RestartUnit");
     if (!message) co_return message.error();
     sd_bus_message_append(message->get(), "ss", unit.c_str(), "replace");
     auto task = (*connected)->call(std::move(*message), kCall);

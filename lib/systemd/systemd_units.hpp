@@ -26,6 +26,9 @@ class SystemdUnits : public Units {
     /// The environment that a service's unit gives it, as NAME=VALUE: Environment=, then what its
     /// EnvironmentFile= files say now.
     Task<Result<std::vector<std::string>>> environment(std::string unit);
+    /// All processes that systemd knows of. It looks them up itself (GetUnitProcesses), so that the
+    /// caller needs to see nothing of /proc.
+    Task<Result<std::vector<ObservedProcess>>> processes();
     /// Drops the connection: calls under way end with an error.
     void stop();
 
@@ -33,11 +36,15 @@ class SystemdUnits : public Units {
     Task<Result<std::string>> startRestart(std::string unit);
     Result<std::shared_ptr<Bus>> bus();
     Result<Message> request(Bus& bus, const char* path, const char* interface, const char* method);
+    Result<Message> managerRequest(Bus& bus, const char* method);
     Task<Result<std::string>> loadedPath(std::shared_ptr<Bus> bus, std::string unit);
     Task<Result<std::string>> property(std::shared_ptr<Bus> bus, std::string path,
                                        std::string name);
     Task<Result<Message>> serviceProperty(std::shared_ptr<Bus> bus, std::string path,
                                           std::string name);
+    Task<Result<std::vector<std::string>>> activeUnits();
+    Task<Result<std::vector<ObservedProcess>>> processesOf(std::string unit);
+    Task<void> mainProcess(std::shared_ptr<Bus> bus, std::string path, ObservedUnit& out);
     Task<Result<void>> subscribe(std::shared_ptr<Bus> bus);
     Task<Result<std::string>> jobResult(std::string job);
     void onJobRemoved(sd_bus_message* message);

@@ -59,6 +59,54 @@ Value convert(const toml::node& node) {
     return Value::ofKind(node.is_number() ? Value::Kind::Number : Value::Kind::Time, line);
 }
 
+/// Walks over the characters that stand outside strings and comments.
+class OutsideStrings {
+  public:
+    explicit OutsideStrings(std::string_view text) : text_(text) {}
+
+    /// The place of the first character that TOML has nowhere there: only visible ASCII, blanks and
+    /// line ends are. npos where there is none.
+    size_t firstStray() {
+        while (at_ < text_.size()) {
+            const unsigned char c = static_cast<unsigned char>(text_[at_]);
+            if (c == '#')
+                at_ = std::min(text_.find('\n', at_), text_.size());
+            else if (c == '"' || c == '\'')
+                skipString(text_[at_]);
+            else if ((c >= ' ' && c < 0x7f) || c == '\t' || c == '\n' || c == '\r')
+                ++at_;
+            else
+                return at_;
+        }
+        return std::string_view::npos;
+    }
+
+  private:
+    void skipString(char quote) {
+        const std::string triple(3, quote);
+        const bool multi = text_.substr(at_, 3) == triple;
+        at_ += multi ? 3 : 1;
+        while (at_ < text_.size()) {
+            if (text_[at_] == '\\' && quote == '"') {
+                at_ += 2;
+            } else if (multi ? text_.substr(at_, 3) == triple : text_[at_] == quote) {
+                at_ += multi ? 3 : 1;
+                // Up to two quotes may stand right before the closing three.
+                while (multi && at_ < text_.size() && text_[at_] == quote) ++at_;
+                return;
+            } else if (!multi && text_[at_] == '\n') {
+                return;
+            } else {
+                ++at_;
+            }
+        }
+        at_ = text_.size();
+    }
+
+    std::string_view text_;
+    size_t at_ = 0;
+};
+
 }  // namespace
 
 ReadValue readTomlV2(std::string_view text) {
@@ -67,6 +115,14 @@ ReadValue readTomlV2(std::string_view text) {
     if (text.substr(0, 3) == "\xef\xbb\xbf") {
         out.error.message = "begins with a byte order mark";
         out.error.line = 1;
+        return out;
+    }
+    // toml++ 3.3 goes astray at some of them (a NUL in a key, U+FE7F), and go-toml refuses them
+    // all.
+    if (const size_t stray = OutsideStrings(text).firstStray(); stray != std::string_view::npos) {
+        const std::string_view before = text.substr(0, stray);
+        out.error.message = "has a character that may only stand in strings and comments";
+        out.error.line = 1 + static_cast<int>(std::count(before.begin(), before.end(), '\n'));
         return out;
     }
     try {

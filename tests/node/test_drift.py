@@ -109,8 +109,8 @@ class Drift(NodeCase):
     def test_a_fight_is_contested_and_ends_well(self):
         node = self.ready()
         wanted = node.read(HOSTS)
-        fighter = subprocess.Popen(node.command(
-            "/bin/sh", "-c", f"while [ ! -e /run/peace ]; do echo '# mine' >{HOSTS}; done"))
+        node.run("systemd-run", "--unit=fighter", "/bin/sh", "-c",
+                 f"while [ ! -e /run/peace ]; do echo '# mine' >{HOSTS}; done")
         try:
             self.wait_for(lambda: self.registry(node, "docker.io")["state"] == "Contested",
                           "it is told as contested", 30)
@@ -129,7 +129,8 @@ class Drift(NodeCase):
             self.assertLess(node.status()["reconcile"]["heals"], heals + 20)
         finally:
             node.sh("touch /run/peace")
-            fighter.wait(30)
+            self.wait_for(lambda: node.run("systemctl", "is-active", "fighter",
+                                           check=False).returncode != 0, "the fighter ends")
         self.wait_for(lambda: node.read(HOSTS) == wanted, "healed for good", 90)
         self.wait_for(lambda: self.registry(node, "docker.io")["state"] == "InSync",
                       "peace is noticed", 90)

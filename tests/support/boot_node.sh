@@ -27,6 +27,7 @@ mkdir -p "$root/var/lib/containerd" "$root/var/lib/nodemirrord"
 for directory in run tmp var/lib/containerd var/lib/nodemirrord var/log; do
     mount -t tmpfs tmpfs "$root/$directory"
 done
+chmod 755 "$root/var/lib/containerd" "$root/var/lib/nodemirrord"
 rm -rf "$root/etc/containerd" "$root/etc/nodemirrord"
 cp -R --preserve=mode,links,timestamps "$etc/." "$root/"
 for binary in "$containerd"/usr/bin/*; do

@@ -1,0 +1,128 @@
+#include "files/directory_swap.hpp"
+
+#include "files/entries.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+namespace nodemirror::files {
+
+namespace {
+
+using Type = ObservedEntry::Type;
+
+/// How often a directory that was given to another user is replaced: what it was each time stays.
+constexpr int kMostAside = 3;
+
+/// Gives `to` what else is in `from`: hard links of what is this user's, copies of what can be
+/// read.
+Result<void> carryOver(int from, int to) {
+    const auto names = namesIn(from);
+    if (!names) return names.error();
+    for (const auto& name : *names) {
+        if (name == kHosts || isTemporary(name)) continue;
+        if (::linkat(from, name.c_str(), to, name.c_str(), 0) == 0) continue;
+        const auto entry = observeEntry(from, name);
+        if (!entry) return entry.error();
+        if (entry->type == Type::Symlink) {
+            if (::symlinkat(entry->target.c_str(), to, name.c_str()) != 0)
+                return Error::system("copy", name, errno);
+            continue;
+        }
+        if (entry->type != Type::File || entry->unreadable || entry->tooLarge)
+            return Error("copy", name, "it cannot be read, or is no file");
+        Access access;
+        access.mode = entry->mode;
+        if (const auto copied = writeNew(to, name, entry->content, access); !copied) return copied;
+    }
+    return {};
+}
+
+/// Makes a directory with a complete hosts.toml under a temporary name, and with what else is in
+/// `earlier` where that is a directory.
+Result<std::string> makeDirectory(int root, std::string_view content, mode_t mode, int earlier) {
+    const std::string temporary = temporaryName();
+    if (::mkdirat(root, temporary.c_str(), 0700) != 0)
+        return Error::system("create a directory in", "certs.d", errno);
+    const auto fill = [&]() -> Result<void> {
+        const auto directory = openBelow(root, temporary);
+        if (!directory) return directory.error();
+        Access access;
+        access.mode = mode;
+        if (const auto written = writeNew(directory->get(), kHosts, content, access); !written)
+            return written;
+        if (earlier >= 0)
+            if (const auto carried = carryOver(earlier, directory->get()); !carried) return carried;
+        if (::fchmod(directory->get(), 0755) != 0)
+            return Error::system("set the mode of", "the directory", errno);
+        return syncDirectory(directory->get());
+    };
+    if (const auto filled = fill(); !filled) {
+        discard(root, temporary);
+        return filled.error();
+    }
+    return temporary;
+}
+
+}  // namespace
+
+void discard(int parent, const std::string& name) {
+    if (::unlinkat(parent, name.c_str(), 0) == 0 || errno != EISDIR) return;
+    if (const auto directory = openBelow(parent, name))
+        if (const auto names = namesIn(directory->get()))
+            for (const auto& inner : *names)
+                if (inner == kHosts || isTemporary(inner))
+                    ::unlinkat(directory->get(), inner.c_str(), 0);
+    ::unlinkat(parent, name.c_str(), AT_REMOVEDIR);
+}
+
+Result<std::string> setAside(int parent, const std::string& taken, const std::string& name) {
+    struct stat status {};
+    if (::fstatat(parent, taken.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return std::string();
+    const bool directory = S_ISDIR(status.st_mode);
+    if (::unlinkat(parent, taken.c_str(), directory ? AT_REMOVEDIR : 0) == 0) return std::string();
+    const std::string aside = asideName(parent, name);
+    if (::renameat(parent, taken.c_str(), parent, aside.c_str()) != 0)
+        return Error::system("set aside", name, errno);
+    return aside;
+}
+
+Result<std::string> placeDirectory(int root, const std::string& directory, std::string_view content,
+                                   mode_t mode, int earlier) {
+    const auto temporary = makeDirectory(root, content, mode, earlier);
+    if (!temporary) return temporary.error();
+    std::string aside;
+    if (renameNoReplace(root, *temporary, directory) != 0) {
+        if (exchange(root, *temporary, directory) != 0) {
+            const int code = errno;
+            discard(root, *temporary);
+            return Error::system("put in place", directory, code);
+        }
+        auto kept = setAside(root, *temporary, directory);
+        if (!kept) return kept.error();
+        aside = std::move(*kept);
+    }
+    if (const auto synced = syncDirectory(root); !synced) return synced.error();
+    return aside;
+}
+
+Result<std::string> replaceForeign(int root, int parent, const std::string& directory,
+                                   std::string_view content, mode_t mode) {
+    struct stat status {};
+    if (::fstat(parent, &status) != 0) return Error::system("look at", directory, errno);
+    const std::string owner = "it belongs to uid " + std::to_string(status.st_uid);
+    const std::string remedy = "chown root:root " + directory;
+    if (isThere(root, directory + ".aside-" + std::to_string(kMostAside)))
+        return Error("write", directory, owner + ", again and again",
+                     remedy + ", and remove " + directory + ".aside-*");
+    auto placed = placeDirectory(root, directory, content, mode, parent);
+    if (placed) return placed;
+    return Error("write", directory,
+                 owner + " and cannot be replaced: " + placed.error().object() + ": " +
+                     placed.error().reason(),
+                 remedy);
+}
+
+}  // namespace nodemirror::files

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "files/atomic_write.hpp"
+
+#include <string>
+
+/// How a registry's directory comes into place whole, and what stood in its place is kept.
+namespace nodemirror::files {
+
+inline constexpr char kHosts[] = "hosts.toml";
+
+/// Removes a temporary entry that we made or exchanged out: a file, a link, or a directory with
+/// only temporary files and a hosts.toml of ours in it.
+void discard(int parent, const std::string& name);
+
+/// Deals with what an exchange took out: a directory that is not empty is kept under a name of its
+/// own, which is returned.
+Result<std::string> setAside(int parent, const std::string& taken, const std::string& name);
+
+/// Puts a whole new directory in the place of nothing, of a file, of a symbolic link, or of a
+/// directory of another user, `earlier` (-1: none), whose other entries it is given.
+Result<std::string> placeDirectory(int root, const std::string& directory, std::string_view content,
+                                   mode_t mode, int earlier = -1);
+
+/// Replaces a directory of another user, who could replace the file in it. To take it over in place
+/// would need CAP_CHOWN; a new one in its place needs nothing.
+Result<std::string> replaceForeign(int root, int parent, const std::string& directory,
+                                   std::string_view content, mode_t mode);
+
+}  // namespace nodemirror::files

@@ -1,0 +1,134 @@
+#include "files/entries.hpp"
+
+#include "base/digest.hpp"
+#include "files/atomic_write.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+namespace nodemirror::files {
+
+namespace {
+
+using Type = ObservedEntry::Type;
+
+constexpr off_t kLargestHosts = 4 << 20;  // a hosts.toml of any sense is far smaller
+
+Type typeOf(mode_t mode) {
+    if (S_ISREG(mode)) return Type::File;
+    if (S_ISDIR(mode)) return Type::Directory;
+    return S_ISLNK(mode) ? Type::Symlink : Type::Other;
+}
+
+std::string linkTarget(int parent, const std::string& name) {
+    char buffer[4096];
+    const ssize_t size = ::readlinkat(parent, name.c_str(), buffer, sizeof buffer);
+    return size < 0 ? "" : std::string(buffer, static_cast<size_t>(size));
+}
+
+Result<std::string> readContent(int parent, const std::string& name) {
+    const UniqueFd fd(
+        ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!fd) return Error::system("read", name, errno);
+    std::string out;
+    char buffer[16384];
+    while (true) {
+        const ssize_t got = ::read(fd.get(), buffer, sizeof buffer);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return Error::system("read", name, errno);
+        if (got == 0) return out;
+        out.append(buffer, static_cast<size_t>(got));
+        if (out.size() > static_cast<size_t>(kLargestHosts))
+            return Error("read", name, "it is larger than 4 MiB");
+    }
+}
+
+int rename2(int parent, const std::string& from, const std::string& to, unsigned flags) {
+    return static_cast<int>(
+        ::syscall(SYS_renameat2, parent, from.c_str(), parent, to.c_str(), flags));
+}
+
+}  // namespace
+
+Result<UniqueFd> openBelow(int parent, const std::string& name) {
+    UniqueFd fd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) return Error::system("open the directory", name, errno);
+    return fd;
+}
+
+int exchange(int parent, const std::string& one, const std::string& other) {
+    return rename2(parent, one, other, RENAME_EXCHANGE);
+}
+
+int renameNoReplace(int parent, const std::string& from, const std::string& to) {
+    return rename2(parent, from, to, RENAME_NOREPLACE);
+}
+
+bool isThere(int parent, const std::string& name) {
+    struct stat status {};
+    return ::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool isForeign(uid_t uid, gid_t gid) { return uid != ::geteuid() || gid != ::getegid(); }
+
+Result<ObservedEntry> observeEntry(int parent, const std::string& name) {
+    ObservedEntry entry;
+    struct stat status {};
+    if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) return entry;
+        return Error::system("look at", name, errno);
+    }
+    entry.type = typeOf(status.st_mode);
+    entry.mode = status.st_mode & 07777;
+    entry.uid = status.st_uid;
+    entry.gid = status.st_gid;
+    if (entry.type == Type::Symlink) entry.target = linkTarget(parent, name);
+    if (entry.type != Type::File) return entry;
+    entry.tooLarge = status.st_size > kLargestHosts;
+    if (entry.tooLarge) return entry;
+    auto content = readContent(parent, name);
+    // Another user's private file: what it says stays with them, that it is theirs is known.
+    entry.unreadable = !content && entry.uid != ::geteuid();
+    if (entry.unreadable) return entry;
+    if (!content) return content.error();
+    entry.content = std::move(*content);
+    entry.sha256 = sha256Hex(entry.content);
+    return entry;
+}
+
+bool isTemporary(const std::string& name) {
+    return name.compare(0, kTemporaryPrefix.size(), kTemporaryPrefix) == 0;
+}
+
+Result<std::vector<std::string>> namesIn(int directory) {
+    UniqueFd copy(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!copy) return Error::system("list", "the directory", errno);
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(copy.get()), ::closedir);
+    if (!dir) return Error::system("list", "the directory", errno);
+    copy.release();
+    std::vector<std::string> names;
+    errno = 0;
+    while (const dirent* entry = ::readdir(dir.get())) {
+        const std::string name = entry->d_name;
+        if (name != "." && name != "..") names.push_back(name);
+    }
+    if (errno != 0) return Error::system("list", "the directory", errno);
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+std::string asideName(int parent, const std::string& name) {
+    for (int i = 1;; ++i) {
+        std::string candidate = name + ".aside-" + std::to_string(i);
+        if (!isThere(parent, candidate)) return candidate;
+    }
+}
+
+}  // namespace nodemirror::files

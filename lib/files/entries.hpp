@@ -1,0 +1,40 @@
+#pragma once
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+#include "observed/registry_files.hpp"
+
+#include <string>
+#include <vector>
+
+/// Entries of an open directory, by name. No symbolic link among them is ever followed.
+namespace nodemirror::files {
+
+Result<UniqueFd> openBelow(int parent, const std::string& name);
+
+/// Exchanges two entries in one step (renameat2(2), RENAME_EXCHANGE). 0, or -1 with errno.
+int exchange(int parent, const std::string& one, const std::string& other);
+
+/// Renames where nothing has the new name (RENAME_NOREPLACE). 0, or -1 with errno.
+int renameNoReplace(int parent, const std::string& from, const std::string& to);
+
+/// All names but "." and "..", sorted.
+Result<std::vector<std::string>> namesIn(int directory);
+
+/// What stands under a name, with its content where it is a file of any sense.
+Result<ObservedEntry> observeEntry(int parent, const std::string& name);
+
+/// Whether an entry is there, whatever it is.
+bool isThere(int parent, const std::string& name);
+
+/// Whether a name is one of our temporary ones (files/atomic_write.hpp).
+bool isTemporary(const std::string& name);
+
+/// A name beside `name` that is free: NAME.aside-1 and so on.
+std::string asideName(int parent, const std::string& name);
+
+/// Whether an entry belongs to another user or group than this process: it could not be given back
+/// to them once it was written anew, for that takes CAP_CHOWN.
+bool isForeign(uid_t uid, gid_t gid);
+
+}  // namespace nodemirror::files

@@ -1,0 +1,180 @@
+/// Files and directories of other users, as root without any capability.
+#include "desired/load.hpp"
+#include "support/keeper_world.hpp"
+#include "support/without_capabilities.hpp"
+
+#include <catch2/catch.hpp>
+#include <sys/stat.h>
+
+using namespace nodemirror;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr uid_t kSomebody = 1234;
+constexpr char kHosts[] = "certs.d/docker.io/hosts.toml";
+
+void give(const std::string& path, mode_t mode, uid_t uid = kSomebody) {
+    REQUIRE(::lchown(path.c_str(), uid, uid) == 0);
+    REQUIRE(::chmod(path.c_str(), mode) == 0);
+}
+
+uid_t ownerOf(const std::string& path) {
+    struct stat status {};
+    REQUIRE(::lstat(path.c_str(), &status) == 0);
+    return status.st_uid;
+}
+
+}  // namespace
+
+TEST_CASE("another user's hosts.toml comes back as theirs, even one that nobody may read") {
+    for (const mode_t mode : {0644, 0600}) {
+        World world;
+        world.root.write(kHosts, "# theirs\n");
+        give(world.root / kHosts, mode);
+        {
+            const WithoutCapabilities as;
+            CHECK(world.want(desire({"docker.io"})) == 1);
+            CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+            CHECK(ownerOf(world.root / kHosts) == ::geteuid());
+            world.restart();
+            CHECK(world.want(desire({"docker.io"})) == 0);
+            world.want(desire({"docker.io"}, "second.example"));
+            world.want(desire({}));
+        }
+        CHECK(world.hosts("docker.io") == "# theirs\n");
+        CHECK(ownerOf(world.root / kHosts) == kSomebody);
+        CHECK_FALSE(world.root.exists("certs.d/docker.io/hosts.toml.aside-1"));
+    }
+}
+
+TEST_CASE("a crash before another user's hosts.toml was moved does not lose it") {
+    World world;
+    world.root.write(kHosts, "# theirs\n");
+    give(world.root / kHosts, 0644);
+    const WithoutCapabilities as;
+    // As after a crash between the claim and the exchange.
+    world.want(desire({"docker.io"}));
+    fs::rename(world.root / "certs.d/docker.io/hosts.toml.aside-1", world.root / kHosts);
+    world.root.write("certs.d/docker.io/hosts.toml.aside-1", "half of ours");
+    world.restart();
+    CHECK(world.want(desire({"docker.io"})) == 1);
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    world.want(desire({}));
+    CHECK(world.hosts("docker.io") == "# theirs\n");
+    CHECK(ownerOf(world.root / kHosts) == kSomebody);
+}
+
+TEST_CASE("a file of ours that was given away is taken back") {
+    for (const mode_t mode : {0644, 0600, 0}) {
+        World world;
+        world.want(desire({"docker.io"}));
+        const std::string wanted = world.hosts("docker.io");
+        give(world.root / kHosts, mode);
+        const WithoutCapabilities as;
+        CHECK(world.keeper->reconcileAll(world.now) == 1);
+        CHECK(world.hosts("docker.io") == wanted);
+        CHECK(ownerOf(world.root / kHosts) == ::geteuid());
+        CHECK_THAT(world.view("docker.io").healCause, Catch::Contains("uid 1234"));
+        world.want(desire({}));
+        CHECK_FALSE(world.root.exists("certs.d/docker.io"));
+    }
+}
+
+TEST_CASE("a directory that was given away is replaced, with what else is in it") {
+    World world;
+    world.want(desire({"docker.io"}));
+    const std::string wanted = world.hosts("docker.io");
+    world.root.write("certs.d/docker.io/ca.crt", "certificate");
+    world.root.write("certs.d/docker.io/theirs.crt", "theirs");
+    give(world.root / "certs.d/docker.io/theirs.crt", 0644);
+    for (int round = 1; round <= 3; ++round) {
+        give(world.root / "certs.d/docker.io", 0755);
+        const WithoutCapabilities as;
+        CHECK(world.keeper->reconcileAll(world.now) == 1);
+        CHECK(world.hosts("docker.io") == wanted);
+        CHECK(ownerOf(world.root / "certs.d/docker.io") == ::geteuid());
+        CHECK(world.root.read("certs.d/docker.io/ca.crt") == "certificate");
+        CHECK(world.root.read("certs.d/docker.io/theirs.crt") == "theirs");
+        CHECK(world.root.exists("certs.d/docker.io.aside-" + std::to_string(round)));
+    }
+    // What is set aside does not pile up without end.
+    give(world.root / "certs.d/docker.io", 0755);
+    world.root.write(kHosts, "# drift");
+    const WithoutCapabilities as;
+    world.now.steady += std::chrono::hours(1);
+    world.keeper->reconcileAll(world.now);
+    CHECK_FALSE(world.root.exists("certs.d/docker.io.aside-4"));
+    CHECK_THAT(world.view("docker.io").problem, Catch::Contains("chown root:root"));
+}
+
+TEST_CASE("another user's directory is taken over whole and given back whole") {
+    World world;
+    world.root.write(kHosts, "# theirs\n");
+    world.root.write("certs.d/docker.io/ca.crt", "certificate");
+    give(world.root / kHosts, 0644);
+    give(world.root / "certs.d/docker.io", 0755);
+    const WithoutCapabilities as;
+    world.want(desire({"docker.io"}));
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    CHECK(world.root.read("certs.d/docker.io/ca.crt") == "certificate");
+    world.restart();
+    world.want(desire({}));
+    CHECK(world.hosts("docker.io") == "# theirs\n");
+    CHECK(ownerOf(world.root / "certs.d/docker.io") == kSomebody);
+}
+
+TEST_CASE("a tree of another user is told, not fought") {
+    World world;
+    fs::create_directories(world.root / "certs.d");
+    give(world.root / "certs.d", 0755);
+    const WithoutCapabilities as;
+    CHECK(world.want(desire({"docker.io"})) == 0);
+    CHECK_THAT(world.keeper->treeProblem(), Catch::Contains("chown root:root"));
+}
+
+TEST_CASE("links that are planted lead nowhere") {
+    World world;
+    world.root.write("victim/hosts.toml", "# precious\n");
+    world.root.write("certs.d/keep", "");
+    fs::create_directory_symlink(world.root / "victim", world.root / "certs.d/docker.io");
+    fs::create_directories(world.root / "certs.d/quay.io");
+    fs::create_hard_link(world.root / "victim/hosts.toml",
+                         world.root / "certs.d/quay.io/hosts.toml");
+    fs::create_directories(world.root / "certs.d/ghcr.io");
+    fs::create_symlink(world.root / "victim/hosts.toml", world.root / "certs.d/ghcr.io/hosts.toml");
+    world.want(desire({"docker.io", "quay.io", "ghcr.io"}));
+    for (const char* directory : {"docker.io", "quay.io", "ghcr.io"})
+        CHECK_THAT(world.hosts(directory), Catch::Contains("mirror.example"));
+    CHECK(world.root.read("victim/hosts.toml") == "# precious\n");
+    world.want(desire({}));
+    CHECK(world.root.read("victim/hosts.toml") == "# precious\n");
+    CHECK(fs::is_symlink(world.root / "certs.d/docker.io"));
+    CHECK(fs::is_symlink(world.root / "certs.d/ghcr.io/hosts.toml"));
+    CHECK(world.root.read("certs.d/quay.io/hosts.toml") == "# precious\n");
+}
+
+TEST_CASE("what others may write is not believed") {
+    const TemporaryDirectory root;
+    const std::string path = root.write("file", "text");
+    CHECK(readWholeFile(path, 100, Writers::RootOnly));
+    for (const mode_t mode : {0664, 0646}) {
+        give(path, mode, 0);
+        const auto read = readWholeFile(path, 100, Writers::RootOnly);
+        REQUIRE_FALSE(read);
+        CHECK(read.error().remedy() == "chmod go-w " + path);
+    }
+    give(path, 0644);
+    CHECK_FALSE(readWholeFile(path, 100, Writers::RootOnly));
+    CHECK(readWholeFile(path, 100));
+    CHECK_FALSE(readReferencedFile("/root/ca.crt"));
+    // A state that others may write.
+    const StateDir state(root / "state");
+    REQUIRE(state.ensure());
+    give(root / "state", 0770, 0);
+    CHECK_THAT(state.ensure().error().text(), Catch::Contains("others"));
+    give(root / "state", 0700, 0);
+    root.write("state/manifest.json", "{\"owned\": {}}");
+    give(root / "state/manifest.json", 0666, 0);
+    CHECK_THAT(state.loadManifest().error().text(), Catch::Contains("others may write it"));
+}
