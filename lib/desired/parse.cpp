@@ -6,10 +6,13 @@
 #include "desired/yaml_fields.hpp"
 #include "reference/image_reference.hpp"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <sstream>
 
 namespace nodemirror {
 
@@ -217,6 +220,43 @@ Desired parseRoot(YamlFields& fields, const Field& root, const Files& files) {
 
 }  // namespace
 
+namespace {
+
+/// Passes over a document, so that documents can be counted without being built.
+class Skipper : public YAML::EventHandler {
+  public:
+    void OnDocumentStart(const YAML::Mark& mark) override { start = mark; }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  const std::string&) override {}
+    void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                         YAML::EmitterStyle::value) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                    YAML::EmitterStyle::value) override {}
+    void OnMapEnd() override {}
+
+    YAML::Mark start = YAML::Mark::null_mark();
+};
+
+/// Where a second document begins. Asked for before the first is built: yaml-cpp's LoadAll finds
+/// documents without end in a text such as ",".
+std::optional<YAML::Mark> secondDocument(const std::string& yaml) {
+    std::istringstream in(yaml);
+    YAML::Parser parser(in);
+    Skipper skipper;
+    if (!parser.HandleNextDocument(skipper)) return std::nullopt;
+    const YAML::Mark first = skipper.start;
+    if (!parser.HandleNextDocument(skipper)) return std::nullopt;
+    if (skipper.start.pos == first.pos)
+        throw YAML::ParserException(first, "something that begins no value");
+    return skipper.start;
+}
+
+}  // namespace
+
 ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
                            Certificates certificates) {
     ParsedDesired out;
@@ -227,15 +267,15 @@ ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
         return out;
     }
     try {
-        const auto documents = YAML::LoadAll(yaml);
-        if (documents.empty() || documents.front().IsNull()) {
+        const auto second = secondDocument(yaml);
+        const YAML::Node document = second ? YAML::Node() : YAML::Load(yaml);
+        if (second) {
+            fields.problemAt(*second, "", "holds more than one YAML document; keep one");
+        } else if (!document.IsDefined() || document.IsNull()) {
             fields.problemAt(YAML::Mark::null_mark(), "",
                              std::string("is empty; begin with apiVersion: ") + kApiVersion);
-        } else if (documents.size() > 1) {
-            fields.problemAt(documents[1].Mark(), "",
-                             "holds more than one YAML document; keep one");
         } else {
-            const Field root{documents.front(), ""};
+            const Field root{document, ""};
             const Files files{readFile, certificates == Certificates::Check};
             Desired desired = parseRoot(fields, root, files);
             if (fields.problems().empty()) out.desired = std::move(desired);

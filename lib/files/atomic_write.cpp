@@ -33,7 +33,8 @@ Result<void> writeAll(int fd, std::string_view content, const std::string& name)
     return {};
 }
 
-Result<void> fill(int fd, const std::string& name, std::string_view content, const Access& access) {
+Result<void> fill(int fd, const std::string& name, std::string_view content, const Access& access,
+                  Durable durable) {
     if (const auto written = writeAll(fd, content, name); !written) return written;
     // Not asked for what is so anyway: the service may not call it at all.
     const bool chown = (access.uid != static_cast<uid_t>(-1) && access.uid != ::geteuid()) ||
@@ -42,18 +43,18 @@ Result<void> fill(int fd, const std::string& name, std::string_view content, con
         return Error::system("set the owner of", name, errno);
     // After fchown, which clears the set-id bits; and the umask must not have a say.
     if (::fchmod(fd, access.mode) != 0) return Error::system("set the mode of", name, errno);
-    if (::fsync(fd) != 0) return Error::system("sync", name, errno);
+    if (durable == Durable::Now && ::fsync(fd) != 0) return Error::system("sync", name, errno);
     return {};
 }
 
 }  // namespace
 
 Result<void> writeNew(int directory, const std::string& name, std::string_view content,
-                      const Access& access) {
+                      const Access& access, Durable durable) {
     const UniqueFd fd(::openat(directory, name.c_str(),
                                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd) return Error::system("create", name, errno);
-    const auto filled = fill(fd.get(), name, content, access);
+    const auto filled = fill(fd.get(), name, content, access, durable);
     if (!filled) ::unlinkat(directory, name.c_str(), 0);
     return filled;
 }

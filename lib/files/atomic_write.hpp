@@ -23,10 +23,13 @@ struct Access {
     gid_t gid = static_cast<gid_t>(-1);
 };
 
+/// Whether what is written is waited for, or will be later.
+enum class Durable { Now, Later };
+
 /// Writes a complete file under `name`, a new one, and syncs it; it is not yet visible under its
 /// final name. The directory is not synced.
 Result<void> writeNew(int directory, const std::string& name, std::string_view content,
-                      const Access& access);
+                      const Access& access, Durable durable = Durable::Now);
 
 /// Replaces `name` in the directory by a complete file: temporary file, fsync, rename, fsync of the
 /// directory (rename(2), fsync(2)). A reader sees the old content or the new, never anything else.

@@ -79,6 +79,19 @@ Error within(const std::string& directory, const Error& error) {
 
 }  // namespace
 
+CertsTree::Seals::Seals(const CertsTree& tree) {
+    if (auto root = tree.open()) root_ = std::move(*root);
+}
+
+std::optional<CertsTree::Seal> CertsTree::Seals::of(const std::string& directory) const {
+    if (!root_) return std::nullopt;
+    const auto place = stampOf(root_.get(), directory);
+    if (!place || !S_ISDIR(place->mode)) return std::nullopt;
+    const auto hosts = stampOf(root_.get(), directory + "/" + kHosts);
+    if (!hosts || isFresh(*place) || isFresh(*hosts)) return std::nullopt;
+    return Seal{*place, *hosts};
+}
+
 Result<UniqueFd> CertsTree::open() const { return openDirectory(root_); }
 
 Result<void> CertsTree::ensureRoot() const {
@@ -160,6 +173,31 @@ Result<std::string> CertsTree::write(const std::string& directory, std::string_v
                           S_ISDIR(status.st_mode);
     if (!inTheWay) return within(directory, written.error());
     return replaceInnerDirectory(parent->get(), directory, content, access);
+}
+
+std::vector<Result<void>> CertsTree::writeFresh(const std::vector<Fresh>& all) const {
+    std::vector<Result<void>> out(all.size());
+    const auto root = open();
+    if (!root) return std::vector<Result<void>>(all.size(), root.error());
+    std::vector<std::string> made(all.size());
+    for (size_t i = 0; i < all.size(); ++i) {
+        auto temporary = makeDirectory(root->get(), all[i].content, all[i].mode, Durable::Later);
+        if (temporary)
+            made[i] = std::move(*temporary);
+        else
+            out[i] = temporary.error();
+    }
+    // Made all before the first is waited for, they reach the disk together.
+    for (size_t i = 0; i < all.size(); ++i)
+        if (out[i]) out[i] = syncMade(root->get(), made[i]);
+    for (size_t i = 0; i < all.size(); ++i) {
+        if (out[i] && renameNoReplace(root->get(), made[i], all[i].directory) != 0)
+            out[i] = Error::system("put in place", all[i].directory, errno);
+        if (!out[i] && !made[i].empty()) discard(root->get(), made[i]);
+    }
+    if (const auto synced = syncDirectory(root->get()); !synced)
+        return std::vector<Result<void>>(all.size(), synced.error());
+    return out;
 }
 
 std::string CertsTree::nameToKeep(const std::string& directory) const {

@@ -3,6 +3,7 @@
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "files/atomic_write.hpp"
+#include "files/entries.hpp"
 #include "observed/ownership.hpp"
 #include "observed/registry_files.hpp"
 
@@ -16,6 +17,30 @@ namespace nodemirror::files {
 /// be a symbolic link.
 class CertsTree {
   public:
+    /// What a registry's place looked like; the same again means that nothing in it changed.
+    struct Seal {
+        Stamp directory;
+        Stamp hosts;
+        bool operator==(const Seal&) const = default;
+    };
+    /// Looks at many places without opening them.
+    class Seals {
+      public:
+        explicit Seals(const CertsTree& tree);
+        /// Nothing where it is not there, or changed so lately that the next change may not show.
+        std::optional<Seal> of(const std::string& directory) const;
+
+      private:
+        UniqueFd root_;
+    };
+
+    /// A hosts.toml whose directory is not there yet.
+    struct Fresh {
+        std::string directory;
+        std::string_view content;
+        mode_t mode = 0644;
+    };
+
     explicit CertsTree(std::string root) : root_(std::move(root)) {}
     const std::string& root() const { return root_; }
 
@@ -38,6 +63,10 @@ class CertsTree {
 
     /// A free name to keep the hosts.toml of a directory under.
     std::string nameToKeep(const std::string& directory) const;
+
+    /// The same for many directories that are not there yet: each appears whole, but the disk is
+    /// waited for together. Says for each whether it was done.
+    std::vector<Result<void>> writeFresh(const std::vector<Fresh>& all) const;
 
     /// Removes hosts.toml, and the directory with it in one step where nothing else is in it.
     Result<void> remove(const std::string& directory) const;

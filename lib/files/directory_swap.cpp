@@ -40,32 +40,6 @@ Result<void> carryOver(int from, int to) {
     return {};
 }
 
-/// Makes a directory with a complete hosts.toml under a temporary name, and with what else is in
-/// `earlier` where that is a directory.
-Result<std::string> makeDirectory(int root, std::string_view content, mode_t mode, int earlier) {
-    const std::string temporary = temporaryName();
-    if (::mkdirat(root, temporary.c_str(), 0700) != 0)
-        return Error::system("create a directory in", "certs.d", errno);
-    const auto fill = [&]() -> Result<void> {
-        const auto directory = openBelow(root, temporary);
-        if (!directory) return directory.error();
-        Access access;
-        access.mode = mode;
-        if (const auto written = writeNew(directory->get(), kHosts, content, access); !written)
-            return written;
-        if (earlier >= 0)
-            if (const auto carried = carryOver(earlier, directory->get()); !carried) return carried;
-        if (::fchmod(directory->get(), 0755) != 0)
-            return Error::system("set the mode of", "the directory", errno);
-        return syncDirectory(directory->get());
-    };
-    if (const auto filled = fill(); !filled) {
-        discard(root, temporary);
-        return filled.error();
-    }
-    return temporary;
-}
-
 }  // namespace
 
 void discard(int parent, const std::string& name) {
@@ -89,9 +63,46 @@ Result<std::string> setAside(int parent, const std::string& taken, const std::st
     return aside;
 }
 
+Result<std::string> makeDirectory(int root, std::string_view content, mode_t mode, Durable durable,
+                                  int earlier) {
+    const std::string temporary = temporaryName();
+    if (::mkdirat(root, temporary.c_str(), 0700) != 0)
+        return Error::system("create a directory in", "certs.d", errno);
+    const auto fill = [&]() -> Result<void> {
+        const auto directory = openBelow(root, temporary);
+        if (!directory) return directory.error();
+        Access access;
+        access.mode = mode;
+        if (const auto written = writeNew(directory->get(), kHosts, content, access, durable);
+            !written)
+            return written;
+        if (earlier >= 0)
+            if (const auto carried = carryOver(earlier, directory->get()); !carried) return carried;
+        if (::fchmod(directory->get(), 0755) != 0)
+            return Error::system("set the mode of", "the directory", errno);
+        return durable == Durable::Now ? syncDirectory(directory->get()) : Result<void>();
+    };
+    if (const auto filled = fill(); !filled) {
+        if (const auto directory = openBelow(root, temporary))
+            if (const auto names = namesIn(directory->get()))
+                for (const auto& name : *names) ::unlinkat(directory->get(), name.c_str(), 0);
+        discard(root, temporary);
+        return filled.error();
+    }
+    return temporary;
+}
+
+Result<void> syncMade(int root, const std::string& temporary) {
+    const auto directory = openBelow(root, temporary);
+    if (!directory) return directory.error();
+    const UniqueFd hosts(::openat(directory->get(), kHosts, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!hosts || ::fsync(hosts.get()) != 0) return Error::system("sync", kHosts, errno);
+    return syncDirectory(directory->get());
+}
+
 Result<std::string> placeDirectory(int root, const std::string& directory, std::string_view content,
                                    mode_t mode, int earlier) {
-    const auto temporary = makeDirectory(root, content, mode, earlier);
+    const auto temporary = makeDirectory(root, content, mode, Durable::Now, earlier);
     if (!temporary) return temporary.error();
     std::string aside;
     if (renameNoReplace(root, *temporary, directory) != 0) {

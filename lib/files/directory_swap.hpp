@@ -17,6 +17,14 @@ void discard(int parent, const std::string& name);
 /// own, which is returned.
 Result<std::string> setAside(int parent, const std::string& taken, const std::string& name);
 
+/// Makes a directory with a complete hosts.toml under a temporary name, and with what else is in
+/// `earlier` where that is a directory.
+Result<std::string> makeDirectory(int root, std::string_view content, mode_t mode,
+                                  Durable durable = Durable::Now, int earlier = -1);
+
+/// Waits for the disk to have what makeDirectory made for later.
+Result<void> syncMade(int root, const std::string& temporary);
+
 /// Puts a whole new directory in the place of nothing, of a file, of a symbolic link, or of a
 /// directory of another user, `earlier` (-1: none), whose other entries it is given.
 Result<std::string> placeDirectory(int root, const std::string& directory, std::string_view content,

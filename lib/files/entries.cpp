@@ -76,6 +76,31 @@ bool isThere(int parent, const std::string& name) {
     return ::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+bool Stamp::operator==(const Stamp& other) const {
+    return inode == other.inode && device == other.device && mode == other.mode &&
+           uid == other.uid && size == other.size && changed.tv_sec == other.changed.tv_sec &&
+           changed.tv_nsec == other.changed.tv_nsec;
+}
+
+std::optional<Stamp> stampOf(int parent, const std::string& path) {
+    struct stat status {};
+    if (::fstatat(parent, path.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
+    Stamp out;
+    out.inode = status.st_ino;
+    out.device = status.st_dev;
+    out.mode = status.st_mode;
+    out.uid = status.st_uid;
+    out.size = status.st_size;
+    out.changed = status.st_ctim;
+    return out;
+}
+
+bool isFresh(const Stamp& stamp) {
+    // The kernel stamps with the time of its last tick, a few milliseconds apart.
+    constexpr time_t kSafely = 1;
+    return stamp.changed.tv_sec + kSafely >= ::time(nullptr);
+}
+
 bool isForeign(uid_t uid, gid_t gid) { return uid != ::geteuid() || gid != ::getegid(); }
 
 Result<ObservedEntry> observeEntry(int parent, const std::string& name) {

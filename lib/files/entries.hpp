@@ -4,6 +4,10 @@
 #include "base/unique_fd.hpp"
 #include "observed/registry_files.hpp"
 
+#include <sys/types.h>
+
+#include <ctime>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +30,24 @@ Result<ObservedEntry> observeEntry(int parent, const std::string& name);
 
 /// Whether an entry is there, whatever it is.
 bool isThere(int parent, const std::string& name);
+
+/// What of an entry changes whenever it, or its content, changes (inode(7)).
+struct Stamp {
+    ino_t inode = 0;
+    dev_t device = 0;
+    mode_t mode = 0;
+    uid_t uid = 0;
+    off_t size = 0;
+    timespec changed{};  ///< ctime: nobody can set it, but with the clock
+
+    bool operator==(const Stamp& other) const;
+};
+
+/// Nothing where the entry is not there or cannot be looked at.
+std::optional<Stamp> stampOf(int parent, const std::string& path);
+
+/// Whether an entry changed so lately that a further change could bear the same time.
+bool isFresh(const Stamp& stamp);
 
 /// Whether a name is one of our temporary ones (files/atomic_write.hpp).
 bool isTemporary(const std::string& name);

@@ -15,6 +15,8 @@ namespace nodemirror {
 namespace {
 
 constexpr size_t kDigestsKept = 4;
+/// A batch of a disk that is slow does not hold up the loop for too long at a time.
+constexpr size_t kAtOnce = 512;
 
 std::string backupName(const std::string& path) {
     std::string name = path;
@@ -194,7 +196,31 @@ void RegistryKeeper::setWriters(const std::string& directory, const std::string&
     tellContest(track->second);
 }
 
-void RegistryKeeper::apply(const Step& step, bool repeated, const Now& now) {
+/// First files of registries whose directories are not there: many at once wait for the disk once.
+std::map<std::string, Result<void>> RegistryKeeper::writeFresh(
+    const std::vector<std::pair<const Step*, bool>>& claimed) {
+    std::vector<files::CertsTree::Fresh> fresh;
+    for (const auto& [step, repeated] : claimed) {
+        const auto* write = std::get_if<WriteHosts>(&step->action);
+        if (write == nullptr ||
+            step->observed.value().directory.type != ObservedEntry::Type::Absent)
+            continue;
+        fresh.push_back({step->directory, write->rendered.text, write->mode});
+    }
+    std::map<std::string, Result<void>> out;
+    for (size_t begin = 0; fresh.size() > 1 && begin < fresh.size(); begin += kAtOnce) {
+        const auto from = fresh.begin() + static_cast<ptrdiff_t>(begin);
+        const std::vector<files::CertsTree::Fresh> part(
+            from, from + static_cast<ptrdiff_t>(std::min(kAtOnce, fresh.size() - begin)));
+        const auto written = tree_.writeFresh(part);
+        for (size_t i = 0; i < part.size(); ++i) out.emplace(part[i].directory, written[i]);
+        if (progress_) progress_();
+    }
+    return out;
+}
+
+void RegistryKeeper::apply(const Step& step, bool repeated,
+                           const std::optional<Result<void>>& written, const Now& now) {
     Result<void> done;
     std::string reason;
     // Before the write, while the other writer's traces are there.
@@ -202,7 +228,7 @@ void RegistryKeeper::apply(const Step& step, bool repeated, const Now& now) {
     if (repeated && tracks_[step.directory].contest.contested())
         traces = files::tracesOf(tree_.root() + "/" + step.directory + "/hosts.toml");
     if (const auto* action = std::get_if<WriteHosts>(&step.action)) {
-        done = write(*action);
+        done = written ? *written : write(*action);
         reason = action->reason;
     } else if (const auto* action2 = std::get_if<ReleaseHosts>(&step.action)) {
         done = release(*action2);
@@ -219,7 +245,8 @@ void RegistryKeeper::apply(const Step& step, bool repeated, const Now& now) {
     track.failures = 0;
     track.retryAt = SteadyTime();
     track.problem.clear();
-    const auto* written = std::get_if<WriteHosts>(&step.action);
+    track.proof.reset();
+    const auto* writing = std::get_if<WriteHosts>(&step.action);
     if (repeated) {
         ++heals_;
         track.contest.healed(now.steady);
@@ -233,11 +260,11 @@ void RegistryKeeper::apply(const Step& step, bool repeated, const Now& now) {
     }
     track.state = track.contest.contested() ? RegistryState::Contested : RegistryState::InSync;
     spdlog::info("directory={} event={} reason={}", inQuotes(step.directory),
-                 written == nullptr ? "released"
-                 : written->drifted ? "healed"
+                 writing == nullptr ? "released"
+                 : writing->drifted ? "healed"
                                     : "written",
                  inQuotes(reason));
-    if (written == nullptr && !track.contest.contested()) checkUndeclared(step.directory, track);
+    if (writing == nullptr && !track.contest.contested()) checkUndeclared(step.directory, track);
 }
 
 void RegistryKeeper::checkUndeclared(const std::string& directory, Track& track) const {

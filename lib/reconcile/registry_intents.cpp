@@ -54,6 +54,8 @@ bool sameOrder(const Registry& a, const Registry& b) {
 
 std::string RegistryIntents::setOrder(const std::string& name, OrderedRegistry ordered) {
     const std::string directory = ownDirectoryName(name);
+    // Thousands of registries are as declared: nothing is looked up for them.
+    if (ordered.reason.empty() && !variants_.count(name)) return directory;
     const Registry* registry = desired_ ? desired_->find(name) : nullptr;
     if (registry == nullptr) return directory;
     Variant& variant = variants_[name];
@@ -103,13 +105,6 @@ bool RegistryIntents::declares(const std::string& directory) const {
 const RegistryIntents::Variant* RegistryIntents::variant(const std::string& registry) const {
     const auto found = variants_.find(registry);
     return found == variants_.end() ? nullptr : &found->second;
-}
-
-std::set<std::string> RegistryIntents::directories() const {
-    std::set<std::string> out;
-    for (const auto& [directory, intended] : intended_) out.insert(directory);
-    for (const auto& [directory, problem] : problems_) out.insert(directory);
-    return out;
 }
 
 }  // namespace nodemirror

@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 
 namespace nodemirror {
@@ -43,8 +42,9 @@ class RegistryIntents {
     bool declares(const std::string& directory) const;
     /// Null where the registry's chain is the declared one.
     const Variant* variant(const std::string& registry) const;
-    /// Of all declared registries.
-    std::set<std::string> directories() const;
+    /// By directory: those that can be rendered, and why the others cannot.
+    const std::map<std::string, IntendedHosts>& all() const { return intended_; }
+    const std::map<std::string, std::string>& problems() const { return problems_; }
 
   private:
     void intend(const Registry& registry);

@@ -9,6 +9,15 @@
 
 namespace nodemirror {
 
+namespace {
+
+/// Even what nothing seems to have changed is read now and then: a clock that was set back, or a
+/// write through a mapping, could have kept a change from showing.
+constexpr std::chrono::hours kProofLasts{1};
+constexpr size_t kProgressEvery = 64;
+
+}  // namespace
+
 RegistryKeeper::RegistryKeeper(files::CertsTree tree, StateDir state)
     : tree_(std::move(tree)), state_(std::move(state)) {}
 
@@ -29,10 +38,11 @@ std::string RegistryKeeper::earlierText(const std::string& registry) const {
     return "";
 }
 
-std::optional<RegistryKeeper::Step> RegistryKeeper::planFor(const std::string& directory) const {
+std::optional<RegistryKeeper::Step> RegistryKeeper::planFor(
+    const std::string& directory, const Seen<ObservedRegistry>& observed) const {
     Step step;
     step.directory = directory;
-    step.observed = tree_.observe(directory);
+    step.observed = observed;
     const auto owned = manifest_.find(directory);
     const Ownership* ownership = owned == manifest_.end() ? nullptr : &owned->second;
     // What cannot be rendered stays as it is: it is declared, so nothing of it may go.
@@ -101,17 +111,62 @@ void RegistryKeeper::observeOnly(const std::string& directory,
     track.writers.clear();
 }
 
+/// Looks at one directory and plans for it; what needs nothing is noted.
+void RegistryKeeper::look(const std::string& directory, const files::CertsTree::Seals& seals,
+                          std::vector<Step>& steps, const Now& now) {
+    if (mustWait(directory, now)) return;
+    // Before it is read: what changes from now on has another seal.
+    const auto seal = seals.of(directory);
+    const auto observed = tree_.observe(directory);
+    if (auto step = planFor(directory, observed)) {
+        steps.push_back(std::move(*step));
+        return;
+    }
+    observeOnly(directory, observed, now);
+    const IntendedHosts* intended = intents_.find(directory);
+    const auto track = tracks_.find(directory);
+    if (!seal || intended == nullptr || track == tracks_.end()) return;
+    if (track->second.state != RegistryState::InSync) return;
+    // Not all of them on the same day.
+    const auto spread = std::chrono::seconds(std::hash<std::string>()(directory) % 1800);
+    track->second.proof = Proof{*seal, intended->sha256, now.steady + kProofLasts + spread};
+}
+
+/// The manifest with what is about to be owned, on disk before the first file is touched.
+bool RegistryKeeper::saveClaims(const std::vector<std::pair<const Step*, bool>>& claimed,
+                                const Now& now) {
+    // A backup that is claimed again is no longer obsolete.
+    if (!obsolete_.empty())
+        for (const auto& [step, repeated] : claimed)
+            for (const auto& entry : manifest_[step->directory].backups)
+                obsolete_.erase(std::remove(obsolete_.begin(), obsolete_.end(), entry.stored),
+                                obsolete_.end());
+    if (!manifestDirty_ || claimed.empty()) return true;
+    if (const auto saved = state_.saveManifest(manifest_); !saved) {
+        for (const auto& [step, repeated] : claimed) failed(step->directory, saved.error(), now);
+        return false;
+    }
+    manifestDirty_ = false;
+    return true;
+}
+
+void RegistryKeeper::saveReleases() {
+    if (manifestDirty_) {
+        if (const auto saved = state_.saveManifest(manifest_); !saved) {
+            spdlog::error("msg={}", inQuotes(saved.error().text()));
+            return;
+        }
+        manifestDirty_ = false;
+    }
+    for (const auto& name : obsolete_) state_.dropBackup(name);
+    obsolete_.clear();
+}
+
 size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const Now& now) {
     if (intents_.desired() == nullptr) return 0;
     std::vector<Step> steps;
-    for (const auto& directory : directories) {
-        if (mustWait(directory, now)) continue;
-        auto step = planFor(directory);
-        if (step)
-            steps.push_back(std::move(*step));
-        else
-            observeOnly(directory, tree_.observe(directory), now);
-    }
+    const files::CertsTree::Seals seals(tree_);
+    for (const auto& directory : directories) look(directory, seals, steps, now);
     std::vector<std::pair<const Step*, bool>> claimed;
     for (auto& step : steps) {
         const bool repeated = isRepeated(step);
@@ -120,40 +175,54 @@ size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const
         else
             claimed.emplace_back(&step, repeated);
     }
-    // A backup that is claimed again is no longer obsolete.
-    for (const auto& [step, repeated] : claimed)
-        for (const auto& entry : manifest_[step->directory].backups)
-            obsolete_.erase(std::remove(obsolete_.begin(), obsolete_.end(), entry.stored),
-                            obsolete_.end());
-    // One manifest for the whole batch, on disk before the first file is touched.
-    if (manifestDirty_ && !claimed.empty()) {
-        if (const auto saved = state_.saveManifest(manifest_); !saved) {
-            for (const auto& [step, repeated] : claimed)
-                failed(step->directory, saved.error(), now);
-            return 0;
-        }
-        manifestDirty_ = false;
+    if (!saveClaims(claimed, now)) return 0;
+    auto written = writeFresh(claimed);
+    size_t count = 0;
+    for (const auto& [step, repeated] : claimed) {
+        std::optional<Result<void>> done;
+        if (const auto found = written.find(step->directory); found != written.end())
+            done = std::move(found->second);
+        apply(*step, repeated, done, now);
+        if (progress_ && ++count % kProgressEvery == 0) progress_();
     }
-    for (const auto& [step, repeated] : claimed) apply(*step, repeated, now);
-    if (manifestDirty_) {
-        if (const auto saved = state_.saveManifest(manifest_); !saved)
-            spdlog::error("msg={}", inQuotes(saved.error().text()));
-        else
-            manifestDirty_ = false;
-    }
-    if (!manifestDirty_) {
-        for (const auto& name : obsolete_) state_.dropBackup(name);
-        obsolete_.clear();
-    }
+    saveReleases();
     return claimed.size();
 }
 
-std::set<std::string> RegistryKeeper::allDirectories() const {
-    std::set<std::string> all = intents_.directories();
-    if (const auto names = tree_.list()) all.insert(names->begin(), names->end());
-    for (const auto& [directory, ownership] : manifest_) all.insert(directory);
-    for (const auto& [directory, track] : tracks_) all.insert(directory);
-    return all;
+/// All directories that are, or should be, but those that are sealed as they were when they were
+/// found as intended.
+std::set<std::string> RegistryKeeper::unproven(const Now& now) const {
+    std::set<std::string> out;
+    const files::CertsTree::Seals seals(tree_);
+    const auto add = [&](const std::string& directory) { out.insert(out.end(), directory); };
+    auto track = tracks_.begin();
+    const auto isProven = [&](const std::string& directory, const IntendedHosts& intended) {
+        while (track != tracks_.end() && track->first < directory) ++track;
+        if (track == tracks_.end() || track->first != directory) return false;
+        const auto& proof = track->second.proof;
+        return proof && track->second.state == RegistryState::InSync && proof->until > now.steady &&
+               proof->sha256 == intended.sha256 && seals.of(directory) == proof->seal;
+    };
+    std::vector<std::string_view> proven;
+    for (const auto& [directory, intended] : intents_.all())
+        if (isProven(directory, intended))
+            proven.push_back(directory);
+        else
+            add(directory);
+    // What is neither proven nor in yet, of sorted names.
+    auto known = proven.begin();
+    const auto addOther = [&](const std::string& directory) {
+        while (known != proven.end() && *known < directory) ++known;
+        if (known == proven.end() || *known != directory) out.insert(directory);
+    };
+    for (const auto& [directory, problem] : intents_.problems()) out.insert(directory);
+    if (const auto names = tree_.list())
+        for (const auto& name : *names) addOther(name);
+    known = proven.begin();
+    for (const auto& [directory, ownership] : manifest_) addOther(directory);
+    known = proven.begin();
+    for (const auto& [directory, seen] : tracks_) addOther(directory);
+    return out;
 }
 
 size_t RegistryKeeper::reconcileAll(const Now& now) {
@@ -165,9 +234,12 @@ size_t RegistryKeeper::reconcileAll(const Now& now) {
             treeProblem_ = made.error().text();
             return 0;
         }
-    tree_.removeLeftovers("");
-    for (const auto& [directory, ownership] : manifest_) tree_.removeLeftovers(directory);
-    return reconcile(allDirectories(), now);
+    if (!swept_) {
+        tree_.removeLeftovers("");
+        for (const auto& [directory, ownership] : manifest_) tree_.removeLeftovers(directory);
+        swept_ = true;
+    }
+    return reconcile(unproven(now), now);
 }
 
 SteadyTime RegistryKeeper::due() const {

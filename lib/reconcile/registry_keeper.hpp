@@ -73,6 +73,8 @@ class RegistryKeeper {
     size_t reconcileAll(const Now& now);
     /// Looks at what is due again: contested files, and writes that failed.
     size_t reconcileDue(const Now& now);
+    /// Called now and then in a long pass, so that nobody takes the process for hung.
+    void onProgress(std::function<void()> handler) { progress_ = std::move(handler); }
     /// When something is due; the epoch when nothing is.
     SteadyTime due() const;
 
@@ -86,8 +88,15 @@ class RegistryKeeper {
     const std::string& treeProblem() const { return treeProblem_; }
 
   private:
+    /// A look at a file that was found as intended.
+    struct Proof {
+        files::CertsTree::Seal seal;
+        std::string sha256;
+        SteadyTime until;  ///< then it is read again, whatever the seal says
+    };
     struct Track {
         Contest contest;
+        std::optional<Proof> proof;
         RegistryState state = RegistryState::Drifted;
         std::string problem;
         std::string contestTold;  ///< what the fight is about, for the problem
@@ -107,7 +116,14 @@ class RegistryKeeper {
     };
 
     RegistryView declaredView(const Registry& registry) const;
-    std::optional<Step> planFor(const std::string& directory) const;
+    std::optional<Step> planFor(const std::string& directory,
+                                const Seen<ObservedRegistry>& observed) const;
+    void look(const std::string& directory, const files::CertsTree::Seals& seals,
+              std::vector<Step>& steps, const Now& now);
+    std::map<std::string, Result<void>> writeFresh(
+        const std::vector<std::pair<const Step*, bool>>& claimed);
+    bool saveClaims(const std::vector<std::pair<const Step*, bool>>& claimed, const Now& now);
+    void saveReleases();
     void observeOnly(const std::string& directory, const Seen<ObservedRegistry>& observed,
                      const Now& now);
     bool mustWait(const std::string& directory, const Now& now) const;
@@ -115,14 +131,15 @@ class RegistryKeeper {
     Result<void> keepEarlier(const Step& step, Ownership& ownership);
     bool isRepeated(const Step& step) const;
     void tellContest(Track& track) const;
-    void apply(const Step& step, bool repeated, const Now& now);
+    void apply(const Step& step, bool repeated, const std::optional<Result<void>>& written,
+               const Now& now);
     std::string keptName(const std::string& directory) const;
     Result<void> write(const WriteHosts& action);
     Result<void> release(const ReleaseHosts& action);
     Result<void> prune(const PruneHosts& action);
     void failed(const std::string& directory, const Error& error, const Now& now);
     void checkUndeclared(const std::string& directory, Track& track) const;
-    std::set<std::string> allDirectories() const;
+    std::set<std::string> unproven(const Now& now) const;
 
     files::CertsTree tree_;
     StateDir state_;
@@ -133,6 +150,8 @@ class RegistryKeeper {
     std::map<std::string, Track> tracks_;  ///< by directory
     ContainerdVersion containerd_{2, 1, 0};
     std::function<void(const std::string&)> contested_;
+    std::function<void()> progress_;
+    bool swept_ = false;  ///< what a crash left is gone
     size_t heals_ = 0;
     std::string treeProblem_;
 };

@@ -105,8 +105,8 @@ std::string shownContent(const Seen<ObservedRegistry>& observed) {
 std::vector<PlannedChange> RegistryKeeper::preview() const {
     std::vector<PlannedChange> out;
     if (intents_.desired() == nullptr) return out;
-    for (const auto& directory : allDirectories()) {
-        const auto step = planFor(directory);
+    for (const auto& directory : unproven(Now())) {
+        const auto step = planFor(directory, tree_.observe(directory));
         if (!step) continue;
         const std::string path = tree_.root() + "/" + directory + "/hosts.toml";
         const std::string before = shownContent(step->observed);
