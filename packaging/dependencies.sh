@@ -8,7 +8,7 @@ BUILD_PACKAGES="g++ cmake ninja-build pkg-config git ca-certificates
 NODE_PACKAGES="dbus docker-registry iproute2 libgrpc++-dev openssl procps protobuf-compiler-grpc python3
  runc systemd util-linux"
 FUZZ_PACKAGES="clang-19 libclang-rt-19-dev iproute2 util-linux"
-TEST_PACKAGES="curl catch2 clang-format $NODE_PACKAGES"
+TEST_PACKAGES="curl catch2 clang-format strace $NODE_PACKAGES"
 
 # Installs what is missing of the packages named, without starting any service of theirs.
 install_packages() {

@@ -215,7 +215,11 @@ Status Agent::status() const {
     for (auto& reason : prover_.reasons()) out.mirrorReasons.push_back(std::move(reason));
     out.reconcile = reconcile_;
     out.reconcile.heals = registries_.heals() + node_.heals();
-    judge(out, registries_.treeProblem());
+    TreeState tree;
+    tree.problem = registries_.treeProblem();
+    tree.leftOut = registries_.leftOut();
+    tree.unwatched = unwatched();
+    judge(out, tree);
     return out;
 }
 
@@ -255,23 +259,7 @@ Document Agent::dryRun() {
 Result<void> Agent::serve() {
     if (const auto listening = server_.listen(options_.statusSocket); !listening) return listening;
     handleSignals();
-    auto tree = files::TreeWatch::open(options_.certsDir);
-    if (!tree) return tree.error();
-    tree_.emplace(std::move(*tree));
-    auto desiredWatch = files::FilesWatch::open();
-    auto configWatch = files::FilesWatch::open();
-    if (!desiredWatch) return desiredWatch.error();
-    if (!configWatch) return configWatch.error();
-    desiredWatch_.emplace(std::move(*desiredWatch));
-    configWatch_.emplace(std::move(*configWatch));
-    desiredWatch_->setFiles(desired_.files());
-    configWatch_->setFiles(node_.configFiles());
-    treeReady_.assign(::dup(tree_->fd()));
-    desiredReady_.assign(::dup(desiredWatch_->fd()));
-    configReady_.assign(::dup(configWatch_->fd()));
-    watchTree();
-    watchDesired();
-    watchConfig();
+    openWatches();
     // What changed between the first reading and the watch would be missed otherwise.
     reloadDesired();
     (void)reconcileEverything();

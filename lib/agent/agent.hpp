@@ -59,6 +59,8 @@ class Agent {
     size_t reconcileEverything();
     void reconcileSome(const files::TreeWatch::Changes& changes);
     void noteReconcile(SteadyTime began);
+    void openWatches();
+    std::string unwatched() const;
     void watchTree();
     void watchDesired();
     void watchConfig();
@@ -121,6 +123,8 @@ class Agent {
     std::shared_ptr<const std::string> statusBody_;  ///< until something changes
     int learntOf_ = 0;  ///< the containerd process whose surroundings are known
     bool stopping_ = false;
+    bool polling_ = false;    ///< since not everything can be watched
+    std::string watchError_;  ///< why a watch could not be opened
     bool trimArmed_ = false;
     std::string lastPhase_;
 };

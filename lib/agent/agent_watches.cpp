@@ -15,17 +15,45 @@ namespace {
 
 /// A look at everything in case an event was lost; nothing should depend on it.
 constexpr minutes kResync{10};
+/// The same while changes cannot be seen: then everything depends on it.
+constexpr std::chrono::seconds kPoll{5};
 /// Editors write a file in several steps: read when they are done.
 constexpr milliseconds kSettle{30};
 constexpr std::chrono::seconds kTrimAfter{5};
 
 }  // namespace
 
+/// Without a watch (fs.inotify.max_user_instances) the daemon looks every few seconds: a node whose
+/// limits are used up by others must not lose its mirrors too.
+void Agent::openWatches() {
+    auto tree = files::TreeWatch::open(options_.certsDir);
+    auto desired = files::FilesWatch::open();
+    auto config = files::FilesWatch::open();
+    if (!tree || !desired || !config) {
+        watchError_ = "inotify is not available";
+        return;
+    }
+    tree_.emplace(std::move(*tree));
+    desiredWatch_.emplace(std::move(*desired));
+    configWatch_.emplace(std::move(*config));
+    desiredWatch_->setFiles(desired_.files());
+    configWatch_->setFiles(node_.configFiles());
+    treeReady_.assign(::dup(tree_->fd()));
+    desiredReady_.assign(::dup(desiredWatch_->fd()));
+    configReady_.assign(::dup(configWatch_->fd()));
+    watchTree();
+    watchDesired();
+    watchConfig();
+}
+
+std::string Agent::unwatched() const { return tree_ ? tree_->limited() : watchError_; }
+
 void Agent::watchTree() {
     treeReady_.async_wait(asio::posix::stream_descriptor::wait_read,
                           [this](const error_code& error) {
                               if (error || stopping_) return;
                               reconcileSome(tree_->drain());
+                              if (polling_ == unwatched().empty()) armResync();
                               watchTree();
                           });
 }
@@ -66,9 +94,11 @@ void Agent::armDue() {
 }
 
 void Agent::armResync() {
-    resyncTimer_.expires_after(kResync);
+    polling_ = !unwatched().empty();
+    resyncTimer_.expires_after(polling_ ? std::chrono::milliseconds(kPoll) : kResync);
     resyncTimer_.async_wait([this](const error_code& error) {
         if (error || stopping_) return;
+        if (polling_) (void)takeDesired();
         (void)reconcileEverything();
         armResync();
     });

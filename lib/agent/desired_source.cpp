@@ -80,12 +80,7 @@ bool DesiredSource::reload(bool keep) {
     if (keep) {
         LastGood lastGood;
         lastGood.yaml = *text;
-        const auto headers = [&](const std::string& path) {
-            auto content = readReferencedFile(path);
-            if (content) lastGood.headerFiles[path] = *content;
-            return content;
-        };
-        (void)parseDesired(*text, headers, Certificates::Trust);  // asks for header files alone
+        lastGood.headerFiles = std::move(parsed.headerFiles);
         if (const auto saved = state_.saveLastGood(lastGood); !saved)
             spdlog::error("msg={}", inQuotes(saved.error().text()));
     }

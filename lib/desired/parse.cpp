@@ -276,7 +276,7 @@ ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
                              std::string("is empty; begin with apiVersion: ") + kApiVersion);
         } else {
             const Field root{document, ""};
-            const Files files{readFile, certificates == Certificates::Check};
+            const Files files{readFile, certificates == Certificates::Check, out.headerFiles};
             Desired desired = parseRoot(fields, root, files);
             if (fields.problems().empty()) out.desired = std::move(desired);
         }

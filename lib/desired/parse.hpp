@@ -4,6 +4,7 @@
 #include "desired/desired.hpp"
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,8 +16,9 @@ namespace nodemirror {
 using FileReader = std::function<Result<std::string>(const std::string& path)>;
 
 struct ParsedDesired {
-    std::optional<Desired> desired;  ///< only when there are no problems
-    std::vector<Problem> problems;   ///< all of them, in the order of the file
+    std::optional<Desired> desired;                  ///< only when there are no problems
+    std::vector<Problem> problems;                   ///< all of them, in the order of the file
+    std::map<std::string, std::string> headerFiles;  ///< their contents by path; secret
 };
 
 /// The largest desired state that is read, in bytes: 10,000 registries need about 3 MiB.

@@ -94,8 +94,7 @@ void parseHeaders(YamlFields& fields, const Field& field, Headers& out) {
     }
 }
 
-void parseHeaderFiles(YamlFields& fields, const Field& field, const FileReader& readFile,
-                      Headers& out) {
+void parseHeaderFiles(YamlFields& fields, const Field& field, const Files& files, Headers& out) {
     for (const auto& [name, value] : fields.entries(field)) {
         if (!isHeaderName(name)) {
             fields.problem(value, "is no valid HTTP header name");
@@ -107,8 +106,9 @@ void parseHeaderFiles(YamlFields& fields, const Field& field, const FileReader& 
             fields.problem(value, "is given in headers too; keep one of them");
             continue;
         }
-        const auto content = readNamed(fields, value, *path, readFile);
+        const auto content = readNamed(fields, value, *path, files.read);
         if (!content) continue;
+        files.headerFiles[*path] = *content;
         const std::string text = trim(*content);
         if (text.empty()) {
             fields.problem(value, inQuotes(*path) + " is empty; write the header's value into it");
@@ -177,7 +177,7 @@ std::optional<Mirror> parseMirror(YamlFields& fields, const Field& field, const 
         mirror.overridePath = fields.boolean(keys["overridePath"]).value_or(false);
     if (keys.count("headers")) parseHeaders(fields, keys["headers"], mirror.headers);
     if (keys.count("headerFiles"))
-        parseHeaderFiles(fields, keys["headerFiles"], files.read, mirror.headers);
+        parseHeaderFiles(fields, keys["headerFiles"], files, mirror.headers);
     if (keys.count("dialTimeout") && fields.duration(keys["dialTimeout"]))
         mirror.dialTimeout = keys["dialTimeout"].node.Scalar();
 

@@ -11,6 +11,7 @@ namespace nodemirror {
 struct Files {
     const FileReader& read;
     bool checkCertificates = true;
+    std::map<std::string, std::string>& headerFiles;  ///< those that were read, by path
 };
 
 /// Reads one entry of a registry's `mirrors`. Nothing when its URL cannot be used; other problems

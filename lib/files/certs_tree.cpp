@@ -155,8 +155,11 @@ Result<std::string> CertsTree::write(const std::string& directory, std::string_v
                                      mode_t mode, const std::string& keepAs) const {
     const auto root = open();
     if (!root) return root.error();
+    const auto type = typeOf(root->get(), directory);
+    if (!type) return type.error();
+    if (*type != Type::Directory) return placeDirectory(root->get(), directory, content, mode);
     const auto parent = openBelow(root->get(), directory);
-    if (!parent) return placeDirectory(root->get(), directory, content, mode);
+    if (!parent) return parent.error();
     struct stat status {};
     if (::fstat(parent->get(), &status) != 0) return Error::system("look at", directory, errno);
     if (status.st_uid != ::geteuid())
@@ -210,8 +213,11 @@ std::string CertsTree::nameToKeep(const std::string& directory) const {
 Result<void> CertsTree::remove(const std::string& directory) const {
     const auto root = open();
     if (!root) return root.error();
+    const auto type = typeOf(root->get(), directory);
+    if (!type) return type.error();
+    if (*type != Type::Directory) return {};
     const auto parent = openBelow(root->get(), directory);
-    if (!parent) return {};
+    if (!parent) return parent.error();
     const auto names = namesIn(parent->get());
     if (!names) return names.error();
     const bool alone = std::all_of(names->begin(), names->end(), [](const std::string& name) {
@@ -237,8 +243,10 @@ Result<void> CertsTree::restore(const BackedUpEntry& entry, std::string_view con
     if (slash != std::string::npos) {
         const std::string directory = entry.path.substr(0, slash);
         // Together with its file: an empty directory would hide _default.
+        const auto type = typeOf(root->get(), directory);
+        if (!type) return type.error();
         if (entry.type == BackedUpEntry::Type::File && !isForeign(entry.uid, entry.gid) &&
-            !isThere(root->get(), directory)) {
+            *type == Type::Absent) {
             const auto placed = placeDirectory(root->get(), directory, content, entry.mode);
             return placed ? Result<void>() : Result<void>(placed.error());
         }

@@ -101,8 +101,8 @@ Result<void> syncMade(int root, const std::string& temporary) {
 }
 
 Result<std::string> placeDirectory(int root, const std::string& directory, std::string_view content,
-                                   mode_t mode, int earlier) {
-    const auto temporary = makeDirectory(root, content, mode, Durable::Now, earlier);
+                                   mode_t mode) {
+    const auto temporary = makeDirectory(root, content, mode);
     if (!temporary) return temporary.error();
     std::string aside;
     if (renameNoReplace(root, *temporary, directory) != 0) {
@@ -119,16 +119,34 @@ Result<std::string> placeDirectory(int root, const std::string& directory, std::
     return aside;
 }
 
+namespace {
+
+/// The new directory takes the name under which the other one is kept, then the two change places:
+/// at no moment is somebody's directory under a name that is cleared away.
+Result<std::string> exchangeAside(int root, const std::string& temporary,
+                                  const std::string& directory) {
+    const std::string aside = asideName(root, directory);
+    if (renameNoReplace(root, temporary, aside) != 0 || exchange(root, aside, directory) != 0)
+        return Error::system("put in place", directory, errno);
+    if (const auto synced = syncDirectory(root); !synced) return synced.error();
+    return aside;
+}
+
+}  // namespace
+
 Result<std::string> replaceForeign(int root, int parent, const std::string& directory,
                                    std::string_view content, mode_t mode) {
     struct stat status {};
     if (::fstat(parent, &status) != 0) return Error::system("look at", directory, errno);
     const std::string owner = "it belongs to uid " + std::to_string(status.st_uid);
     const std::string remedy = "chown root:root " + directory;
-    if (isThere(root, directory + ".aside-" + std::to_string(kMostAside)))
+    const auto last = typeOf(root, directory + ".aside-" + std::to_string(kMostAside));
+    if (!last) return last.error();
+    if (*last != Type::Absent)
         return Error("write", directory, owner + ", again and again",
                      remedy + ", and remove " + directory + ".aside-*");
-    auto placed = placeDirectory(root, directory, content, mode, parent);
+    const auto temporary = makeDirectory(root, content, mode, Durable::Now, parent);
+    auto placed = temporary ? exchangeAside(root, *temporary, directory) : temporary;
     if (placed) return placed;
     return Error("write", directory,
                  owner + " and cannot be replaced: " + placed.error().object() + ": " +

@@ -25,10 +25,9 @@ Result<std::string> makeDirectory(int root, std::string_view content, mode_t mod
 /// Waits for the disk to have what makeDirectory made for later.
 Result<void> syncMade(int root, const std::string& temporary);
 
-/// Puts a whole new directory in the place of nothing, of a file, of a symbolic link, or of a
-/// directory of another user, `earlier` (-1: none), whose other entries it is given.
+/// Puts a whole new directory in the place of nothing, of a file or of a symbolic link.
 Result<std::string> placeDirectory(int root, const std::string& directory, std::string_view content,
-                                   mode_t mode, int earlier = -1);
+                                   mode_t mode);
 
 /// Replaces a directory of another user, who could replace the file in it. To take it over in place
 /// would need CAP_CHOWN; a new one in its place needs nothing.

@@ -71,9 +71,12 @@ int renameNoReplace(int parent, const std::string& from, const std::string& to) 
     return rename2(parent, from, to, RENAME_NOREPLACE);
 }
 
-bool isThere(int parent, const std::string& name) {
+Result<Type> typeOf(int parent, const std::string& name) {
     struct stat status {};
-    return ::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0)
+        return typeOf(status.st_mode);
+    if (errno == ENOENT) return Type::Absent;
+    return Error::system("look at", name, errno);
 }
 
 bool Stamp::operator==(const Stamp& other) const {
@@ -150,10 +153,13 @@ Result<std::vector<std::string>> namesIn(int directory) {
 }
 
 std::string asideName(int parent, const std::string& name) {
-    for (int i = 1;; ++i) {
+    constexpr int kMost = 1000000;
+    for (int i = 1; i < kMost; ++i) {
         std::string candidate = name + ".aside-" + std::to_string(i);
-        if (!isThere(parent, candidate)) return candidate;
+        const auto type = typeOf(parent, candidate);
+        if (type && *type == Type::Absent) return candidate;
     }
+    return name + ".aside";  // nothing can be told: a rename to it will fail
 }
 
 }  // namespace nodemirror::files

@@ -28,8 +28,8 @@ Result<std::vector<std::string>> namesIn(int directory);
 /// What stands under a name, with its content where it is a file of any sense.
 Result<ObservedEntry> observeEntry(int parent, const std::string& name);
 
-/// Whether an entry is there, whatever it is.
-bool isThere(int parent, const std::string& name);
+/// What an entry is. An Error: it cannot be told, which is not the same as absent.
+Result<ObservedEntry::Type> typeOf(int parent, const std::string& name);
 
 /// What of an entry changes whenever it, or its content, changes (inode(7)).
 struct Stamp {

@@ -74,14 +74,17 @@ Result<TreeWatch> TreeWatch::open(const std::string& root) {
     return watch;
 }
 
+int TreeWatch::addWatch(const std::string& path, unsigned mask) {
+    const int watch = ::inotify_add_watch(fd_.get(), path.c_str(), mask);
+    if (watch < 0 && errno == ENOSPC)
+        limited_ = "fs.inotify.max_user_watches is too small to watch every directory";
+    return watch;
+}
+
 void TreeWatch::watchDirectory(const std::string& name) {
     const std::string path = root_ + "/" + name;
-    const int watch = ::inotify_add_watch(fd_.get(), path.c_str(), kTreeMask | IN_DONT_FOLLOW);
-    if (watch < 0) {
-        if (errno == ENOSPC)
-            limited_ = "fs.inotify.max_user_watches is too small to watch every directory";
-        return;
-    }
+    const int watch = addWatch(path, kTreeMask | IN_DONT_FOLLOW);
+    if (watch < 0) return;
     directories_[watch] = name;
     watches_[name] = watch;
 }
@@ -93,12 +96,12 @@ void TreeWatch::watchAll(Changes& changes) {
     above_.clear();
     for (std::string path = root_; path != "/" && path != ".";) {
         path = parentOf(path);
-        const int watch = ::inotify_add_watch(fd_.get(), path.c_str(), kAboveMask);
+        const int watch = addWatch(path, kAboveMask);
         if (watch >= 0) above_[watch] = path;
         // One directory that is there is enough: what is missing below it will be created in it.
         if (watch >= 0) break;
     }
-    rootWatch_ = ::inotify_add_watch(fd_.get(), root_.c_str(), kTreeMask);
+    rootWatch_ = addWatch(root_, kTreeMask);
     directories_.clear();
     watches_.clear();
     if (rootWatch_ < 0) return;

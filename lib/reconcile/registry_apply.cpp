@@ -15,8 +15,8 @@ namespace nodemirror {
 namespace {
 
 constexpr size_t kDigestsKept = 4;
-/// A batch of a disk that is slow does not hold up the loop for too long at a time.
-constexpr size_t kAtOnce = 512;
+/// How many files wait for the disk together.
+constexpr size_t kAtOnce = 4096;
 
 std::string backupName(const std::string& path) {
     std::string name = path;

@@ -15,6 +15,8 @@ namespace {
 /// write through a mapping, could have kept a change from showing.
 constexpr std::chrono::hours kProofLasts{1};
 constexpr size_t kProgressEvery = 64;
+/// Of a certs.d that something fills, no more than these are looked at beside what is declared.
+constexpr size_t kMostUndeclared = 5000;
 
 }  // namespace
 
@@ -191,8 +193,10 @@ size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const
 
 /// All directories that are, or should be, but those that are sealed as they were when they were
 /// found as intended.
-std::set<std::string> RegistryKeeper::unproven(const Now& now) const {
+std::set<std::string> RegistryKeeper::unproven(const Now& now, size_t* leftOut) const {
     std::set<std::string> out;
+    size_t undeclared = 0;
+    *leftOut = 0;
     const files::CertsTree::Seals seals(tree_);
     const auto add = [&](const std::string& directory) { out.insert(out.end(), directory); };
     auto track = tracks_.begin();
@@ -217,7 +221,13 @@ std::set<std::string> RegistryKeeper::unproven(const Now& now) const {
     };
     for (const auto& [directory, problem] : intents_.problems()) out.insert(directory);
     if (const auto names = tree_.list())
-        for (const auto& name : *names) addOther(name);
+        for (const auto& name : *names) {
+            const bool other = !intents_.declares(name) && !manifest_.count(name);
+            if (other && ++undeclared > kMostUndeclared)
+                ++*leftOut;
+            else
+                addOther(name);
+        }
     known = proven.begin();
     for (const auto& [directory, ownership] : manifest_) addOther(directory);
     known = proven.begin();
@@ -239,7 +249,8 @@ size_t RegistryKeeper::reconcileAll(const Now& now) {
         for (const auto& [directory, ownership] : manifest_) tree_.removeLeftovers(directory);
         swept_ = true;
     }
-    return reconcile(unproven(now), now);
+    const auto directories = unproven(now, &leftOut_);
+    return reconcile(directories, now);
 }
 
 SteadyTime RegistryKeeper::due() const {

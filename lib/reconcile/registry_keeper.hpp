@@ -84,6 +84,8 @@ class RegistryKeeper {
     std::vector<RegistryView> views() const;
     const std::string& root() const { return tree_.root(); }
     size_t heals() const { return heals_; }
+    /// How many undeclared names were not looked at, for there are too many.
+    size_t leftOut() const { return leftOut_; }
     /// The tree as a whole cannot be used, and why; empty when it can.
     const std::string& treeProblem() const { return treeProblem_; }
 
@@ -139,7 +141,7 @@ class RegistryKeeper {
     Result<void> prune(const PruneHosts& action);
     void failed(const std::string& directory, const Error& error, const Now& now);
     void checkUndeclared(const std::string& directory, Track& track) const;
-    std::set<std::string> unproven(const Now& now) const;
+    std::set<std::string> unproven(const Now& now, size_t* leftOut) const;
 
     files::CertsTree tree_;
     StateDir state_;
@@ -153,6 +155,7 @@ class RegistryKeeper {
     std::function<void()> progress_;
     bool swept_ = false;  ///< what a crash left is gone
     size_t heals_ = 0;
+    size_t leftOut_ = 0;
     std::string treeProblem_;
 };
 

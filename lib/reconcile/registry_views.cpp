@@ -105,7 +105,8 @@ std::string shownContent(const Seen<ObservedRegistry>& observed) {
 std::vector<PlannedChange> RegistryKeeper::preview() const {
     std::vector<PlannedChange> out;
     if (intents_.desired() == nullptr) return out;
-    for (const auto& directory : unproven(Now())) {
+    size_t leftOut = 0;
+    for (const auto& directory : unproven(Now(), &leftOut)) {
         const auto step = planFor(directory, tree_.observe(directory));
         if (!step) continue;
         const std::string path = tree_.root() + "/" + directory + "/hosts.toml";

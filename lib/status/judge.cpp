@@ -53,12 +53,32 @@ void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {
 
 }  // namespace
 
-void judge(Status& status, const std::string& treeProblem) {
+namespace {
+
+void judgeTree(const std::string& certsDir, const TreeState& tree, std::vector<Reason>& reasons) {
+    if (!tree.problem.empty())
+        reasons.push_back(makeReason(Reason::Weight::Blocked, "CertsDirUnusable", certsDir,
+                                     tree.problem, "make it a directory of root's"));
+    if (tree.leftOut > 0)
+        reasons.push_back(makeReason(Reason::Weight::Note, "TooManyEntries", certsDir,
+                                     std::to_string(tree.leftOut) +
+                                         " undeclared entries in it are not looked at: there are "
+                                         "too many",
+                                     "remove what does not belong there"));
+    if (!tree.unwatched.empty())
+        reasons.push_back(makeReason(
+            Reason::Weight::Degraded, "WatchesExhausted", certsDir,
+            "drift is found by looking every few seconds, not at once: " + tree.unwatched,
+            "raise it: sysctl fs.inotify.max_user_watches and "
+            "fs.inotify.max_user_instances"));
+}
+
+}  // namespace
+
+void judge(Status& status, const TreeState& tree) {
     status.reasons = status.nodeView.reasons;
     judgeDesired(status.desired, status.reasons);
-    if (!treeProblem.empty())
-        status.reasons.push_back(makeReason(Reason::Weight::Blocked, "CertsDirUnusable",
-                                            status.certsDir, treeProblem, "make it a directory"));
+    judgeTree(status.certsDir, tree, status.reasons);
     status.reasons.insert(status.reasons.end(), status.mirrorReasons.begin(),
                           status.mirrorReasons.end());
     for (const auto& view : status.registries) judgeRegistry(view, status.reasons);

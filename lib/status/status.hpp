@@ -53,8 +53,15 @@ struct Status {
     Phase phase = Phase::Starting;
 };
 
+/// How it is with certs.d as a whole.
+struct TreeState {
+    std::string problem;    ///< why it cannot be used
+    size_t leftOut = 0;     ///< undeclared names that are not looked at
+    std::string unwatched;  ///< why changes are not seen at once
+};
+
 /// Fills `reasons` and `phase` from the rest.
-void judge(Status& status, const std::string& treeProblem);
+void judge(Status& status, const TreeState& tree);
 
 using Document = nlohmann::ordered_json;
 /// The answer of GET /v1/status.

@@ -1,5 +1,7 @@
 """What the benchmarks share: their arguments, and a build that is installed for test nodes."""
 import argparse
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,3 +30,24 @@ def prepare(build):
     fixtures.fixtures(cache)
     fixtures.staged(build, cache)
     return build, cache
+
+
+def compile_floor(directory):
+    """The program that does the least that has to be done (floor.c)."""
+    program = directory / "floor"
+    subprocess.run(["cc", "-O2", "-o", program, Path(__file__).with_name("floor.c")], check=True)
+    return program
+
+
+def floor_seconds(floor, how, work):
+    """Seconds for writing the files of work/list as safely as the daemon does."""
+    target = work / how
+    target.mkdir()
+    done = subprocess.run([floor, how, target, work / "list"], capture_output=True, text=True,
+                          check=True)
+    shutil.rmtree(target)
+    return float(done.stdout)
+
+
+def quantile(values, part):
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]

@@ -5,40 +5,18 @@ without and with some hundred mirrors that hang.
 As root. Everything runs in a test node, on loopback; the ratio is within one run."""
 import json
 import statistics
+from pathlib import Path
 
-from bench import SUPPORT, parse, prepare
+from bench import SUPPORT, parse, prepare, quantile
 from faulty_registry import PORT
 from node import Node, wait_until
 
+HERE = Path(__file__).resolve().parent
 HOSTS = "/etc/containerd/certs.d/quiet{}.test/hosts.toml"
 # The files that are edited in turn: five edits of one within ten seconds would count as a fight
 # over it.
 QUIET = 20
 PAUSE = 0.15  # seconds between two edits
-
-# Runs in the node: edits a file and reads it until it is as before.
-DRIVER = """
-import json, sys, time
-paths, count, out = sys.argv[2:], int(sys.argv[1]), []
-good = {path: open(path).read() for path in paths}
-for number in range(count):
-    path = paths[number % len(paths)]
-    began = time.monotonic()
-    with open(path, "w") as file:
-        file.write("# drift")
-    while True:
-        try:
-            if open(path).read() == good[path]:
-                break
-        except OSError:
-            pass
-        if time.monotonic() - began > 30:
-            sys.exit("not healed within 30 s")
-    out.append(time.monotonic() - began)
-    time.sleep(PAUSE)
-print(json.dumps(out))
-"""
-
 
 def registry(name, mirrors):
     return f"  {name}:\n    mirrors:\n" + "".join(
@@ -58,14 +36,9 @@ def desired(hung):
 
 
 def heals(node, count):
-    script = DRIVER.replace("PAUSE", str(PAUSE))
-    done = node.run("python3", "-c", script, str(count),
+    done = node.run("python3", HERE / "drift.py", count, PAUSE,
                     *(HOSTS.format(n) for n in range(QUIET)), timeout=count * (PAUSE + 1) + 60)
     return json.loads(done.stdout)
-
-
-def quantile(values, part):
-    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
 def main():

@@ -1,0 +1,101 @@
+/// Mirrors that lie: what they answer is bounded in time and memory, and leads nowhere else.
+#include "probe/registry_client.hpp"
+#include "support/lying_registry.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <catch2/catch.hpp>
+
+using namespace nodemirror;
+
+namespace {
+
+struct Lies {
+    boost::asio::io_context io;
+    Resolver resolver{io};
+    LyingRegistry registry{io};
+
+    Lies() { boost::asio::co_spawn(io, registry.serve(), boost::asio::detached); }
+
+    RegistryAnswer ask(const std::string& answers,
+                       std::chrono::milliseconds whole = std::chrono::seconds(60)) {
+        registry.setAnswers(answers);
+        ChainHost host;
+        host.scheme = "http";
+        host.host = "127.0.0.1:" + registry.port();
+        host.path = "/v2";
+        ClientOptions options;
+        options.registry = "docker.io";
+        options.patience.answer = options.patience.body = std::chrono::seconds(5);
+        options.patience.whole = whole;
+        RegistryClient client(io, resolver, host, "library/nginx", options);
+        RegistryClient::Ask what;
+        what.kind = "manifests";
+        what.object = "latest";
+        RegistryAnswer out;
+        bool done = false;
+        const auto take = [&](std::exception_ptr failure, RegistryAnswer answer) {
+            if (failure) std::rethrow_exception(failure);
+            out = std::move(answer);
+            done = true;
+        };
+        boost::asio::co_spawn(io, client.ask(what), take);
+        while (!done) io.run_one();
+        return out;
+    }
+};
+
+std::string redirect(const std::string& to) {
+    return "HTTP/1.1 307 Temporary Redirect\r\nLocation: " + to + "\r\nContent-Length: 0\r\n\r\n";
+}
+
+}  // namespace
+
+TEST_CASE("redirects to link-local addresses are not followed") {
+    Lies lies;
+    for (const std::string to : {"http://169.254.169.254/latest/meta-data/", "http://[fe80::1]/",
+                                 "http://[::ffff:169.254.169.254]/"}) {
+        const auto answer = lies.ask(redirect(to));
+        CHECK(answer.fault == Fault::Protocol);
+        CHECK_THAT(answer.error, Catch::Contains("link-local"));
+        CHECK(answer.last().connectedTo.empty());
+        CHECK(answer.last().status == 0);
+    }
+    // A token service there is not asked either.
+    const auto answer = lies.ask(
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer "
+        "realm=\"http://169.254.169.254/token\"\r\nContent-Length: 0\r\n\r\n");
+    CHECK(answer.fault == Fault::Protocol);
+    CHECK(answer.last().connectedTo.empty());
+}
+
+TEST_CASE("redirects lead to http and https alone, and end") {
+    Lies lies;
+    for (const std::string to : {"file:///etc/shadow", "gopher://127.0.0.1/", "unix:/run/x"}) {
+        const auto answer = lies.ask(redirect(to));
+        CHECK(answer.fault != Fault::None);
+        CHECK(lies.registry.asked() <= 2);
+    }
+    CHECK(lies.ask(redirect("http://127.0.0.1:@PORT@/again")).fault == Fault::Protocol);
+    CHECK(lies.registry.asked() == 11);
+    CHECK(lies.ask(redirect("http://127.0.0.1:@PORT@/again"), std::chrono::milliseconds(0)).fault ==
+          Fault::Hang);
+    CHECK(lies.registry.asked() == 1);
+}
+
+TEST_CASE("bodies and headers are bounded, and nothing is unpacked") {
+    Lies lies;
+    const std::string much(4 << 20, 'x');
+    const auto endless = lies.ask("HTTP/1.1 200 OK\r\n\r\n" + much);
+    CHECK(endless.last().body.size() <= (64 << 10));
+    CHECK(endless.last().bodySize <= (64 << 10));
+    const auto packed = lies.ask(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n"
+        "\r\n\x1f\x8b\x08\x01");
+    CHECK(packed.last().bodySize == 4);
+    const auto header = lies.ask("HTTP/1.1 200 OK\r\nX: " + much + "\r\n\r\n");
+    CHECK(header.fault != Fault::None);
+    std::string headers = "HTTP/1.1 200 OK\r\n";
+    for (int i = 0; i < 20000; ++i) headers += "X-" + std::to_string(i) + ": y\r\n";
+    CHECK(lies.ask(headers + "\r\n").fault != Fault::None);
+}

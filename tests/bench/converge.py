@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""The first convergence of many registries of four mirrors, beside writing the same bytes as safely
+(floor.c), and a pass that finds nothing to do.
+    converge.py --build build/release [--most 10000] [--runs 3] [--json]
+Needs no node and no root; medians of the runs, ratios within one run."""
+import json
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from bench import compile_floor, floor_seconds, parse
+from daemon import Daemon
+
+SIZES = (10, 100, 1000, 10000)
+
+
+def desired(registries):
+    return "apiVersion: nodemirrord/v1\nregistries:\n" + "".join(
+        f"  r{n}.example:\n    mirrors:\n" + "".join(
+            f"      - {{url: https://m{m}.example, repositoryPrefix: r{n}}}\n" for m in range(4))
+        for n in range(registries)) + "health: {interval: 1h}\n"
+
+
+def in_place(certs, count):
+    if not certs.exists():
+        return False
+    names = [path.name for path in certs.iterdir()]
+    return len(names) == count and not any(name.startswith(".") for name in names)
+
+
+def measure(build, floor, count):
+    """Seconds from the desired state's rename to the last file in place, and of the floors."""
+    work = Path(tempfile.mkdtemp(prefix="converge."))
+    try:
+        (work / "desired.yaml").write_text("apiVersion: nodemirrord/v1\nregistries: {}\n")
+        with Daemon(build, work) as daemon:
+            began = time.monotonic()
+            daemon.desire(desired(count))
+            daemon.wait(lambda: in_place(daemon.certs, count), "all files are there")
+            result = {"seconds": time.monotonic() - began}
+            daemon.wait(lambda: daemon.quiet(), "its own events are dealt with")
+            time.sleep(2)  # until the files' times are older than the clock's grain
+            daemon.pass_milliseconds()
+            result["noopMilliseconds"] = statistics.median(daemon.pass_milliseconds()
+                                                           for _ in range(5))
+        lines = [f"{path.name} {path}/hosts.toml\n" for path in sorted(daemon.certs.iterdir())]
+        (work / "list").write_text("".join(lines))
+        for how in ("converge", "one-by-one"):
+            result[how] = floor_seconds(floor, how, work)
+        result["ratio"] = result["seconds"] / result["converge"]
+        result["ratioOneByOne"] = result["seconds"] / result["one-by-one"]
+        return result
+    finally:
+        shutil.rmtree(work)
+
+
+def main():
+    arguments = parse(most=10000, runs=3)
+    build = Path(arguments.build).resolve()
+    results = []
+    with tempfile.TemporaryDirectory() as directory:
+        floor = compile_floor(Path(directory))
+        for count in (size for size in SIZES if size <= arguments.most):
+            runs = [measure(build, floor, count) for _ in range(arguments.runs)]
+            results.append({"registries": count,
+                            **{key: statistics.median(run[key] for run in runs) for key in runs[0]}})
+    if arguments.json:
+        print(json.dumps(results, indent=2))
+        return
+    print(f"{'registries':>10}{'converged':>12}{'floor':>10}{'ratio':>8}{'one by one':>12}{'ratio':>8}"
+          f"{'no-op pass':>12}")
+    for row in results:
+        print(f"{row['registries']:10}{row['seconds']:10.3f} s{row['converge']:8.3f} s"
+              f"{row['ratio']:8.2f}{row['one-by-one']:10.3f} s{row['ratioOneByOne']:8.2f}"
+              f"{row['noopMilliseconds']:9.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
