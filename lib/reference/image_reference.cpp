@@ -61,8 +61,10 @@ Result<ImageReference> parseImageReference(std::string_view text) {
         if (!matches(out.tag, "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"))
             return refused(text, "its tag is not valid");
     }
-    if (name.size() > kLongestName) return refused(text, "its name is longer than 255 characters");
     splitHost(name, out);
+    // Of the whole name, what was left out of it included.
+    if (out.host.size() + 1 + out.repository.size() > kLongestName)
+        return refused(text, "its name is longer than 255 characters");
     if (!matches(
             out.host,
             "([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"

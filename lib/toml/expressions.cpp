@@ -21,7 +21,7 @@ class Scanner {
                 header(expression);
             else
                 keyValue(expression);
-            if (failed_) break;
+            if (failed_ || at_ > text_.size()) break;
             const size_t newline = text_.find('\n', at_);
             expression.lineEnd = newline == std::string_view::npos ? text_.size() : newline + 1;
             at_ = expression.lineEnd;

@@ -101,28 +101,31 @@ def main():
     build, cache = prepare(arguments.build)
     names = ("floor", "nodemirrord", "go", "path unit")
     seconds = {name: [] for name in names}
-    with tempfile.TemporaryDirectory() as directory, \
+    missed = {name: 0 for name in names}
+    with tempfile.TemporaryDirectory(dir=build) as directory, \
             Node(arguments.containerd, build, cache, cri=False) as node:
         build_rivals(Path(directory))
         set_up(node, directory)
         contest = Contest(node)
         for _ in range(ROUNDS):
             for name in names:
-                seconds[name] += contest.measure(name, arguments.heals // ROUNDS)
+                took = contest.measure(name, arguments.heals // ROUNDS)
+                seconds[name] += took["seconds"]
+                missed[name] += took["missed"]
     result = {}
     for name in names:
         result[name] = {"p50Seconds": statistics.median(seconds[name]),
-                        "p99Seconds": quantile(seconds[name], 0.99)}
+                        "p99Seconds": quantile(seconds[name], 0.99), "missed": missed[name]}
         for part in ("p50", "p99"):
             result[name][f"{part}Ratio"] = (result[name][f"{part}Seconds"] /
                                             result["floor"][f"{part}Seconds"])
     if arguments.json:
         print(json.dumps(result, indent=2))
         return
-    print(f"{arguments.heals} edits each{'':8}{'p50':>10}{'p99':>12}{'to the floor':>18}")
+    print(f"{arguments.heals} edits each{'':8}{'p50':>10}{'p99':>12}{'to the floor':>18}{'missed':>8}")
     for name, row in result.items():
         print(f"{name:20}{row['p50Seconds'] * 1000:9.3f} ms{row['p99Seconds'] * 1000:9.3f} ms"
-              f"{row['p50Ratio']:9.2f}{row['p99Ratio']:9.2f}")
+              f"{row['p50Ratio']:9.2f}{row['p99Ratio']:9.2f}{row['missed']:8}")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,10 @@ def desired(hung):
 def heals(node, count):
     done = node.run("python3", HERE / "drift.py", count, PAUSE,
                     *(HOSTS.format(n) for n in range(QUIET)), timeout=count * (PAUSE + 1) + 60)
-    return json.loads(done.stdout)
+    took = json.loads(done.stdout)
+    if took["missed"]:
+        raise AssertionError(f"{took['missed']} were not healed")
+    return took["seconds"]
 
 
 def main():
