@@ -129,7 +129,7 @@ void RegistryKeeper::look(const std::string& directory, const files::CertsTree::
     const auto track = tracks_.find(directory);
     if (!seal || intended == nullptr || track == tracks_.end()) return;
     if (track->second.state != RegistryState::InSync) return;
-    // Not all of them on the same day.
+    // Spread, so that one pass does not read all of them again.
     const auto spread = std::chrono::seconds(std::hash<std::string>()(directory) % 1800);
     track->second.proof = Proof{*seal, intended->sha256, now.steady + kProofLasts + spread};
 }
