@@ -203,6 +203,16 @@ std::vector<Result<void>> CertsTree::writeFresh(const std::vector<Fresh>& all) c
     return out;
 }
 
+std::string CertsTree::keptText(const BackedUpEntry& entry) const {
+    const size_t slash = entry.stored.find('/');
+    const auto root = open();
+    if (!root || slash == std::string::npos) return "";
+    const auto parent = openBelow(root->get(), entry.stored.substr(0, slash));
+    if (!parent) return "";
+    auto kept = observeEntry(parent->get(), entry.stored.substr(slash + 1));
+    return kept ? std::move(kept->content) : std::string();
+}
+
 std::string CertsTree::nameToKeep(const std::string& directory) const {
     const auto root = open();
     if (!root) return "";

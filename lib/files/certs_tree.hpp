@@ -61,6 +61,9 @@ class CertsTree {
     Result<std::string> write(const std::string& directory, std::string_view content, mode_t mode,
                               const std::string& keepAs = "") const;
 
+    /// The text of a hosts.toml that is kept in its directory; empty where it cannot be read.
+    std::string keptText(const BackedUpEntry& entry) const;
+
     /// A free name to keep the hosts.toml of a directory under.
     std::string nameToKeep(const std::string& directory) const;
 

@@ -34,9 +34,12 @@ std::string RegistryKeeper::earlierText(const std::string& registry) const {
     const std::string directory = ownDirectoryName(registry);
     const auto owned = manifest_.find(directory);
     if (owned == manifest_.end()) return "";
-    for (const auto& entry : owned->second.backups)
-        if (entry.type == BackedUpEntry::Type::File && entry.path == directory + "/hosts.toml")
-            if (auto stored = state_.loadBackup(entry.stored)) return std::move(*stored);
+    for (const auto& entry : owned->second.backups) {
+        if (entry.path != directory + "/hosts.toml") continue;
+        if (entry.type == BackedUpEntry::Type::Aside) return tree_.keptText(entry);
+        if (entry.type != BackedUpEntry::Type::File) continue;
+        if (auto stored = state_.loadBackup(entry.stored)) return std::move(*stored);
+    }
     return "";
 }
 

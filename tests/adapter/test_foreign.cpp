@@ -37,6 +37,7 @@ TEST_CASE("another user's hosts.toml comes back as theirs, even one that nobody 
             CHECK(world.want(desire({"docker.io"})) == 1);
             CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
             CHECK(ownerOf(world.root / kHosts) == ::geteuid());
+            CHECK(world.keeper->earlierText("docker.io") == (mode == 0644 ? "# theirs\n" : ""));
             world.restart();
             CHECK(world.want(desire({"docker.io"})) == 0);
             world.want(desire({"docker.io"}, "second.example"));
