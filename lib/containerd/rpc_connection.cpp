@@ -273,11 +273,17 @@ asio::awaitable<void> RpcConnection::readUntilClosed() {
         }
         const ssize_t taken = nghttp2_session_mem_recv(session_.get(), buffer.data(), size);
         deliver();
+        broken_ = broken_ || taken < 0;
         flush();
-        if (taken >= 0 && nghttp2_session_want_read(session_.get()) != 0) continue;
-        close({RpcStatus::Unavailable,
-               goingAway_ ? "the server is going away" : "the server does not speak HTTP/2"});
+        closeWhenOver();
     }
+}
+
+/// A session is over once its own farewell is written, which may be later than it was decided.
+void RpcConnection::closeWhenOver() {
+    if (!broken_ && nghttp2_session_want_read(session_.get()) != 0) return;
+    close({RpcStatus::Unavailable,
+           goingAway_ ? "the server is going away" : "the server does not speak HTTP/2"});
 }
 
 /// Writes what the session has to send.
@@ -293,10 +299,12 @@ void RpcConnection::flush() {
     const auto self = shared_from_this();
     const auto written = [self](const error_code& error, size_t) {
         self->writing_ = false;
-        if (error)
+        if (error) {
             self->close({RpcStatus::Unavailable, "the connection was closed: " + error.message()});
-        else
-            self->flush();
+            return;
+        }
+        self->flush();
+        self->closeWhenOver();
     };
     asio::async_write(socket_, asio::buffer(sending_), written);
 }

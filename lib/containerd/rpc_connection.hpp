@@ -88,6 +88,7 @@ class RpcConnection : public std::enable_shared_from_this<RpcConnection> {
 
     boost::asio::awaitable<void> readUntilClosed();
     void flush();
+    void closeWhenOver();
     void deliver();
     void deliver(RpcCall& call);
     void finish(RpcCall& call, RpcStatus status);
@@ -99,6 +100,7 @@ class RpcConnection : public std::enable_shared_from_this<RpcConnection> {
     std::string sending_;
     bool writing_ = false;
     bool goingAway_ = false;
+    bool broken_ = false;  ///< what came was no HTTP/2
     bool closed_ = false;
 };
 
