@@ -46,7 +46,10 @@ Agent::Agent(AgentOptions options)
       node_(io_, containerd_, units_, state_, pathsOf(options_)),
       health_(
           io_, state_, [this](const std::set<std::string>& registries) { orderSoon(registries); },
-          [this] { trimSoon(); }),
+          [this] {
+              trimSoon();
+              feedWatchdog();
+          }),
       prover_(io_, containerd_, registries_, state_, proverHooks()),
       server_(io_, [this](http::Request request) { return handle(std::move(request)); }),
       treeReady_(io_),
@@ -264,7 +267,7 @@ Result<void> Agent::serve() {
     reloadDesired();
     (void)reconcileEverything();
     armResync();
-    armWatchdog();
+    feedWatchdog();
     spawn(node_.run());
     spawn(followImages());
     health_.run();

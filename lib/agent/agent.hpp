@@ -66,7 +66,7 @@ class Agent {
     void watchConfig();
     void armDue();
     void armResync();
-    void armWatchdog();
+    void feedWatchdog();
     void trimSoon();
     void handleSignals();
     void shutDown();
@@ -126,6 +126,7 @@ class Agent {
     bool polling_ = false;    ///< since not everything can be watched
     std::string watchError_;  ///< why a watch could not be opened
     bool trimArmed_ = false;
+    SteadyTime watchdogFed_;
     std::string lastPhase_;
 };
 

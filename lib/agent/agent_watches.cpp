@@ -115,14 +115,16 @@ void Agent::trimSoon() {
     });
 }
 
-void Agent::armWatchdog() {
+/// By whatever wakes the loop (a probe), and by a timer of its own only where nothing else does.
+void Agent::feedWatchdog() {
     const auto interval = systemd::watchdogInterval();
-    if (!interval) return;
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (!interval || stopping_ || now - watchdogFed_ < *interval / 4) return;
+    watchdogFed_ = now;
+    systemd::notify("WATCHDOG=1");
     watchdogTimer_.expires_after(*interval);
     watchdogTimer_.async_wait([this](const error_code& error) {
-        if (error || stopping_) return;
-        systemd::notify("WATCHDOG=1");
-        armWatchdog();
+        if (!error) feedWatchdog();
     });
 }
 

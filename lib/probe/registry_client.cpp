@@ -81,7 +81,7 @@ HttpUrl RegistryClient::urlOf(const std::string& kind, const std::string& object
 Result<std::unique_ptr<Connection>> RegistryClient::connectionTo(const HttpUrl& url) {
     TlsContext tls;
     if (url.scheme == "https") {
-        auto made = makeTlsContext(tlsSettingsOf(host_));
+        auto made = contexts_.get(tlsSettingsOf(host_));
         if (!made) return made.error();
         tls = std::move(*made);
     }

@@ -5,6 +5,7 @@
 #include "observed/exchange.hpp"
 #include "probe/connection.hpp"
 #include "probe/host_scheme.hpp"
+#include "probe/tls_contexts.hpp"
 #include "registry_protocol/challenge.hpp"
 #include "registry_protocol/proxy.hpp"
 
@@ -61,7 +62,8 @@ class RegistryClient {
     HostScheme scheme_;
     HttpUrl base_;  ///< scheme and authority; the scheme changes where TLS is fallen back from
     std::string token_;
-    SteadyTime began_;                        ///< of the question that is asked
+    SteadyTime began_;  ///< of the question that is asked
+    TlsContexts contexts_;
     std::unique_ptr<Connection> connection_;  ///< kept, to the host itself
 };
 

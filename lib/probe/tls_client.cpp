@@ -93,15 +93,20 @@ Error cannotLoad(const std::string& path, const error_code& error) {
 
 }  // namespace
 
-Result<TlsContext> makeTlsContext(const TlsSettings& settings) {
+Result<TlsContext> makeTlsContext(const TlsSettings& settings,
+                                  std::shared_ptr<const SystemRoots> roots) {
     auto context = std::make_shared<ssl::context>(ssl::context::tls_client);
     SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
     // Debian's own level 2 refuses keys that Go takes.
     SSL_CTX_set_security_level(context->native_handle(), 1);
     // Connections are kept for long and used seldom: their buffers need not be.
     SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_default_verify_dir(context->native_handle());
+    X509_STORE* store = SSL_CTX_get_cert_store(context->native_handle());
+    useSystemRoots(store, std::move(roots));
+    // Go trusts whatever is among the roots, an intermediate certificate too.
+    X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
     error_code error;
-    context->set_default_verify_paths(error);
     for (const auto& path : settings.ca)
         if (context->load_verify_file(path, error)) return cannotLoad(path, error);
     for (const auto& pair : settings.client) {

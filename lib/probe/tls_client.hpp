@@ -2,6 +2,7 @@
 
 #include "base/result.hpp"
 #include "observed/exchange.hpp"
+#include "probe/system_roots.hpp"
 
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/verify_context.hpp>
@@ -25,7 +26,8 @@ using TlsContext = std::shared_ptr<boost::asio::ssl::context>;
 
 /// A context like that of Go's crypto/tls with containerd's settings (ConfigureHosts): TLS 1.2 and
 /// later, the system's roots and the given ones.
-Result<TlsContext> makeTlsContext(const TlsSettings& settings);
+Result<TlsContext> makeTlsContext(const TlsSettings& settings,
+                                  std::shared_ptr<const SystemRoots> roots);
 
 /// What the check of a server's certificate found.
 struct CertificateCheck {

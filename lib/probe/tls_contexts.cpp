@@ -24,7 +24,13 @@ std::string stampOf(const std::string& path) {
 
 Result<TlsContext> TlsContexts::get(const TlsSettings& settings) {
     std::string key = settings.skipVerify ? "skip" : "";
-    std::string stamps = stampOf(X509_get_default_cert_file());
+    const std::string bundle = SystemRoots::defaultFile();
+    const std::string bundleStamp = stampOf(bundle);
+    if (!roots_ || rootsStamp_ != bundleStamp) {
+        roots_ = std::make_shared<SystemRoots>(bundle);
+        rootsStamp_ = bundleStamp;
+    }
+    std::string stamps = bundleStamp;
     for (const auto& ca : settings.ca) {
         key += "\n" + ca;
         stamps += " " + stampOf(ca);
@@ -35,7 +41,7 @@ Result<TlsContext> TlsContexts::get(const TlsSettings& settings) {
     }
     const auto known = entries_.find(key);
     if (known != entries_.end() && known->second.stamps == stamps) return known->second.context;
-    auto made = makeTlsContext(settings);
+    auto made = makeTlsContext(settings, roots_);
     if (!made) return made;
     if (entries_.size() >= kMost) entries_.clear();
     entries_[key] = {std::move(stamps), *made};

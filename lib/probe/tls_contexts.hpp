@@ -20,6 +20,8 @@ class TlsContexts {
         TlsContext context;
     };
     std::map<std::string, Entry> entries_;  ///< by settings
+    std::shared_ptr<const SystemRoots> roots_;
+    std::string rootsStamp_;
 };
 
 }  // namespace nodemirror

@@ -1,6 +1,7 @@
 #include "survey/host_probes.hpp"
 
 #include "probe/base_probe.hpp"
+#include "probe/tls_contexts.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -13,10 +14,13 @@ namespace asio = boost::asio;
 
 namespace {
 
-Task<RegistryAnswer> probeHost(asio::io_context& io, Resolver& resolver, ChainHost host,
-                               ProxySettings proxies, ContainerdVersion version,
+Task<RegistryAnswer> probeHost(asio::io_context& io, Resolver& resolver, TlsContexts& contexts,
+                               ChainHost host, ProxySettings proxies, ContainerdVersion version,
                                Patience patience) {
-    BaseProbe probe(io, resolver, std::move(host), version, std::move(proxies), makeTlsContext);
+    const auto context = [&contexts](const TlsSettings& settings) {
+        return contexts.get(settings);
+    };
+    BaseProbe probe(io, resolver, std::move(host), version, std::move(proxies), context);
     auto task = probe.run(patience);
     RegistryAnswer out;
     out.exchanges = co_await std::move(task);
@@ -39,6 +43,7 @@ Task<void> probeHosts(asio::io_context& io, Resolver& resolver, NodeFacts& facts
     size_t left = hosts.size();
     asio::steady_timer done(io, asio::steady_timer::time_point::max());
     std::exception_ptr failure;
+    TlsContexts contexts;
     const ProxySettings proxies = facts.proxies.isKnown() ? facts.proxies.value() : ProxySettings();
     for (const auto& [url, host] : hosts) {
         const auto ended = [&, name = url](std::exception_ptr error, RegistryAnswer answer) {
@@ -48,7 +53,8 @@ Task<void> probeHosts(asio::io_context& io, Resolver& resolver, NodeFacts& facts
                 facts.answers[name] = std::move(answer);
             if (--left == 0) done.cancel();
         };
-        asio::co_spawn(io, probeHost(io, resolver, host, proxies, facts.version, patience), ended);
+        asio::co_spawn(
+            io, probeHost(io, resolver, contexts, host, proxies, facts.version, patience), ended);
     }
     boost::system::error_code ignored;
     auto wait = done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

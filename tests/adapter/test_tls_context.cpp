@@ -1,0 +1,144 @@
+// Which certificates are trusted: those of the system's bundle, read when they are asked for, and
+// those that the chain names.
+#include "probe/tls_contexts.hpp"
+#include "support/result_printer.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <catch2/catch.hpp>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+#include <cstdlib>
+
+namespace {
+
+using namespace nodemirror;
+
+struct Free {
+    void operator()(X509* certificate) const { X509_free(certificate); }
+    void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+    void operator()(BIO* bio) const { BIO_free(bio); }
+    void operator()(X509_STORE_CTX* context) const { X509_STORE_CTX_free(context); }
+};
+
+struct Party {
+    std::unique_ptr<X509, Free> certificate;
+    std::unique_ptr<EVP_PKEY, Free> key;
+};
+
+void extend(X509* certificate, const Party& issuer, int kind, const char* value) {
+    X509V3_CTX context;
+    X509V3_set_ctx_nodb(&context);
+    X509V3_set_ctx(&context, issuer.certificate.get(), certificate, nullptr, nullptr, 0);
+    X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, kind, value);
+    X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+}
+
+/// A certificate of that name, an authority's or not, signed by another or by itself.
+Party issue(const char* name, bool authority, const Party* by = nullptr) {
+    Party out{std::unique_ptr<X509, Free>(X509_new()),
+              std::unique_ptr<EVP_PKEY, Free>(EVP_EC_gen("P-256"))};
+    X509* certificate = out.certificate.get();
+    X509_set_version(certificate, 2);
+    static long serial = 0;
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), ++serial);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+    X509_set_pubkey(certificate, out.key.get());
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
+                               reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
+    const Party& issuer = by != nullptr ? *by : out;
+    X509_set_issuer_name(certificate, X509_get_subject_name(issuer.certificate.get()));
+    extend(certificate, issuer, NID_basic_constraints, authority ? "critical,CA:TRUE" : "CA:FALSE");
+    extend(certificate, issuer, NID_subject_key_identifier, "hash");
+    extend(certificate, issuer, NID_authority_key_identifier, "keyid");
+    X509_sign(certificate, issuer.key.get(), EVP_sha256());
+    return out;
+}
+
+std::string pem(const Party& party) {
+    const std::unique_ptr<BIO, Free> bio(BIO_new(BIO_s_mem()));
+    PEM_write_bio_X509(bio.get(), party.certificate.get());
+    char* text = nullptr;
+    const long size = BIO_get_mem_data(bio.get(), &text);
+    return {text, static_cast<size_t>(size)};
+}
+
+bool trusts(const TlsContext& context, const Party& leaf, const Party* sent = nullptr) {
+    const std::unique_ptr<X509_STORE_CTX, Free> check(X509_STORE_CTX_new());
+    STACK_OF(X509)* chain = sk_X509_new_null();
+    if (sent != nullptr) sk_X509_push(chain, sent->certificate.get());
+    X509_STORE_CTX_init(check.get(), SSL_CTX_get_cert_store(context->native_handle()),
+                        leaf.certificate.get(), chain);
+    const bool good = X509_verify_cert(check.get()) == 1;
+    sk_X509_free(chain);
+    return good;
+}
+
+struct Bundle {
+    Bundle() { ::setenv("SSL_CERT_FILE", path.c_str(), 1); }
+    ~Bundle() { ::unsetenv("SSL_CERT_FILE"); }
+    void write(const std::string& text) const { directory.write("bundle.crt", text); }
+
+    TemporaryDirectory directory;
+    const std::string path = directory / "bundle.crt";
+};
+
+TlsContext contextOf(TlsContexts& contexts, const TlsSettings& settings = {}) {
+    auto made = contexts.get(settings);
+    REQUIRE(made);
+    return *made;
+}
+
+}  // namespace
+
+TEST_CASE("authorities of the system's bundle are trusted, and no others") {
+    const Party first = issue("first", true);
+    const Party renewed = issue("first", true);  // of the same name with another key
+    const Party second = issue("second", true);
+    const Party stranger = issue("stranger", true);
+    Bundle bundle;
+    bundle.write("# words\n" + pem(first) +
+                 "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + pem(second) +
+                 "# more words\n" + pem(renewed));
+    TlsContexts contexts;
+    const TlsContext context = contextOf(contexts);
+    CHECK(trusts(context, issue("leaf", false, &first)));
+    CHECK(trusts(context, issue("leaf", false, &renewed)));
+    CHECK(trusts(context, issue("leaf", false, &second)));
+    CHECK_FALSE(trusts(context, issue("leaf", false, &stranger)));
+    CHECK_FALSE(trusts(context, issue("first", false)));
+    const Party between = issue("between", true, &second);
+    const Party leaf = issue("leaf", false, &between);
+    CHECK_FALSE(trusts(context, leaf));
+    CHECK(trusts(context, leaf, &between));
+}
+
+TEST_CASE("a certificate that is added to the bundle is trusted from then on") {
+    const Party first = issue("first", true);
+    const Party second = issue("second", true);
+    Bundle bundle;
+    bundle.write(pem(first));
+    TlsContexts contexts;
+    CHECK_FALSE(trusts(contextOf(contexts), issue("leaf", false, &second)));
+    bundle.write(pem(first) + pem(second));
+    CHECK(trusts(contextOf(contexts), issue("leaf", false, &second)));
+    CHECK(trusts(contextOf(contexts), issue("leaf", false, &first)));
+}
+
+TEST_CASE("the chain's own certificates are trusted beside the bundle's, an intermediate too") {
+    const Party root = issue("root", true);
+    const Party between = issue("between", true, &root);
+    const Party system = issue("system", true);
+    Bundle bundle;
+    bundle.write(pem(system));
+    TlsContexts contexts;
+    TlsSettings settings;
+    settings.ca = {bundle.directory.write("ca.crt", pem(between))};
+    const TlsContext context = contextOf(contexts, settings);
+    CHECK(trusts(context, issue("leaf", false, &between)));
+    CHECK(trusts(context, issue("leaf", false, &system)));
+    CHECK_FALSE(trusts(context, issue("leaf", false, &root)));
+}
