@@ -25,6 +25,7 @@ namespace {
 
 /// A call reaches containerd within this time.
 constexpr milliseconds kSubscribed{500};
+constexpr milliseconds kRetryReading{2000};
 
 NodeKeeper::Paths pathsOf(const AgentOptions& options) {
     NodeKeeper::Paths paths;
@@ -55,6 +56,7 @@ Agent::Agent(AgentOptions options)
       treeReady_(io_),
       desiredReady_(io_),
       configReady_(io_),
+      mountsChanged_(io_),
       dueTimer_(io_),
       reloadTimer_(io_),
       orderTimer_(io_),
@@ -190,6 +192,7 @@ bool Agent::takeDesired() {
     statusBody_.reset();
     if (desiredWatch_) desiredWatch_->setFiles(desired_.files());
     if (changed) putDesiredInForce();
+    if (desired_.worthRetrying()) reloadAfter(kRetryReading);
     trimSoon();
     return changed;
 }
@@ -314,6 +317,7 @@ void Agent::shutDown() {
     treeReady_.close(ignored);
     desiredReady_.close(ignored);
     configReady_.close(ignored);
+    mountsChanged_.close(ignored);
     for (auto* timer : {&dueTimer_, &reloadTimer_, &orderTimer_, &resyncTimer_, &watchdogTimer_,
                         &trimTimer_, &streamTimer_, &subscribedTimer_})
         timer->cancel();

@@ -56,14 +56,17 @@ class Agent {
     /// reconciled to it then.
     bool takeDesired();
     void reloadDesired();
+    void reloadAfter(std::chrono::milliseconds pause);
     size_t reconcileEverything();
     void reconcileSome(const files::TreeWatch::Changes& changes);
     void noteReconcile(SteadyTime began);
     void openWatches();
+    void watchAgain();
     std::string unwatched() const;
     void watchTree();
     void watchDesired();
     void watchConfig();
+    void watchMounts();
     void armDue();
     void armResync();
     void feedWatchdog();
@@ -107,6 +110,7 @@ class Agent {
     boost::asio::posix::stream_descriptor treeReady_;
     boost::asio::posix::stream_descriptor desiredReady_;
     boost::asio::posix::stream_descriptor configReady_;
+    boost::asio::posix::stream_descriptor mountsChanged_;
     boost::asio::steady_timer dueTimer_;
     boost::asio::steady_timer reloadTimer_;
     boost::asio::steady_timer orderTimer_;

@@ -33,6 +33,7 @@ void Agent::openWatches() {
         watchError_ = "inotify is not available";
         return;
     }
+    watchError_.clear();
     tree_.emplace(std::move(*tree));
     desiredWatch_.emplace(std::move(*desired));
     configWatch_.emplace(std::move(*config));
@@ -44,9 +45,29 @@ void Agent::openWatches() {
     watchTree();
     watchDesired();
     watchConfig();
+    if (UniqueFd mounts = files::openMountTable()) {
+        mountsChanged_.assign(mounts.release());
+        watchMounts();
+    }
 }
 
-std::string Agent::unwatched() const { return tree_ ? tree_->limited() : watchError_; }
+std::string Agent::unwatched() const {
+    if (!tree_) return watchError_;
+    for (const std::string* limited :
+         {&tree_->limited(), &desiredWatch_->limited(), &configWatch_->limited()})
+        if (!limited->empty()) return *limited;
+    return "";
+}
+
+/// What could not be watched for want of resources may be now.
+void Agent::watchAgain() {
+    if (!tree_) {
+        openWatches();
+        return;
+    }
+    if (!tree_->limited().empty()) tree_->watchAgain();
+    if (!configWatch_->limited().empty()) configWatch_->setFiles(node_.configFiles());
+}
 
 void Agent::watchTree() {
     treeReady_.async_wait(asio::posix::stream_descriptor::wait_read,
@@ -62,14 +83,16 @@ void Agent::watchDesired() {
     desiredReady_.async_wait(asio::posix::stream_descriptor::wait_read,
                              [this](const error_code& error) {
                                  if (error || stopping_) return;
-                                 if (desiredWatch_->drain()) {
-                                     reloadTimer_.expires_after(kSettle);
-                                     reloadTimer_.async_wait([this](const error_code& cancelled) {
-                                         if (!cancelled && !stopping_) reloadDesired();
-                                     });
-                                 }
+                                 if (desiredWatch_->drain()) reloadAfter(kSettle);
                                  watchDesired();
                              });
+}
+
+void Agent::reloadAfter(milliseconds pause) {
+    reloadTimer_.expires_after(pause);
+    reloadTimer_.async_wait([this](const error_code& cancelled) {
+        if (!cancelled && !stopping_) reloadDesired();
+    });
 }
 
 void Agent::watchConfig() {
@@ -79,6 +102,17 @@ void Agent::watchConfig() {
                                 if (configWatch_->drain()) node_.trigger();
                                 watchConfig();
                             });
+}
+
+void Agent::watchMounts() {
+    mountsChanged_.async_wait(asio::posix::stream_descriptor::wait_error,
+                              [this](const error_code& error) {
+                                  if (error || stopping_) return;
+                                  if (desiredWatch_->movedByMount()) reloadDesired();
+                                  if (tree_->movedByMount()) (void)reconcileEverything();
+                                  if (configWatch_->movedByMount()) node_.trigger();
+                                  watchMounts();
+                              });
 }
 
 void Agent::armDue() {
@@ -98,7 +132,10 @@ void Agent::armResync() {
     resyncTimer_.expires_after(polling_ ? std::chrono::milliseconds(kPoll) : kResync);
     resyncTimer_.async_wait([this](const error_code& error) {
         if (error || stopping_) return;
-        if (polling_) (void)takeDesired();
+        if (polling_) {
+            (void)takeDesired();
+            watchAgain();
+        }
         (void)reconcileEverything();
         armResync();
     });

@@ -45,6 +45,7 @@ bool DesiredSource::useLastGood() {
 
 bool DesiredSource::reload(bool keep) {
     auto text = readWholeFile(view_.path, kLargestDesired, Writers::RootOnly);
+    worthRetrying_ = !text && text.error().transient();
     if (!text) {
         view_.valid = false;
         view_.problems = {{0, 0, "", text.error().text()}};
@@ -57,7 +58,10 @@ bool DesiredSource::reload(bool keep) {
     const auto read = [&](const std::string& path) {
         auto content = readReferencedFile(path);
         referenced_.push_back(path);
-        if (content) bytes += "\n" + path + "\n" + *content;
+        if (content)
+            bytes += "\n" + path + "\n" + *content;
+        else
+            worthRetrying_ = worthRetrying_ || content.error().transient();
         return content;
     };
     auto parsed = parseDesired(*text, read);

@@ -20,6 +20,10 @@ class DesiredSource {
     /// another state is in force now.
     bool reload(bool keep);
 
+    /// Whether something could not be read for want of resources: then no event will tell that it
+    /// can be.
+    bool worthRetrying() const { return worthRetrying_; }
+
     /// Null while there has never been a good state.
     const std::shared_ptr<const Desired>& current() const { return current_; }
     const DesiredView& view() const { return view_; }
@@ -33,6 +37,7 @@ class DesiredSource {
     std::string inForce_;    ///< the text that is in force
     std::string fileBytes_;  ///< with the contents of the files it names: what was last parsed
     std::vector<std::string> referenced_;
+    bool worthRetrying_ = false;
     std::shared_ptr<const Desired> current_;
     DesiredView view_;
 };

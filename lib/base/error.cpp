@@ -1,5 +1,6 @@
 #include "base/error.hpp"
 
+#include <cerrno>
 #include <system_error>
 #include <utility>
 
@@ -22,7 +23,23 @@ std::string Error::text() const {
 }
 
 Error Error::system(std::string context, std::string object, int code) {
-    return {std::move(context), std::move(object), std::generic_category().message(code)};
+    Error out(std::move(context), std::move(object), std::generic_category().message(code));
+    out.code_ = code;
+    return out;
+}
+
+bool Error::transient() const {
+    switch (code_) {
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+        case ENOBUFS:
+        case EAGAIN:
+        case EINTR:
+        case EIO:
+        case ESTALE: return true;
+        default: return false;
+    }
 }
 
 }  // namespace nodemirror

@@ -17,6 +17,12 @@ class Error {
     const std::string& reason() const { return reason_; }
     const std::string& remedy() const { return remedy_; }
 
+    /// The errno value of a failed system call, or 0.
+    int code() const { return code_; }
+    /// Whether the same may succeed in a moment with nothing changed: descriptors or memory had run
+    /// out, or a device failed.
+    bool transient() const;
+
     /// "cannot <context> <object>: <reason>"
     std::string brief() const;
     /// The same with "; <remedy>".
@@ -30,6 +36,7 @@ class Error {
     std::string object_;
     std::string reason_;
     std::string remedy_;
+    int code_ = 0;
 };
 
 /// Thrown only by Result::value() on an error: a bug, since expected failures are tested for.

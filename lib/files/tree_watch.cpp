@@ -3,6 +3,7 @@
 #include "files/atomic_write.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
@@ -59,6 +60,15 @@ void readEvents(int fd, Handler event) {
     }
 }
 
+/// Says in `limited` why what is there cannot be watched.
+int addWatchTo(int fd, const std::string& path, unsigned mask, std::string& limited) {
+    const int watch = ::inotify_add_watch(fd, path.c_str(), mask);
+    if (watch >= 0 || errno == ENOENT || errno == ENOTDIR) return watch;
+    limited = errno == ENOSPC ? "fs.inotify.max_user_watches is too small to watch every directory"
+                              : Error::system("watch", path, errno).brief();
+    return watch;
+}
+
 bool isTemporary(const std::string& name) {
     return name.compare(0, kTemporaryPrefix.size(), kTemporaryPrefix) == 0;
 }
@@ -69,16 +79,12 @@ Result<TreeWatch> TreeWatch::open(const std::string& root) {
     auto fd = openInotify();
     if (!fd) return fd.error();
     TreeWatch watch(std::move(*fd), root);
-    Changes ignored;
-    watch.watchAll(ignored);
+    watch.watchAgain();
     return watch;
 }
 
 int TreeWatch::addWatch(const std::string& path, unsigned mask) {
-    const int watch = ::inotify_add_watch(fd_.get(), path.c_str(), mask);
-    if (watch < 0 && errno == ENOSPC)
-        limited_ = "fs.inotify.max_user_watches is too small to watch every directory";
-    return watch;
+    return addWatchTo(fd_.get(), path, mask, limited_);
 }
 
 void TreeWatch::watchDirectory(const std::string& name) {
@@ -92,8 +98,12 @@ void TreeWatch::watchDirectory(const std::string& name) {
 void TreeWatch::watchAll(Changes& changes) {
     changes.everything = true;
     limited_.clear();
-    for (const auto& [watch, path] : above_) ::inotify_rm_watch(fd_.get(), watch);
+    std::set<int> before{rootWatch_};
+    for (const auto& [watch, path] : above_) before.insert(watch);
+    for (const auto& [watch, name] : directories_) before.insert(watch);
     above_.clear();
+    directories_.clear();
+    watches_.clear();
     for (std::string path = root_; path != "/" && path != ".";) {
         path = parentOf(path);
         const int watch = addWatch(path, kAboveMask);
@@ -102,14 +112,16 @@ void TreeWatch::watchAll(Changes& changes) {
         if (watch >= 0) break;
     }
     rootWatch_ = addWatch(root_, kTreeMask);
-    directories_.clear();
-    watches_.clear();
-    if (rootWatch_ < 0) return;
-    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(root_.c_str()), ::closedir);
-    if (!dir) return;
-    while (const dirent* entry = ::readdir(dir.get()))
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(
+        rootWatch_ < 0 ? nullptr : ::opendir(root_.c_str()),
+        [](DIR* open) { return open != nullptr ? ::closedir(open) : 0; });
+    while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr)
         if (entry->d_name[0] != '.' && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN))
             watchDirectory(entry->d_name);
+    // What was moved away or mounted over is watched no longer.
+    for (const int watch : before)
+        if (watch != rootWatch_ && above_.count(watch) == 0 && directories_.count(watch) == 0)
+            ::inotify_rm_watch(fd_.get(), watch);
 }
 
 void TreeWatch::handle(int watch, unsigned mask, const std::string& name, Changes& changes) {
@@ -155,6 +167,20 @@ TreeWatch::Changes TreeWatch::drain() {
     return changes;
 }
 
+bool TreeWatch::movedByMount() {
+    const int watch = addWatch(root_, kTreeMask);  // the same one for the same directory
+    if (watch == rootWatch_) return false;
+    watchAgain();
+    return true;
+}
+
+void TreeWatch::watchAgain() {
+    Changes ignored;
+    watchAll(ignored);
+}
+
+UniqueFd openMountTable() { return UniqueFd(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)); }
+
 Result<FilesWatch> FilesWatch::open() {
     auto fd = openInotify();
     if (!fd) return fd.error();
@@ -167,9 +193,10 @@ void FilesWatch::setFiles(const std::vector<std::string>& files) {
 }
 
 void FilesWatch::rebuild() {
+    limited_.clear();
     std::map<int, std::set<std::string>> fresh;
     const auto add = [&](const std::string& directory, const std::string& name) {
-        const int watch = ::inotify_add_watch(fd_.get(), directory.c_str(), kFilesMask);
+        const int watch = addWatchTo(fd_.get(), directory, kFilesMask, limited_);
         if (watch >= 0) fresh[watch].insert(name);
     };
     // Every name on the way to a file is watched where it stands, and every link is followed: a
@@ -202,6 +229,12 @@ void FilesWatch::rebuild() {
     for (const auto& [watch, names] : names_)
         if (!fresh.count(watch)) ::inotify_rm_watch(fd_.get(), watch);
     names_ = std::move(fresh);
+}
+
+bool FilesWatch::movedByMount() {
+    const auto before = names_;
+    rebuild();
+    return names_ != before;
 }
 
 bool FilesWatch::drain() {

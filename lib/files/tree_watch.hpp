@@ -25,8 +25,13 @@ class TreeWatch {
 
     int fd() const { return fd_.get(); }
     Changes drain();
+    /// To be called when mounts changed, which inotify does not tell: whether something else stands
+    /// at the root now. It is watched from then on.
+    bool movedByMount();
+    /// Sets all watches anew. What happened before is to be looked for by whoever calls.
+    void watchAgain();
 
-    /// Whether directories could not be watched (fs.inotify.max_user_watches); says which limit.
+    /// Why something could not be watched (fs.inotify.max_user_watches, for one); empty if all is.
     const std::string& limited() const { return limited_; }
 
   private:
@@ -46,6 +51,9 @@ class TreeWatch {
     std::string limited_;
 };
 
+/// The table of mounts: readable with priority (EPOLLPRI) whenever it changed (proc(5)).
+UniqueFd openMountTable();
+
 /// Watches the directories of some files, to tell when one of them may have changed: editors'
 /// renames, symlink swaps (..data) and copies alike.
 class FilesWatch {
@@ -57,6 +65,9 @@ class FilesWatch {
     void setFiles(const std::vector<std::string>& files);
     /// True when one of the files may have changed.
     bool drain();
+    const std::string& limited() const { return limited_; }
+    /// As of TreeWatch: whether a directory on the way to a file is another one now.
+    bool movedByMount();
 
   private:
     explicit FilesWatch(UniqueFd fd) : fd_(std::move(fd)) {}
@@ -64,6 +75,7 @@ class FilesWatch {
 
     UniqueFd fd_;
     std::vector<std::string> files_;
+    std::string limited_;
     std::map<int, std::set<std::string>> names_;  ///< watch to the names in it that matter
 };
 

@@ -25,8 +25,8 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr size_t kMostConnections = 80;
-constexpr size_t kMostOfOthers = 64;
+constexpr size_t kMostConnections = 160;
+constexpr size_t kMostOfOthers = 128;
 constexpr std::chrono::seconds kIdle{30};
 constexpr size_t kLargestBody = 64 * 1024;
 constexpr size_t kLargestHeader = 8 * 1024;

@@ -1,5 +1,7 @@
-"""What the benchmarks share: their arguments, and a build that is installed for test nodes."""
+"""What the benchmarks share: their arguments, the programs they are compared with, and a build that
+is installed for test nodes. Each has OPTIONS, `run(arguments)` for its figures and `table(result)`."""
 import argparse
+import json
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,16 @@ def parse(**options):
     return parser.parse_args()
 
 
+def show(run, table, options):
+    """What a benchmark does when it is called by itself."""
+    arguments = parse(**options)
+    result = run(arguments)
+    if arguments.json:
+        print(json.dumps(result, indent=2))
+    else:
+        table(result)
+
+
 def prepare(build):
     """The build's directory and the cache with what nodes are made of."""
     build = Path(build).resolve()
@@ -34,9 +46,16 @@ def prepare(build):
 
 def compile_floor(directory):
     """The program that does the least that has to be done (floor.c)."""
-    program = directory / "floor"
+    program = Path(directory) / "floor"
     subprocess.run(["cc", "-O2", "-o", program, Path(__file__).with_name("floor.c")], check=True)
     return program
+
+
+def build_go(name, directory):
+    """A program of ours in Go, with Debian's fsnotify."""
+    subprocess.run(["go", "build", "-o", directory / name, Path(__file__).with_name(f"{name}.go")],
+                   check=True, env={"PATH": "/usr/bin:/bin", "GO111MODULE": "off",
+                                    "HOME": str(directory), "GOPATH": "/usr/share/gocode"})
 
 
 def floor_seconds(floor, how, work):

@@ -3,17 +3,17 @@
 (floor.c), and a pass that finds nothing to do.
     converge.py --build build/release [--most 10000] [--runs 3] [--json]
 Needs no node and no root; medians of the runs, ratios within one run."""
-import json
 import shutil
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-from bench import compile_floor, floor_seconds, parse
+from bench import compile_floor, floor_seconds, show
 from daemon import Daemon
 
 SIZES = (10, 100, 1000, 10000)
+OPTIONS = {"most": 10000, "runs": 3}
 
 
 def desired(registries):
@@ -56,19 +56,19 @@ def measure(build, floor, count):
         shutil.rmtree(work)
 
 
-def main():
-    arguments = parse(most=10000, runs=3)
+def run(arguments):
     build = Path(arguments.build).resolve()
     results = []
     with tempfile.TemporaryDirectory() as directory:
         floor = compile_floor(Path(directory))
         for count in (size for size in SIZES if size <= arguments.most):
-            runs = [measure(build, floor, count) for _ in range(arguments.runs)]
+            done = [measure(build, floor, count) for _ in range(arguments.runs)]
             results.append({"registries": count,
-                            **{key: statistics.median(run[key] for run in runs) for key in runs[0]}})
-    if arguments.json:
-        print(json.dumps(results, indent=2))
-        return
+                            **{key: statistics.median(one[key] for one in done) for key in done[0]}})
+    return results
+
+
+def table(results):
     print(f"{'registries':>10}{'converged':>12}{'floor':>10}{'ratio':>8}{'one by one':>12}{'ratio':>8}"
           f"{'no-op pass':>12}")
     for row in results:
@@ -78,4 +78,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    show(run, table, OPTIONS)

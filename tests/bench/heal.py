@@ -6,11 +6,10 @@ shell script.
 As root. Everything runs in one test node, with the same files; the programs take turns."""
 import json
 import statistics
-import subprocess
 import tempfile
 from pathlib import Path
 
-from bench import compile_floor, parse, prepare, quantile
+from bench import build_go, compile_floor, prepare, quantile, show
 from node import Node, wait_until
 
 HERE = Path(__file__).resolve().parent
@@ -19,6 +18,7 @@ CERTS = "/etc/containerd/certs.d"
 FILES = 60
 PAUSE = 0.04
 ROUNDS = 4
+OPTIONS = {"heals": 1000}
 
 SCRIPT = """#!/bin/sh
 for file in /var/rival/*/hosts.toml; do
@@ -38,13 +38,6 @@ def desired():
     return "apiVersion: nodemirrord/v1\nregistries:\n" + "".join(
         f"  quiet{n}.test: {{mirrors: [{{url: https://docker.m.daocloud.io}}]}}\n"
         for n in range(FILES)) + "health: {interval: 1h}\n"
-
-
-def build_rivals(directory):
-    compile_floor(directory)
-    subprocess.run(["go", "build", "-o", directory / "rival", HERE / "rival.go"], check=True,
-                   env={"PATH": "/usr/bin:/bin", "GO111MODULE": "off", "HOME": str(directory),
-                        "GOPATH": "/usr/share/gocode"})
 
 
 class Contest:
@@ -96,15 +89,15 @@ def set_up(node, rivals):
     node.run("systemctl", "daemon-reload")
 
 
-def main():
-    arguments = parse(heals=1000)
+def run(arguments):
     build, cache = prepare(arguments.build)
     names = ("floor", "nodemirrord", "go", "path unit")
     seconds = {name: [] for name in names}
     missed = {name: 0 for name in names}
     with tempfile.TemporaryDirectory(dir=build) as directory, \
             Node(arguments.containerd, build, cache, cri=False) as node:
-        build_rivals(Path(directory))
+        compile_floor(directory)
+        build_go("rival", Path(directory))
         set_up(node, directory)
         contest = Contest(node)
         for _ in range(ROUNDS):
@@ -112,21 +105,22 @@ def main():
                 took = contest.measure(name, arguments.heals // ROUNDS)
                 seconds[name] += took["seconds"]
                 missed[name] += took["missed"]
-    result = {}
+    result = {"edits": arguments.heals}
     for name in names:
         result[name] = {"p50Seconds": statistics.median(seconds[name]),
                         "p99Seconds": quantile(seconds[name], 0.99), "missed": missed[name]}
         for part in ("p50", "p99"):
             result[name][f"{part}Ratio"] = (result[name][f"{part}Seconds"] /
                                             result["floor"][f"{part}Seconds"])
-    if arguments.json:
-        print(json.dumps(result, indent=2))
-        return
-    print(f"{arguments.heals} edits each{'':8}{'p50':>10}{'p99':>12}{'to the floor':>18}{'missed':>8}")
-    for name, row in result.items():
+    return result
+
+
+def table(result):
+    print(f"{result['edits']} edits each{'':8}{'p50':>10}{'p99':>12}{'to the floor':>18}{'missed':>8}")
+    for name, row in ((name, row) for name, row in result.items() if name != "edits"):
         print(f"{name:20}{row['p50Seconds'] * 1000:9.3f} ms{row['p99Seconds'] * 1000:9.3f} ms"
               f"{row['p50Ratio']:9.2f}{row['p99Ratio']:9.2f}{row['missed']:8}")
 
 
 if __name__ == "__main__":
-    main()
+    show(run, table, OPTIONS)

@@ -7,7 +7,7 @@ import json
 import statistics
 from pathlib import Path
 
-from bench import SUPPORT, parse, prepare, quantile
+from bench import SUPPORT, prepare, quantile, show
 from faulty_registry import PORT
 from node import Node, wait_until
 
@@ -17,6 +17,8 @@ HOSTS = "/etc/containerd/certs.d/quiet{}.test/hosts.toml"
 # over it.
 QUIET = 20
 PAUSE = 0.15  # seconds between two edits
+OPTIONS = {"heals": 400, "hung": 300}
+
 
 def registry(name, mirrors):
     return f"  {name}:\n    mirrors:\n" + "".join(
@@ -44,8 +46,7 @@ def heals(node, count):
     return took["seconds"]
 
 
-def main():
-    arguments = parse(heals=400, hung=300)
+def run(arguments):
     build, cache = prepare(arguments.build)
     result = {}
     with Node(arguments.containerd, build, cache) as node:
@@ -66,15 +67,16 @@ def main():
                             "p99Seconds": quantile(values, 0.99)}
     for name in ("p50", "p99"):
         result[f"{name}Ratio"] = result["hung"][f"{name}Seconds"] / result["quiet"][f"{name}Seconds"]
-    if arguments.json:
-        print(json.dumps(result, indent=2))
-        return
+    return result
+
+
+def table(result):
     print(f"{'':28}{'p50':>10}{'p99':>10}")
-    for name, words in (("quiet", "no mirror hangs"), ("hung", f"{arguments.hung} mirrors hang")):
+    for name, words in (("quiet", "no mirror hangs"), ("hung", f"{result['hung']['hung']} mirrors hang")):
         print(f"{words:28}{result[name]['p50Seconds'] * 1000:8.2f}ms"
               f"{result[name]['p99Seconds'] * 1000:8.2f}ms")
     print(f"{'ratio':28}{result['p50Ratio']:10.2f}{result['p99Ratio']:10.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    show(run, table, OPTIONS)

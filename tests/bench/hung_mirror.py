@@ -3,15 +3,15 @@
 containerd alone, and with the daemon from two probe timeouts after the mirror hung.
     hung_mirror.py --build build/release [--containerd 1.7] [--pulls 20] [--alone 100] [--json]
 As root. Everything runs in a test node, on loopback; ratios are within one run."""
-import json
 import statistics
 import time
 
-from bench import SUPPORT, parse, prepare
+from bench import SUPPORT, prepare, show
 from faulty_registry import PORT
 from node import Node, wait_until
 
 CERTS = "/etc/containerd/certs.d"
+OPTIONS = {"pulls": 20, "alone": 100}
 TIMEOUT = 2  # of a probe, and its interval, in seconds
 
 
@@ -39,8 +39,7 @@ def pull_times(node, registry, label, count, limit):
     return out
 
 
-def main():
-    arguments = parse(pulls=20, alone=100)
+def run(arguments):
     build, cache = prepare(arguments.build)
     with Node(arguments.containerd, build, cache, config=config(arguments.containerd)) as node:
         node.sh(f"python3 {SUPPORT}/faulty_registry.py /run/mirrors.log /etc/nodetest "
@@ -74,8 +73,9 @@ health: {{order: health, interval: {TIMEOUT}s, timeout: {TIMEOUT}s}}
         daemon = pull_times(node, "fleet.test", "daemon", arguments.pulls, 60)
     base = statistics.median(good)
     told = [value for value in daemon if value is not None]
-    result = {
+    return {
         "containerd": arguments.containerd, "pulls": arguments.pulls,
+        "probeTimeoutSeconds": TIMEOUT,
         "goodMirrorAlone": {"medianSeconds": base, "ratio": 1.0},
         "hungMirrorContainerdAlone": {"seconds": alone[0], "limitSeconds": arguments.alone,
                                       "ended": alone[0] is not None,
@@ -84,16 +84,19 @@ health: {{order: health, interval: {TIMEOUT}s, timeout: {TIMEOUT}s}}
                                  "firstSeconds": daemon[0], "failed": daemon.count(None),
                                  "firstRatio": daemon[0] / base if daemon[0] else None,
                                  "ratio": statistics.median(told) / base if told else None}}
-    if arguments.json:
-        print(json.dumps(result, indent=2))
-        return
-    print(f"containerd {arguments.containerd}, {arguments.pulls} pulls, probe timeout {TIMEOUT} s")
+
+
+def table(result):
+    base = result["goodMirrorAlone"]["medianSeconds"]
+    alone, shown = result["hungMirrorContainerdAlone"], result["hungMirrorWithDaemon"]
+    print(f"containerd {result['containerd']}, {result['pulls']} pulls, "
+          f"probe timeout {result['probeTimeoutSeconds']} s")
     print(f"{'':44}{'median':>10}{'ratio':>8}")
     print(f"{'good mirror alone':44}{base * 1000:8.1f}ms{1.0:8.2f}")
-    ended = f"{alone[0] * 1000:8.1f}ms" if alone[0] else f"none in {arguments.alone} s"
+    ended = (f"{alone['seconds'] * 1000:8.1f}ms" if alone["ended"]
+             else f"none in {alone['limitSeconds']} s")
     print(f"{'hung mirror first, containerd alone':44}{ended:>10}")
-    shown = result["hungMirrorWithDaemon"]
-    if told:
+    if shown["medianSeconds"] is not None:
         print(f"{'hung mirror first, with the daemon':44}{shown['medianSeconds'] * 1000:8.1f}ms"
               f"{shown['ratio']:8.2f}   first pull {shown['firstSeconds'] or float('nan'):.3f} s, "
               f"{shown['failed']} failed")
@@ -102,4 +105,4 @@ health: {{order: health, interval: {TIMEOUT}s, timeout: {TIMEOUT}s}}
 
 
 if __name__ == "__main__":
-    main()
+    show(run, table, OPTIONS)

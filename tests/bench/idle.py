@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """What the daemon costs while nothing happens: memory, threads, wakeups, and the time to READY=1,
-beside containerd on the same node.
+beside containerd on the same node and a small Go program that watches the same files.
     idle.py --build build/release [--containerd 1.7] [--registries 100] [--seconds 60] [--json]
 As root. Everything runs in a test node, on loopback; ratios are within one run."""
-import json
+import os
 import re
 import statistics
+import tempfile
 import time
+from pathlib import Path
 
-from bench import parse, prepare
-from node import Node
+from bench import build_go, prepare, show
+from node import Node, wait_until
 
 STARTS = 5
+OPTIONS = {"registries": 100, "seconds": 60}
 
 
 def desired(registries):
@@ -61,32 +64,58 @@ def start_times(node):
     return statistics.median(out)
 
 
-def main():
-    arguments = parse(registries=100, seconds=60)
+def lay_out(node, build, directory):
+    """The daemon as it lies on a disk, where its code is clean memory; a file of the node's own
+    file system, which is in memory, would count as dirty. And the mirror's CA as update-ca-certificates
+    installs it."""
+    build_go("rival", Path(directory))
+    node.run("mount", "--bind", build / "daemon/nodemirrord", "/usr/sbin/nodemirrord")
+    os.sync()
+    node.sh("cd /etc/ssl/certs && cp /etc/nodetest/ca.crt test.pem && "
+            "ln -s test.pem $(openssl x509 -in test.pem -noout -hash).0")
+
+
+def start_rival(node, directory, registries):
+    """What the small Go program costs for the same files."""
+    files = [f"/etc/containerd/certs.d/r{n}.test/hosts.toml" for n in range(registries)]
+    node.run("systemd-run", "--unit=rival", "--working-directory=/", f"{directory}/rival", *files)
+    wait_until(lambda: "ready" in node.journal("rival"), "the Go program is ready")
+
+
+def run(arguments):
     build, cache = prepare(arguments.build)
-    with Node(arguments.containerd, build, cache) as node:
+    with tempfile.TemporaryDirectory(dir=build) as directory, \
+            Node(arguments.containerd, build, cache) as node:
+        lay_out(node, build, directory)
         node.desire(desired(arguments.registries))
         node.start_daemon()
         node.wait_for_phase("Ready")
         ready = start_times(node)
         node.wait_for_phase("Ready")
+        start_rival(node, directory, arguments.registries)
         time.sleep(10)  # the first probes of all mirrors
-        result = {"registries": arguments.registries, "secondsToReady": ready,
+        result = {"containerdVersion": arguments.containerd, "registries": arguments.registries,
+                  "secondsToReady": ready,
                   "nodemirrord": measure(node, "nodemirrord", arguments.seconds),
+                  "go": measure(node, "rival", arguments.seconds),
                   "containerd": measure(node, "containerd", 5)}
-    result["pssRatio"] = result["nodemirrord"]["pssMiB"] / result["containerd"]["pssMiB"]
-    if arguments.json:
-        print(json.dumps(result, indent=2))
-        return
-    print(f"containerd {arguments.containerd}, {arguments.registries} registries of four mirrors")
+    for rival in ("go", "containerd"):
+        result[f"pssRatioTo_{rival}"] = result["nodemirrord"]["pssMiB"] / result[rival]["pssMiB"]
+    return result
+
+
+def table(result):
+    print(f"containerd {result['containerdVersion']}, {result['registries']} registries of four "
+          "mirrors")
     print(f"{'':14}{'RSS':>10}{'PSS':>10}{'dirty':>10}{'threads':>9}{'wakeups/min':>13}")
-    for name in ("nodemirrord", "containerd"):
+    for name in ("nodemirrord", "go", "containerd"):
         row = result[name]
         print(f"{name:14}{row['rssMiB']:7.1f}MiB{row['pssMiB']:7.1f}MiB"
               f"{row['privateDirtyMiB']:7.1f}MiB{row['threads']:9}{row['wakeupsPerMinute']:13.1f}")
-    print(f"{'PSS ratio':14}{'':10}{result['pssRatio']:10.2f}")
-    print(f"READY=1 after {ready * 1000:.0f} ms, median of {STARTS} starts")
+    print(f"PSS to the Go program's {result['pssRatioTo_go']:.2f}, to containerd's "
+          f"{result['pssRatioTo_containerd']:.2f}")
+    print(f"READY=1 after {result['secondsToReady'] * 1000:.0f} ms, median of {STARTS} starts")
 
 
 if __name__ == "__main__":
-    main()
+    show(run, table, OPTIONS)

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """A daemon that cannot watch files, or is flooded with changes, heals all the same.
     watching.py --build build/sanitize"""
-import argparse
 import sys
 import tempfile
 import threading
@@ -11,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
-from daemon import Daemon  # noqa: E402
+from daemon import Daemon, build_and_rest  # noqa: E402
 
 BUILD = None
 DESIRED = "apiVersion: nodemirrord/v1\nregistries:\n" + "".join(
@@ -82,8 +81,5 @@ class Watching(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    arguments, rest = parser.parse_known_args()
-    BUILD = Path(arguments.build).resolve()
+    BUILD, rest = build_and_rest()
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

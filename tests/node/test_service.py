@@ -43,6 +43,33 @@ class Service(NodeCase):
         node.ctr("images", "rm", SANDBOX)
         self.wait_for(lambda: node.image_present(SANDBOX), "events are followed again", 10)
 
+    def test_a_containerd_that_accepts_and_never_answers(self):
+        node = self.ready()
+        node.run("systemctl", "kill", "--kill-who=main", "-s", "STOP", "containerd")
+        self.wait_for(lambda: "ContainerdUnreachable" in self.reasons(node), "it is told", 90)
+        for _ in range(3):
+            node.sh(f"echo '# drift' >{HOSTS}")
+            self.wait_for(lambda: "m.daocloud.io" in node.read(HOSTS), "files are healed meanwhile", 5)
+        status = node.status()
+        self.assertEqual([item["present"] for item in status["pause"]["required"]], [None, None],
+                         "what cannot be looked at is unknown")
+        self.assertEqual([item["restarts"] for item in status["services"]
+                          if item["unit"] == "containerd.service"], [0])
+        node.run("systemctl", "kill", "--kill-who=main", "-s", "CONT", "containerd")
+        node.wait_for_phase("Ready")
+
+    def test_containerd_and_dbus_die_in_the_midst_of_calls(self):
+        node = self.ready()
+        for unit in ("containerd", "dbus"):
+            for pause in (0, 0.02, 0.1, 0.3):
+                node.probe("remove", SANDBOX)  # it is pulled again, and kubelet restarted
+                time.sleep(pause)  # a moment to die at: what is under way then is not asserted
+                node.run("systemctl", "kill", "--kill-who=main", "-s", "KILL", unit, check=False)
+                node.wait_for_cri()
+                self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 60)
+        node.wait_for_phase("Ready")
+        self.assertEqual(node.sh("systemctl show -P NRestarts nodemirrord").strip(), "0")
+
     def test_services_are_shown_as_they_are(self):
         node = self.ready()
 

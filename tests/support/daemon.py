@@ -1,9 +1,19 @@
 """A daemon without a node, for what it does with files."""
+import argparse
 import json
 import os
 import signal
 import subprocess
 import time
+from pathlib import Path
+
+
+def build_and_rest():
+    """--build, and the arguments for unittest."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    arguments, rest = parser.parse_known_args()
+    return Path(arguments.build).resolve(), rest
 
 
 class Daemon:
