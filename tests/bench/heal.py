@@ -3,7 +3,8 @@
 least that has to be done (floor.c), a small Go program (rival.go), and a systemd .path unit with a
 shell script.
     heal.py --build build/release [--containerd 1.7] [--heals 1000] [--json]
-As root. Everything runs in one test node, with the same files; the programs take turns."""
+As root. Everything runs in one test node, with the same files on the disk of the build; the programs
+take turns."""
 import json
 import statistics
 import tempfile
@@ -75,11 +76,16 @@ class Contest:
 
 
 def set_up(node, rivals):
+    # On a disk: in the node's own file system, which is in memory, fsync would cost nothing.
+    for name, place in (("certs", CERTS), ("rivals", "/var/rival")):
+        on_disk = Path(rivals) / name
+        on_disk.mkdir()
+        node.sh(f"mkdir -p {place} && mount --bind {on_disk} {place}")
     node.desire(desired())
     node.start_daemon()
     wait_until(lambda: node.exists(f"{CERTS}/quiet{FILES - 1}.test/hosts.toml"), "files are there")
     node.run("systemctl", "stop", "nodemirrord")
-    node.sh(f"mkdir -p /var/rival; cp {CERTS}/quiet0.test/hosts.toml /var/rival/good;"
+    node.sh(f"cp {CERTS}/quiet0.test/hosts.toml /var/rival/good;"
             f"for n in $(seq 0 {FILES - 1}); do mkdir -p /var/rival/$n;"
             "cp /var/rival/good /var/rival/$n/hosts.toml; done;"
             f"cp {rivals}/floor {rivals}/rival /usr/local/bin/")

@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
 """A daemon that cannot watch files, or is flooded with changes, heals all the same.
     watching.py --build build/sanitize"""
+import datetime
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 from pathlib import Path
@@ -13,15 +18,30 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 from daemon import Daemon, build_and_rest  # noqa: E402
 
 BUILD = None
+JUNK = int(os.environ.get("JUNK", "20000"))
 DESIRED = "apiVersion: nodemirrord/v1\nregistries:\n" + "".join(
     f"  r{n}.example: {{mirrors: [{{url: https://m.example}}]}}\n" for n in range(3))
 
 
+def flood(path, written):
+    while True:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+        os.write(fd, b"# flood\n")
+        os.close(fd)
+        written.value += 1
+
+
+def peak(daemon):
+    """The most memory that it has had, in KiB."""
+    status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status).group(1))
+
+
 class Watching(unittest.TestCase):
-    def daemon(self, *prefix):
+    def daemon(self, *prefix, environment=None):
         work = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="watching.")))
         (work / "desired.yaml").write_text(DESIRED)
-        daemon = self.enterContext(Daemon(BUILD, work, prefix))
+        daemon = self.enterContext(Daemon(BUILD, work, prefix, environment))
         self.hosts = work / "certs.d/r1.example/hosts.toml"
         daemon.wait(self.hosts.exists, "the files are there", 30)
         self.wanted = self.hosts.read_text()
@@ -44,15 +64,10 @@ class Watching(unittest.TestCase):
     def test_a_flood_of_changes(self):
         daemon = self.daemon()
         other = self.hosts.parent.parent / "r2.example/hosts.toml"
-        ended = threading.Event()
-        written = [0]
-
-        def flood():
-            while not ended.is_set():
-                other.write_text("# flood\n")
-                written[0] += 1
-        thread = threading.Thread(target=flood)
-        thread.start()
+        written = multiprocessing.Value("l", 0)
+        writers = [multiprocessing.Process(target=flood, args=(other, written)) for _ in range(2)]
+        for writer in writers:
+            writer.start()
         try:
             began = time.monotonic()
             daemon.wait(lambda: any(item["state"] == "Contested"
@@ -60,18 +75,66 @@ class Watching(unittest.TestCase):
             for _ in range(4):
                 self.hosts.write_text("# drift\n")
                 daemon.wait(self.healed, "the others are healed meanwhile", 10)
-                time.sleep(0.2)
-            rate = written[0] / (time.monotonic() - began)
+                time.sleep(0.2)  # edits too close to each other count as a fight
+            rate = written.value / (time.monotonic() - began)
         finally:
-            ended.set()
-            thread.join()
+            for writer in writers:
+                writer.terminate()
+                writer.join()
         print(f"{rate:.0f} changes a second", file=sys.stderr)
         daemon.wait(lambda: other.read_text() == self.wanted, "healed when it is over", 90)
+
+    def test_more_changes_than_the_kernel_keeps(self):
+        daemon = self.daemon()
+        kept = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+        daemon.process.send_signal(signal.SIGSTOP)
+        directory = self.hosts.parent.parent / "r2.example"
+        for number in range(kept // 2 + 1000):
+            (directory / f"x{number % 2}").write_text("x")  # several events each
+        self.hosts.write_text("# drift\n")  # of this one nothing is told
+        daemon.process.send_signal(signal.SIGCONT)
+        daemon.wait(self.healed, "it looks at everything", 30)
+
+    def test_the_clock_jumps_by_a_day(self):
+        tools = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="watching.")))
+        clock, offset = tools / "clock.so", tools / "offset"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", clock, Path(__file__).with_name("clock.c")],
+                       check=True)
+        offset.write_text("0")
+        # The sanitizer's own library need not be the first one.
+        environment = {"LD_PRELOAD": str(clock), "CLOCK_OFFSET": str(offset),
+                       "ASAN_OPTIONS": "detect_leaks=0:verify_asan_link_order=0"}
+        daemon = self.daemon(environment=environment)
+        here = datetime.datetime.now(datetime.timezone.utc)
+        for number, days in enumerate((1, -1, 0, -1)):
+            offset.write_text(str(days * 86400))
+            self.hosts.write_text(f"# drift {number}\n")
+            daemon.wait(self.healed, "healed", 10)
+            daemon.desire(DESIRED.replace("m.example", f"m{number}.example"))
+            daemon.wait(lambda: f"m{number}.example" in self.hosts.read_text(), "changed", 10)
+            self.wanted = self.hosts.read_text()
+            loaded = datetime.datetime.fromisoformat(daemon.status()["desired"]["loadedAt"])
+            self.assertEqual(round((loaded - here) / datetime.timedelta(days=1)), days,
+                             "the daemon did see the jump")
+        self.assertNotIn("level=error", (daemon.work / "log").read_text())
+
+    def test_a_desired_state_of_a_hundred_megabytes(self):
+        daemon = self.daemon()
+        before = peak(daemon)
+        large = daemon.work / "large"
+        large.touch()
+        os.truncate(large, 100 << 20)
+        os.rename(large, daemon.desired)
+        daemon.wait(lambda: not daemon.status()["desired"]["valid"], "it is refused", 10)
+        self.assertIn("larger than", daemon.get("/v1/status"))
+        self.assertLess(peak(daemon) - before, 20 << 10)
+        self.hosts.write_text("# drift\n")
+        daemon.wait(self.healed, "the last good state is in force", 10)
 
     def test_a_tree_full_of_other_things(self):
         daemon = self.daemon()
         root = self.hosts.parent.parent
-        for number in range(20000):
+        for number in range(JUNK):
             (root / f"junk{number}").touch()
         daemon.process.send_signal(1)
         daemon.wait(lambda: any(reason["code"] == "TooManyEntries"

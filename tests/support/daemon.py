@@ -19,8 +19,9 @@ def build_and_rest():
 class Daemon:
     """nodemirrord on a scratch directory. There is no containerd and nothing to restart."""
 
-    def __init__(self, build, work, prefix=()):
+    def __init__(self, build, work, prefix=(), environment=None):
         self.work = work
+        self.environment = environment or {}
         self.socket = work / "status.sock"
         self.desired = work / "desired.yaml"
         self.certs = work / "certs.d"
@@ -33,7 +34,8 @@ class Daemon:
         self.log = open(self.work / "log", "w")
         # Leaks are not looked for under strace.
         environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0",
-                       "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={self.work}/no-bus"}
+                       "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={self.work}/no-bus",
+                       **self.environment}
         self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log,
                                         env=environment)
         self.wait(self.status, "it serves")
