@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs what the tests need, builds with AddressSanitizer and UndefinedBehaviorSanitizer, and runs
-# every test: the core, the adapters, and whole nodes with real containerds. As root.
+# every test: the core, the adapters, whole nodes with real containerds, and the fuzzer for a moment. As
+# root.
 # Arguments go to ctest, for example: ./tests/run.sh -R unit
 set -eu
 cd "$(dirname "$0")/.."
 . packaging/dependencies.sh
 # shellcheck disable=SC2086
-install_packages $BUILD_PACKAGES $TEST_PACKAGES
+install_packages $BUILD_PACKAGES $TEST_PACKAGES $FUZZ_PACKAGES
 launcher=
 if command -v ccache >/dev/null 2>&1; then
     launcher=-DCMAKE_CXX_COMPILER_LAUNCHER=ccache
@@ -14,4 +15,20 @@ fi
 cmake --preset sanitize $launcher >build.log 2>&1 || { cat build.log; exit 1; }
 rm -f build.log
 cmake --build --preset sanitize --parallel "$(nproc)"
-exec ctest --preset sanitize --parallel "$(nproc)" "$@"
+# The fuzzer is built and run for a moment while nodes are waited for.
+fuzzer=
+if [ $# -eq 0 ]; then
+    nice -n 19 tests/fuzz/run.sh 5 >build/fuzz.log 2>&1 &
+    fuzzer=$!
+    trap 'kill "$fuzzer" 2>/dev/null || true' EXIT
+fi
+status=0
+ctest --preset sanitize --parallel "$(nproc)" "$@" || status=$?
+if [ -n "$fuzzer" ]; then
+    fuzzed=0
+    wait "$fuzzer" || fuzzed=$?
+    grep -E '^==|number_of_executed_units' build/fuzz.log || true
+    [ $fuzzed = 0 ] || { tail -n 60 build/fuzz.log; status=1; }
+    trap - EXIT
+fi
+exit $status

@@ -2,10 +2,7 @@
 
 #include "base/digest.hpp"
 #include "base/text.hpp"
-#include "diagnose/pull_words.hpp"
 #include "hosts_toml/decode.hpp"
-#include "reference/image_reference.hpp"
-#include "survey/image_trial.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -22,29 +19,19 @@ using std::chrono::seconds;
 
 namespace {
 
-/// A canary is a small image; a mirror that hangs must be found out before kubelet's users do.
-constexpr seconds kPull{30};
-constexpr seconds kAnswer{5};
 constexpr seconds kReadyPoll{1};
 constexpr seconds kAgain{5};
 constexpr hours kRetry{1};
-
-Patience canaryPatience() {
-    Patience patience;
-    patience.connect = patience.handshake = patience.answer = patience.body = kAnswer;
-    return patience;
-}
 
 }  // namespace
 
 ChainProver::ChainProver(asio::io_context& io, Containerd& containerd, RegistryKeeper& registries,
                          StateDir state, Hooks hooks)
     : io_(io),
-      containerd_(containerd),
       registries_(registries),
       state_(std::move(state)),
       hooks_(std::move(hooks)),
-      resolver_(io),
+      trial_(io, containerd, registries.root()),
       retry_(io) {}
 
 Result<void> ChainProver::start() {
@@ -55,8 +42,7 @@ Result<void> ChainProver::start() {
 }
 
 void ChainProver::setContainerd(ContainerdVersion version, ProxySettings proxies) {
-    version_ = version;
-    proxies_ = std::move(proxies);
+    trial_.setContainerd(version, std::move(proxies));
 }
 
 void ChainProver::save() {
@@ -85,19 +71,10 @@ void ChainProver::forgetRejection(const std::string& registry, const std::string
 /// that leads to the registry itself where the desired state says that the mirrors are not left.
 bool ChainProver::mayReturnTo(const std::string& text, const Registry& registry) const {
     if (registry.fallback == Fallback::Upstream) return true;
-    Chain chain = decoded(text, registry.name);
+    const Chain chain = trial_.decoded(text, registry.name);
     return !chain.empty() && std::none_of(chain.begin(), chain.end(), [&](const ChainHost& host) {
         return isUpstream(host, registry.name);
     });
-}
-
-/// The hosts that containerd finds in a text; none where it drops it.
-Chain ChainProver::decoded(const std::string& text, const std::string& registry) const {
-    const std::string directory = registries_.root() + "/" + ownDirectoryName(registry);
-    Decoded decoded = decodeHostsToml(text, directory, version_);
-    if (!decoded.valid) return {};
-    fillDefaultHost(decoded.hosts, registry, version_);
-    return std::move(decoded.hosts);
 }
 
 /// What is to be proven of a registry; nothing where it has no canary or is proven already.
@@ -210,79 +187,16 @@ Task<bool> ChainProver::waitUntilReady(unsigned generation) {
     co_return generation == generation_;
 }
 
-/// Asks each host of a text for the canary; gives how many have it.
-Task<size_t> ChainProver::resolvingHosts(const Case& subject, const RenderedHosts& text,
-                                         std::string* digest, std::string* evidence) {
-    const auto reference = parseImageReference(subject.registry.canary);
-    if (!reference) co_return 0;
-    ChainReading chain;
-    chain.registry = reference->host;
-    chain.hosts = decoded(text.text, subject.registry.name);
-    if (chain.hosts.empty()) co_return 0;
-    TrialOptions options;
-    options.version = version_;
-    options.proxies = proxies_;
-    options.patience = canaryPatience();
-    options.pieces = false;
-    ImageTrial attempt(io_, resolver_, std::move(options));
-    auto run = attempt.run(*reference, std::move(chain));
-    const ImageFindings findings = co_await std::move(run);
-    size_t count = 0;
-    std::vector<std::string> words;
-    for (const auto& host : findings.hosts) {
-        if (host.head.ok() && host.resolves) {
-            ++count;
-            if (digest->empty()) *digest = host.digest;
-            words.push_back(host.host.host + " has it");
-        } else {
-            words.push_back(describeHost(host));
-        }
-    }
-    *evidence = join(words, "; ");
-    co_return count;
-}
-
 /// Whether a change is to be put in place at all: not when none of its hosts has the canary and
 /// the chain before it does.
 Task<bool> ChainProver::worthTrying(const Case& subject, std::string* evidence) {
-    std::string digest;
-    auto ask = resolvingHosts(subject, subject.text, &digest, evidence);
-    if (co_await std::move(ask) > 0) co_return true;
-    std::string before;
-    auto askBefore = resolvingHosts(subject, *subject.before, &digest, &before);
-    co_return co_await std::move(askBefore) == 0;
-}
-
-/// Resolves the canary through each host, then pulls it through CRI with what is in place.
-Task<ChainProver::Trial> ChainProver::trial(const Case& subject, const RenderedHosts& text) {
-    Trial out;
-    std::string digest;
-    std::string hosts;
-    auto ask = resolvingHosts(subject, text, &digest, &hosts);
-    (void)co_await std::move(ask);
-    auto reference = parseImageReference(subject.registry.canary);
-    if (!reference) co_return out;
-    if (!digest.empty()) {
-        reference->digest = digest;
-        reference->tag.clear();
-    }
-    const std::string name = reference->text();
-    auto remove = containerd_.removeAlone(name);
-    const auto removed = co_await std::move(remove);
-    if (!removed) {
-        out.conclusive = false;
-        out.evidence = removed.error().text();
-        co_return out;
-    }
-    auto pull = containerd_.pull(name, kPull);
-    const auto pulled = co_await std::move(pull);
-    out.passed = pulled.has_value();
-    if (!pulled) {
-        // containerd that is away proves nothing about a chain.
-        out.conclusive = pulled.error().reason().find("cannot be reached") == std::string::npos;
-        out.evidence = pulled.error().reason() + " (" + hosts + ")";
-    }
-    co_return out;
+    auto ask = trial_.askHosts(subject.registry, subject.text.text);
+    const CanaryTrial::Hosts hosts = co_await std::move(ask);
+    *evidence = hosts.evidence;
+    if (hosts.having > 0) co_return true;
+    auto askBefore = trial_.askHosts(subject.registry, subject.before->text);
+    const CanaryTrial::Hosts before = co_await std::move(askBefore);
+    co_return before.having == 0;
 }
 
 void ChainProver::putInPlace(const Case& subject, std::optional<RenderedHosts> standIn,
@@ -340,8 +254,8 @@ Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
         }
     }
     putInPlace(subject, std::nullopt, "");
-    auto first = trial(subject, subject.text);
-    const Trial fresh = co_await std::move(first);
+    auto first = trial_.pull(subject.registry, subject.text.text);
+    const CanaryTrial::Answer fresh = co_await std::move(first);
     if (generation != generation_) co_return true;
     if (!fresh.conclusive) co_return false;
     if (fresh.passed) {
@@ -351,8 +265,8 @@ Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
     if (subject.before) {
         putInPlace(subject, subject.before,
                    subject.beforeName + " is tried, since the change failed");
-        auto second = trial(subject, *subject.before);
-        const Trial before = co_await std::move(second);
+        auto second = trial_.pull(subject.registry, subject.before->text);
+        const CanaryTrial::Answer before = co_await std::move(second);
         if (generation != generation_) co_return true;
         if (before.passed) {
             reject(subject, fresh.evidence);

@@ -1,10 +1,8 @@
 #pragma once
 
+#include "agent/canary_trial.hpp"
 #include "plan/reason.hpp"
-#include "ports/containerd.hpp"
-#include "probe/resolver.hpp"
 #include "reconcile/registry_keeper.hpp"
-#include "registry_protocol/proxy.hpp"
 #include "state/state_dir.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -52,12 +50,6 @@ class ChainProver {
     std::vector<Reason> reasons() const;
 
   private:
-    /// One attempt to have the canary through the chain that is in place.
-    struct Trial {
-        bool passed = false;
-        bool conclusive = true;  ///< false: containerd could not be asked
-        std::string evidence;
-    };
     struct Case {
         Registry registry;
         RenderedHosts text;  ///< of the change
@@ -72,12 +64,8 @@ class ChainProver {
     Task<void> proveCase(Case subject, unsigned generation);
     Task<bool> tryOnce(const Case& subject, unsigned generation);
     Task<bool> worthTrying(const Case& subject, std::string* evidence);
-    Task<Trial> trial(const Case& subject, const RenderedHosts& text);
-    Task<size_t> resolvingHosts(const Case& subject, const RenderedHosts& text, std::string* digest,
-                                std::string* evidence);
     Task<bool> waitUntilReady(unsigned generation);
     std::optional<Case> caseFor(const Registry& registry) const;
-    Chain decoded(const std::string& text, const std::string& registry) const;
     bool mayReturnTo(const std::string& text, const Registry& registry) const;
     void forgetRejection(const std::string& registry, const std::string& declared);
     void accept(const Case& subject);
@@ -89,14 +77,11 @@ class ChainProver {
     void armRetry();
 
     boost::asio::io_context& io_;
-    Containerd& containerd_;
     RegistryKeeper& registries_;
     StateDir state_;
     Hooks hooks_;
-    Resolver resolver_;
+    CanaryTrial trial_;
     std::shared_ptr<const Desired> desired_;
-    ContainerdVersion version_{2, 1, 0};
-    ProxySettings proxies_;
     Proofs proofs_;
     std::map<std::string, std::string> failing_;  ///< canaries that fail with either chain
     std::set<std::string> underWay_;

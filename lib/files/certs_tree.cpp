@@ -2,6 +2,7 @@
 
 #include "files/directory_swap.hpp"
 #include "files/entries.hpp"
+#include "files/placement.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,66 +16,11 @@ namespace {
 
 using Type = ObservedEntry::Type;
 
-/// hosts.toml is a directory: exchanged for a file in one step.
-Result<std::string> replaceInnerDirectory(int parent, const std::string& directory,
-                                          std::string_view content, const Access& access) {
-    const std::string temporary = temporaryName();
-    if (const auto written = writeNew(parent, temporary, content, access); !written)
-        return written.error();
-    if (exchange(parent, temporary, kHosts) != 0) {
-        const int code = errno;
-        ::unlinkat(parent, temporary.c_str(), 0);
-        return Error::system("put in place", directory + "/" + kHosts, code);
-    }
-    const auto aside = setAside(parent, temporary, kHosts);
-    if (!aside) return aside;
-    if (const auto synced = syncDirectory(parent); !synced) return synced.error();
-    return aside->empty() ? std::string() : directory + "/" + *aside;
-}
-
 /// A directory that others may write would let them replace the file in it.
 Result<void> closeToOthers(int directory, const struct stat& status, const std::string& name) {
     if (!closedToOthers(status.st_mode & 07777) && ::fchmod(directory, 0755) != 0)
         return Error::system("set the mode of", name, errno);
     return {};
-}
-
-/// Writes hosts.toml so that the foreign file that is there is found under `keepAs` in the same
-/// instant. A crash in between leaves a file of ours under that name, which is written again.
-Result<void> writeBeside(int parent, std::string_view content, const Access& access,
-                         const std::string& keepAs) {
-    ::unlinkat(parent, keepAs.c_str(), 0);
-    if (const auto written = writeNew(parent, keepAs, content, access); !written) return written;
-    if (exchange(parent, keepAs, kHosts) != 0) {
-        const int code = errno;
-        ::unlinkat(parent, keepAs.c_str(), 0);
-        return Error::system("put in place", kHosts, code);
-    }
-    return syncDirectory(parent);
-}
-
-/// Whether the file that was there before is still to be moved to `keepAs`.
-bool isToBeKept(int parent, const std::string& keepAs) {
-    struct stat hosts {};
-    struct stat kept {};
-    if (keepAs.empty() || ::fstatat(parent, kHosts, &hosts, AT_SYMLINK_NOFOLLOW) != 0) return false;
-    if (!S_ISREG(hosts.st_mode) || !isForeign(hosts.st_uid, hosts.st_gid)) return false;
-    return ::fstatat(parent, keepAs.c_str(), &kept, AT_SYMLINK_NOFOLLOW) != 0 ||
-           (S_ISREG(kept.st_mode) && !isForeign(kept.st_uid, kept.st_gid));
-}
-
-/// Gives what was set aside its name again, in one step.
-Result<void> putBack(int parent, const BackedUpEntry& entry, const std::string& name) {
-    const std::string from = entry.stored.substr(entry.stored.rfind('/') + 1);
-    if (renameNoReplace(parent, from, name) != 0) {
-        if (exchange(parent, from, name) != 0) return Error::system("put back", entry.path, errno);
-        discard(parent, from);
-    }
-    return syncDirectory(parent);
-}
-
-Error within(const std::string& directory, const Error& error) {
-    return {error.context(), directory + "/" + error.object(), error.reason(), error.remedy()};
 }
 
 }  // namespace
@@ -166,16 +112,7 @@ Result<std::string> CertsTree::write(const std::string& directory, std::string_v
         return replaceForeign(root->get(), parent->get(), directory, content, mode);
     if (const auto closed = closeToOthers(parent->get(), status, directory); !closed)
         return closed.error();
-    Access access;
-    access.mode = mode;
-    const auto written = isToBeKept(parent->get(), keepAs)
-                             ? writeBeside(parent->get(), content, access, keepAs)
-                             : writeAtomically(parent->get(), kHosts, content, access);
-    if (written) return std::string();
-    const bool inTheWay = ::fstatat(parent->get(), kHosts, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                          S_ISDIR(status.st_mode);
-    if (!inTheWay) return within(directory, written.error());
-    return replaceInnerDirectory(parent->get(), directory, content, access);
+    return placeHosts(parent->get(), directory, content, mode, keepAs);
 }
 
 std::vector<Result<void>> CertsTree::writeFresh(const std::vector<Fresh>& all) const {
@@ -249,48 +186,22 @@ Result<void> CertsTree::restore(const BackedUpEntry& entry, std::string_view con
     const auto root = open();
     if (!root) return root.error();
     const size_t slash = entry.path.find('/');
-    UniqueFd inner;
-    if (slash != std::string::npos) {
-        const std::string directory = entry.path.substr(0, slash);
-        // Together with its file: an empty directory would hide _default.
-        const auto type = typeOf(root->get(), directory);
-        if (!type) return type.error();
-        if (entry.type == BackedUpEntry::Type::File && !isForeign(entry.uid, entry.gid) &&
-            *type == Type::Absent) {
-            const auto placed = placeDirectory(root->get(), directory, content, entry.mode);
-            return placed ? Result<void>() : Result<void>(placed.error());
-        }
-        const bool made = ::mkdirat(root->get(), directory.c_str(), 0755) == 0;
-        auto opened = openBelow(root->get(), directory);
-        if (!opened) return opened.error();
-        if (made && ::fchmod(opened->get(), 0755) != 0)
-            return Error::system("set the mode of", directory, errno);
-        inner = std::move(*opened);
+    if (slash == std::string::npos) return putEntry(root->get(), entry.path, entry, content);
+    const std::string directory = entry.path.substr(0, slash);
+    // Together with its file: an empty directory would hide _default.
+    const auto type = typeOf(root->get(), directory);
+    if (!type) return type.error();
+    if (entry.type == BackedUpEntry::Type::File && !isForeign(entry.uid, entry.gid) &&
+        *type == Type::Absent) {
+        const auto placed = placeDirectory(root->get(), directory, content, entry.mode);
+        return placed ? Result<void>() : Result<void>(placed.error());
     }
-    const int parent = inner ? inner.get() : root->get();
-    const std::string name = slash == std::string::npos ? entry.path : entry.path.substr(slash + 1);
-    if (entry.type == BackedUpEntry::Type::File) {
-        Access access;
-        access.mode = entry.mode;
-        access.uid = entry.uid;
-        access.gid = entry.gid;
-        auto written = writeAtomically(parent, name, content, access);
-        if (written || !isForeign(entry.uid, entry.gid)) return written;
-        // Without CAP_CHOWN it cannot be given to whom it belonged: its content comes back.
-        access.uid = static_cast<uid_t>(-1);
-        access.gid = static_cast<gid_t>(-1);
-        return writeAtomically(parent, name, content, access);
-    }
-    if (entry.type == BackedUpEntry::Type::Aside) return putBack(parent, entry, name);
-    const std::string temporary = temporaryName();
-    if (::symlinkat(entry.stored.c_str(), parent, temporary.c_str()) != 0)
-        return Error::system("put back", entry.path, errno);
-    if (::renameat(parent, temporary.c_str(), parent, name.c_str()) != 0) {
-        const int code = errno;
-        ::unlinkat(parent, temporary.c_str(), 0);
-        return Error::system("put back", entry.path, code);
-    }
-    return syncDirectory(parent);
+    const bool made = ::mkdirat(root->get(), directory.c_str(), 0755) == 0;
+    const auto parent = openBelow(root->get(), directory);
+    if (!parent) return parent.error();
+    if (made && ::fchmod(parent->get(), 0755) != 0)
+        return Error::system("set the mode of", directory, errno);
+    return putEntry(parent->get(), entry.path.substr(slash + 1), entry, content);
 }
 
 void CertsTree::removeLeftovers(const std::string& directory) const {

@@ -40,6 +40,14 @@ Result<void> carryOver(int from, int to) {
     return {};
 }
 
+/// A directory of this daemon's own making, with all that it put into it.
+void discardMade(int root, const std::string& made) {
+    if (const auto directory = openBelow(root, made))
+        if (const auto names = namesIn(directory->get()))
+            for (const auto& name : *names) ::unlinkat(directory->get(), name.c_str(), 0);
+    ::unlinkat(root, made.c_str(), AT_REMOVEDIR);
+}
+
 }  // namespace
 
 void discard(int parent, const std::string& name) {
@@ -54,7 +62,10 @@ void discard(int parent, const std::string& name) {
 
 Result<std::string> setAside(int parent, const std::string& taken, const std::string& name) {
     struct stat status {};
-    if (::fstatat(parent, taken.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return std::string();
+    if (::fstatat(parent, taken.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) return std::string();
+        return Error::system("set aside", name, errno);
+    }
     const bool directory = S_ISDIR(status.st_mode);
     if (::unlinkat(parent, taken.c_str(), directory ? AT_REMOVEDIR : 0) == 0) return std::string();
     const std::string aside = asideName(parent, name);
@@ -83,10 +94,7 @@ Result<std::string> makeDirectory(int root, std::string_view content, mode_t mod
         return durable == Durable::Now ? syncDirectory(directory->get()) : Result<void>();
     };
     if (const auto filled = fill(); !filled) {
-        if (const auto directory = openBelow(root, temporary))
-            if (const auto names = namesIn(directory->get()))
-                for (const auto& name : *names) ::unlinkat(directory->get(), name.c_str(), 0);
-        discard(root, temporary);
+        discardMade(root, temporary);
         return filled.error();
     }
     return temporary;
@@ -126,8 +134,16 @@ namespace {
 Result<std::string> exchangeAside(int root, const std::string& temporary,
                                   const std::string& directory) {
     const std::string aside = asideName(root, directory);
-    if (renameNoReplace(root, temporary, aside) != 0 || exchange(root, aside, directory) != 0)
-        return Error::system("put in place", directory, errno);
+    if (renameNoReplace(root, temporary, aside) != 0) {
+        const int code = errno;
+        discardMade(root, temporary);
+        return Error::system("put in place", directory, code);
+    }
+    if (exchange(root, aside, directory) != 0) {
+        const int code = errno;
+        discardMade(root, aside);
+        return Error::system("put in place", directory, code);
+    }
     if (const auto synced = syncDirectory(root); !synced) return synced.error();
     return aside;
 }

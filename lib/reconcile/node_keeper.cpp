@@ -1,15 +1,10 @@
 #include "reconcile/node_keeper.hpp"
 
 #include "base/text.hpp"
-#include "files/file_age.hpp"
-#include "hosts_toml/reader.hpp"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <dirent.h>
 #include <spdlog/spdlog.h>
-
-#include <memory>
 
 namespace nodemirror {
 
@@ -22,16 +17,6 @@ using std::chrono::seconds;
 constexpr minutes kResync{10};
 /// Events come in bursts: one pass for what comes within this time.
 constexpr milliseconds kGather{20};
-
-/// The registries with a directory under `root`.
-std::set<std::string> registriesUnder(const std::string& root) {
-    std::set<std::string> out;
-    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(root.c_str()), ::closedir);
-    if (!dir) return out;
-    while (const dirent* entry = ::readdir(dir.get()))
-        if (entry->d_name[0] != '.') out.insert(registryOfDirectory(entry->d_name));
-    return out;
-}
 
 }  // namespace
 
@@ -181,93 +166,6 @@ Task<void> NodeKeeper::pass() {
     if (onPass_) onPass_();
 }
 
-/// Whether the process behind the socket was started after the configuration last changed.
-Seen<bool> NodeKeeper::runsConfig(const ContainerdConfig& config) {
-    const int pid = containerd_.processId();
-    // It was seen to read certs.d: a later change of something else in the file does not matter.
-    if (pid > 0 && pid == provenProcess_) return Seen<bool>::known(true);
-    std::vector<std::string> paths;
-    for (const auto& file : config.files) paths.push_back(file.path);
-    const auto& unit = restarter_.observed(desired_->containerd.unit);
-    const auto started = unit.isKnown() ? unit.value().startOf(pid) : std::nullopt;
-    return files::startedAfter(started, paths_.containerdSocket, paths);
-}
-
-Task<void> NodeKeeper::observe() {
-    for (const auto& unit : {desired_->containerd.unit, desired_->kubelet.unit}) {
-        auto task = restarter_.observe(unit);
-        co_await std::move(task);
-    }
-    unitsUnknown_ = restarter_.observed(desired_->containerd.unit).isUnknown();
-    auto ask = containerd_.version();
-    const auto version = co_await std::move(ask);
-    view_.reachable = version.has_value();
-    view_.unreachable = version ? "" : version.error().text();
-    if (!version) {
-        ++unreachableFor_;
-        observed_ = ObservedNode();
-        Reason reason;
-        reason.code = "ContainerdUnreachable";
-        reason.message = version.error().brief();
-        reason.remedy = "systemctl status " + desired_->containerd.unit;
-        reasons_.push_back(std::move(reason));
-        co_return;
-    }
-    unreachableFor_ = 0;
-    observed_.versionText = *version;
-    const auto parsed = parseContainerdVersion(*version);
-    if (!parsed) {
-        observed_.version = Seen<ContainerdVersion>::unknown("unknown version " + *version);
-        Reason reason;
-        reason.code = "ContainerdVersionUnknown";
-        reason.message =
-            "containerd says its version is " + inQuotes(*version) + ", which cannot be read";
-        reason.remedy = "install a released containerd";
-        reasons_.push_back(std::move(reason));
-        co_return;
-    }
-    const bool changed = !observed_.version.isKnown() || observed_.version.value() != *parsed;
-    observed_.version = Seen<ContainerdVersion>::known(*parsed);
-    if (changed && onVersion_) onVersion_(*parsed);
-    auto askCri = containerd_.criState();
-    const auto cri = co_await std::move(askCri);
-    observed_.cri = cri ? Seen<CriState>::known(*cri) : Seen<CriState>::unknown(cri.error().text());
-    auto config = readContainerdConfig(paths_.containerdConfig, *parsed);
-    // A file that was there is not replaced by a minimal one: what it said would be lost.
-    if (config && !config->exists && configSeen_)
-        config = Error("read containerd's configuration", paths_.containerdConfig,
-                       "it was there before and is gone",
-                       "put it back; or, if it is to be gone, touch " + paths_.containerdConfig);
-    if (config && config->exists) configSeen_ = true;
-    observed_.runsConfig =
-        config ? runsConfig(*config) : Seen<bool>::unknown(config.error().text());
-    observed_.config = config ? Seen<ContainerdConfig>::known(std::move(*config))
-                              : Seen<ContainerdConfig>::unknown(config.error().text());
-    const auto effective = effectiveConfigPath(observed_, paths_.certsDir);
-    if (effective.effective.value_or(false)) provenProcess_ = containerd_.processId();
-}
-
-ConfigSurroundings NodeKeeper::surroundings() const {
-    ConfigSurroundings around;
-    around.certsDir = paths_.certsDir;
-    for (const auto& registry : desired_->registries) around.covered.insert(registry.name);
-    if (directories_)
-        for (const auto& registry : directories_()) around.covered.insert(registry);
-    if (around.covered.count("_default")) around.covered.insert("*");
-    if (config_.record().stage == ConfigEditRecord::Stage::RolledBack) {
-        around.rolledBack = config_.record().fingerprint;
-        around.rolledBackError = config_.record().error;
-    }
-    if (!observed_.config.isKnown() || !observed_.version.isKnown()) return around;
-    const std::string& current = observed_.config.value().configPath;
-    const bool splits = observed_.version.value().splitsConfigPath();
-    const auto roots = splits ? split(current, ':') : std::vector<std::string>{current};
-    for (const auto& root : roots)
-        if (!root.empty() && root != paths_.certsDir)
-            for (const auto& registry : registriesUnder(root)) around.elsewhere.insert(registry);
-    return around;
-}
-
 Task<void> NodeKeeper::keepConfig() {
     const bool refused = observed_.cri.isKnown() && observed_.cri.value().refused;
     const Service service = desired_->containerd;
@@ -289,23 +187,6 @@ Task<void> NodeKeeper::keepConfig() {
             reasons_.push_back(reason);
     if (refused && observed_.cri.isKnown() && observed_.cri.value().ready)
         kubeletReason_ = "containerd was restarted because CRI had not been loaded";
-}
-
-Task<void> NodeKeeper::observeImages() {
-    view_.required = requiredImages(*desired_, sandboxImageOf(observed_));
-    observed_.images.clear();
-    const bool ready = observed_.cri.isKnown() && observed_.cri.value().ready;
-    for (const auto& image : view_.required) {
-        using Answer = Seen<ObservedImage>;
-        if (!ready) {
-            observed_.images[image.name] = Answer::unknown("CRI is not ready");
-            continue;
-        }
-        auto ask = containerd_.image(image.name);
-        const auto seen = co_await std::move(ask);
-        observed_.images[image.name] =
-            seen ? Answer::known(*seen) : Answer::unknown(seen.error().text());
-    }
 }
 
 Task<void> NodeKeeper::keepKubelet() {

@@ -68,8 +68,8 @@ class Mounts(unittest.TestCase):
         text = daemon.get("/v1/status")
         return text is not None and all(word in text for word in words)
 
-    def nothing_left_over(self):
-        self.assertEqual([str(path) for path in self.work.rglob(".nodemirrord-*")], [])
+    def nothing_left_over(self, daemon):
+        daemon.wait(lambda: not list(self.work.rglob(".nodemirrord-*")), "nothing is left over", 10)
 
     def test_certs_d_on_a_full_file_system(self):
         self.small(self.certs)
@@ -81,7 +81,7 @@ class Mounts(unittest.TestCase):
             self.assertIn('"https://one.example"', self.text(f"r{number}.example"))
         filler.unlink()
         daemon.wait(lambda: self.all_have("two.example"), "it goes on by itself", 60)
-        self.nothing_left_over()
+        self.nothing_left_over(daemon)
 
     def test_state_on_a_full_file_system(self):
         self.small(self.work / "state")
@@ -97,7 +97,7 @@ class Mounts(unittest.TestCase):
         daemon.wait(lambda: self.all_have("two.example", 10), "it goes on by itself", 60)
         daemon.desire("apiVersion: nodemirrord/v1\nregistries: {}\n")
         daemon.wait(lambda: self.text("r9.example") == EARLIER, "the user's file is back", 30)
-        self.nothing_left_over()
+        self.nothing_left_over(daemon)
 
     def test_a_read_only_file_system(self):
         self.small(self.certs)
@@ -108,7 +108,7 @@ class Mounts(unittest.TestCase):
         self.assertIn('"https://one.example"', self.text())
         subprocess.run(["mount", "-o", "remount,rw", self.certs], check=True)
         daemon.wait(lambda: self.all_have("two.example"), "it goes on by itself", 60)
-        self.nothing_left_over()
+        self.nothing_left_over(daemon)
 
     def test_a_file_of_another_file_system_comes_back(self):
         self.small(self.certs)
@@ -118,7 +118,7 @@ class Mounts(unittest.TestCase):
         daemon.desire("apiVersion: nodemirrord/v1\nregistries: {}\n")
         daemon.wait(lambda: self.text() == EARLIER, "the user's file is back", 30)
         self.assertFalse((self.certs / "r0.example").exists())
-        self.nothing_left_over()
+        self.nothing_left_over(daemon)
 
     def test_certs_d_is_mounted_over_and_uncovered(self):
         daemon = self.start()
@@ -134,7 +134,7 @@ class Mounts(unittest.TestCase):
         self.assertTrue(self.all_have("one.example"))
         (self.certs / "r1.example/hosts.toml").write_text("# drift\n")
         daemon.wait(lambda: self.all_have("one.example"), "what was under it is kept again", 30)
-        self.nothing_left_over()
+        self.nothing_left_over(daemon)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,11 @@ install_packages $BUILD_PACKAGES $FUZZ_PACKAGES
 seconds=$1
 shift
 [ $# -gt 0 ] || set -- $(ls tests/fuzz/seeds)
-cmake --preset fuzz >/dev/null
+launcher=
+if command -v ccache >/dev/null 2>&1; then
+    launcher=-DCMAKE_CXX_COMPILER_LAUNCHER=ccache
+fi
+cmake --preset fuzz $launcher >/dev/null
 cmake --build --preset fuzz --target fuzz_targets --parallel "$(nproc)"
 status=0
 for target in "$@"; do

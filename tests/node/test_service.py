@@ -46,6 +46,7 @@ class Service(NodeCase):
     def test_a_containerd_that_accepts_and_never_answers(self):
         node = self.ready()
         node.run("systemctl", "kill", "--kill-who=main", "-s", "STOP", "containerd")
+        node.run("systemctl", "reload", "nodemirrord")  # it asks again
         self.wait_for(lambda: "ContainerdUnreachable" in self.reasons(node), "it is told", 90)
         for _ in range(3):
             node.sh(f"echo '# drift' >{HOSTS}")
@@ -59,7 +60,7 @@ class Service(NodeCase):
         node.wait_for_phase("Ready")
 
     def test_containerd_and_dbus_die_in_the_midst_of_calls(self):
-        node = self.ready()
+        node = self.ready(DESIRED + "services: {budget: {restarts: 50, per: 1h}}\n")
         for unit in ("containerd", "dbus"):
             for pause in (0, 0.02, 0.1, 0.3):
                 node.probe("remove", SANDBOX)  # it is pulled again, and kubelet restarted

@@ -1,0 +1,100 @@
+#include "agent/canary_trial.hpp"
+
+#include "base/text.hpp"
+#include "diagnose/pull_words.hpp"
+#include "hosts_toml/decode.hpp"
+#include "reference/image_reference.hpp"
+#include "survey/image_trial.hpp"
+
+namespace nodemirror {
+
+namespace {
+
+using std::chrono::seconds;
+
+/// A canary is a small image; a mirror that hangs must be found out before kubelet's users do.
+constexpr seconds kPull{30};
+constexpr seconds kAnswer{5};
+
+Patience canaryPatience() {
+    Patience patience;
+    patience.connect = patience.handshake = patience.answer = patience.body = kAnswer;
+    return patience;
+}
+
+}  // namespace
+
+CanaryTrial::CanaryTrial(boost::asio::io_context& io, Containerd& containerd, std::string root)
+    : io_(io), containerd_(containerd), root_(std::move(root)), resolver_(io) {}
+
+void CanaryTrial::setContainerd(ContainerdVersion version, ProxySettings proxies) {
+    version_ = version;
+    proxies_ = std::move(proxies);
+}
+
+Chain CanaryTrial::decoded(const std::string& text, const std::string& registry) const {
+    Decoded decoded = decodeHostsToml(text, root_ + "/" + ownDirectoryName(registry), version_);
+    if (!decoded.valid) return {};
+    fillDefaultHost(decoded.hosts, registry, version_);
+    return std::move(decoded.hosts);
+}
+
+Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::string text) {
+    Hosts out;
+    const auto reference = parseImageReference(registry.canary);
+    if (!reference) co_return out;
+    ChainReading chain;
+    chain.registry = reference->host;
+    chain.hosts = decoded(text, registry.name);
+    if (chain.hosts.empty()) co_return out;
+    TrialOptions options;
+    options.version = version_;
+    options.proxies = proxies_;
+    options.patience = canaryPatience();
+    options.pieces = false;
+    ImageTrial attempt(io_, resolver_, std::move(options));
+    auto run = attempt.run(*reference, std::move(chain));
+    const ImageFindings findings = co_await std::move(run);
+    std::vector<std::string> words;
+    for (const auto& host : findings.hosts) {
+        if (!host.head.ok() || !host.resolves) {
+            words.push_back(describeHost(host));
+            continue;
+        }
+        if (out.having++ == 0) out.digest = host.digest;
+        words.push_back(host.host.host + " has it");
+    }
+    out.evidence = join(words, "; ");
+    co_return out;
+}
+
+Task<CanaryTrial::Answer> CanaryTrial::pull(const Registry& registry, std::string text) {
+    Answer out;
+    auto ask = askHosts(registry, std::move(text));
+    const Hosts hosts = co_await std::move(ask);
+    auto reference = parseImageReference(registry.canary);
+    if (!reference) co_return out;
+    if (!hosts.digest.empty()) {
+        reference->digest = hosts.digest;
+        reference->tag.clear();
+    }
+    const std::string name = reference->text();
+    auto remove = containerd_.removeAlone(name);
+    const auto removed = co_await std::move(remove);
+    if (!removed) {
+        out.conclusive = false;
+        out.evidence = removed.error().text();
+        co_return out;
+    }
+    auto pull = containerd_.pull(name, kPull);
+    const auto pulled = co_await std::move(pull);
+    out.passed = pulled.has_value();
+    if (!pulled) {
+        // containerd that is away proves nothing about a chain.
+        out.conclusive = pulled.error().reason().find("cannot be reached") == std::string::npos;
+        out.evidence = pulled.error().reason() + " (" + hosts.evidence + ")";
+    }
+    co_return out;
+}
+
+}  // namespace nodemirror

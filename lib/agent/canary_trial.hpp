@@ -1,0 +1,50 @@
+#pragma once
+
+#include "desired/desired.hpp"
+#include "hosts_toml/chain.hpp"
+#include "ports/containerd.hpp"
+#include "probe/resolver.hpp"
+#include "registry_protocol/proxy.hpp"
+
+#include <string>
+
+namespace nodemirror {
+
+/// Whether the canary of a registry can be had through a chain: asked of each host, and pulled.
+class CanaryTrial {
+  public:
+    struct Hosts {
+        size_t having = 0;     ///< hosts that have the canary
+        std::string digest;    ///< of the first of them
+        std::string evidence;  ///< what each of them said
+    };
+    struct Answer {
+        bool passed = false;
+        bool conclusive = true;  ///< false: containerd could not be asked
+        std::string evidence;
+    };
+
+    /// `root` is the certs.d directory.
+    CanaryTrial(boost::asio::io_context& io, Containerd& containerd, std::string root);
+    void setContainerd(ContainerdVersion version, ProxySettings proxies);
+
+    /// The hosts that containerd finds in the text of a hosts.toml; none where it drops it.
+    Chain decoded(const std::string& text, const std::string& registry) const;
+
+    /// Asks each host of a text for the canary, a few seconds at most.
+    Task<Hosts> askHosts(const Registry& registry, std::string text);
+
+    /// Asks the hosts, then pulls the canary by its digest through CRI, with the file that is in
+    /// place.
+    Task<Answer> pull(const Registry& registry, std::string text);
+
+  private:
+    boost::asio::io_context& io_;
+    Containerd& containerd_;
+    std::string root_;
+    Resolver resolver_;
+    ContainerdVersion version_{2, 1, 0};
+    ProxySettings proxies_;
+};
+
+}  // namespace nodemirror

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "base/result.hpp"
+#include "files/certs_tree.hpp"
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+namespace nodemirror::files {
+
+/// Puts hosts.toml into an open registry directory, whatever is there under its name. Gives the
+/// path below the root under which something that was in the way is kept, or nothing. A foreign
+/// file is kept as `keepAs`, unless that is empty.
+Result<std::string> placeHosts(int parent, const std::string& directory, std::string_view content,
+                               mode_t mode, const std::string& keepAs);
+
+/// Puts back what was replaced earlier, under its name in an open directory.
+Result<void> putEntry(int parent, const std::string& name, const BackedUpEntry& entry,
+                      std::string_view content);
+
+/// The error with its object below the registry's directory.
+Error within(const std::string& directory, const Error& error);
+
+}  // namespace nodemirror::files
