@@ -22,14 +22,12 @@ for target in "$@"; do
     corpus=build/fuzz/corpus/$target
     found=build/fuzz/found/$target
     mkdir -p "$corpus" "$found"
-    dictionary=tests/fuzz/$target.dict
-    [ -e "$dictionary" ] || dictionary=/dev/null
     echo "== $target"
     NODEMIRROR_FUZZ=$target unshare --net sh -c '
         ip link set lo up
         echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse 2>/dev/null || true
         exec "$@"' sh build/fuzz/tests/fuzz/fuzz_targets "$corpus" "tests/fuzz/seeds/$target" \
-        -dict="$dictionary" -artifact_prefix="$found/" -max_total_time="$seconds" -timeout=10 \
+        -artifact_prefix="$found/" -max_total_time="$seconds" -timeout=10 \
         -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 -verbosity=0 || status=1
 done
 exit $status
