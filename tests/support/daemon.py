@@ -43,8 +43,11 @@ class Daemon:
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
-        self.log.close()
+        try:
+            self.process.wait(30)
+        finally:
+            self.process.kill()  # nothing is left behind, even by a daemon that does not end
+            self.log.close()
 
     def wait(self, condition, what, seconds=300, interval=0.005):
         end = time.monotonic() + seconds
