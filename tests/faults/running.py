@@ -145,6 +145,18 @@ def strace(work, *expressions):
                                                      for part in ("-e", text))]
 
 
+def whole_trace(path):
+    """The lines of a trace once strace, which is not our child, has written the last."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        lines = path.read_text(errors="replace").splitlines()
+        threads = {line.split()[0] for line in lines}
+        if threads and threads == {line.split()[0] for line in lines if " +++ " in line}:
+            return lines
+        time.sleep(0.01)
+    raise SystemExit("strace did not write its end:\n" + "\n".join(lines[:3] + lines[-9:]))
+
+
 def places(build, port):
     """How many calls of each kind there are when nothing befalls it."""
     with tempfile.TemporaryDirectory() as directory:
@@ -152,8 +164,7 @@ def places(build, port):
         problem = run(build, port, strace(trace, "trace=" + ",".join(KINDS), "signal=none"))
         if problem:
             raise SystemExit(f"without any fault: {problem}")
-        time.sleep(0.5)
-        lines = trace.read_text(errors="replace").splitlines()
+        lines = whole_trace(trace)
     return {kind: sum(f" {kind}(" in line for line in lines) for kind in KINDS}
 
 
