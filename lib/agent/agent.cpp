@@ -19,7 +19,9 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr milliseconds kRetryReading{2000};
+/// The first pause before what could not be read is tried again; each is twice the one before.
+constexpr milliseconds kReadAgain{2000};
+constexpr milliseconds kReadAgainAtMost{60000};
 
 NodeKeeper::Paths pathsOf(const AgentOptions& options) {
     NodeKeeper::Paths paths;
@@ -43,7 +45,7 @@ Agent::Agent(AgentOptions options)
           io_, state_, [this](const std::set<std::string>& registries) { orderSoon(registries); },
           [this] {
               trimSoon();
-              feedWatchdog();
+              beat();
           }),
       prover_(io_, containerd_, registries_, state_, proverHooks()),
       server_(io_, [this](http::Request request) { return handle(std::move(request)); }),
@@ -55,12 +57,13 @@ Agent::Agent(AgentOptions options)
       reloadTimer_(io_),
       orderTimer_(io_),
       resyncTimer_(io_),
-      watchdogTimer_(io_),
+      beatTimer_(io_),
       trimTimer_(io_),
       exitTimer_(io_),
       streamTimer_(io_),
       subscribedTimer_(io_),
-      signals_(io_) {}
+      signals_(io_),
+      readAgainIn_(kReadAgain) {}
 
 Agent::~Agent() = default;
 
@@ -129,6 +132,7 @@ Result<void> Agent::start(Mode mode) {
             spawn(learnSurroundings());
         }
         if (configWatch_) configWatch_->setFiles(node_.configFiles());
+        pollWhileUnwatched();
         const Status current = status();
         const std::string phase = phaseName(current.phase);
         if (phase != lastPhase_) spdlog::info("event=phase phase={}", phase);
@@ -186,7 +190,13 @@ bool Agent::takeDesired() {
     statusBody_.reset();
     if (desiredWatch_) desiredWatch_->setFiles(desired_.files());
     if (changed) putDesiredInForce();
-    if (desired_.worthRetrying()) reloadAfter(kRetryReading);
+    if (desired_.worthRetrying()) {
+        reloadAfter(readAgainIn_);
+        readAgainIn_ = std::min(2 * readAgainIn_, kReadAgainAtMost);
+    } else {
+        readAgainIn_ = kReadAgain;
+    }
+    pollWhileUnwatched();
     trimSoon();
     return changed;
 }

@@ -69,7 +69,9 @@ class Agent {
     void watchMounts();
     void armDue();
     void armResync();
-    void feedWatchdog();
+    void pollWhileUnwatched();
+    void beat();
+    Task<void> askContainerd();
     void trimSoon();
     void handleSignals();
     void shutDown();
@@ -115,7 +117,7 @@ class Agent {
     boost::asio::steady_timer reloadTimer_;
     boost::asio::steady_timer orderTimer_;
     boost::asio::steady_timer resyncTimer_;
-    boost::asio::steady_timer watchdogTimer_;
+    boost::asio::steady_timer beatTimer_;
     boost::asio::steady_timer trimTimer_;
     boost::asio::steady_timer exitTimer_;
     boost::asio::steady_timer streamTimer_;
@@ -123,6 +125,7 @@ class Agent {
     boost::asio::signal_set signals_;
     std::set<std::string> toOrder_;  ///< registries whose mirrors' health changed
     SteadyTime orderedAt_;
+    std::chrono::milliseconds readAgainIn_;  ///< while the desired state cannot be read
     ReconcileView reconcile_;
     std::shared_ptr<const std::string> statusBody_;  ///< until something changes
     int learntOf_ = 0;  ///< the containerd process whose surroundings are known
@@ -130,7 +133,7 @@ class Agent {
     bool polling_ = false;    ///< since not everything can be watched
     std::string watchError_;  ///< why a watch could not be opened
     bool trimArmed_ = false;
-    SteadyTime watchdogFed_;
+    SteadyTime lastBeat_;
     std::string lastPhase_;
 };
 

@@ -31,7 +31,7 @@ Result<void> Agent::serve() {
     reloadDesired();
     (void)reconcileEverything();
     armResync();
-    feedWatchdog();
+    beat();
     spawn(node_.run());
     spawn(followImages());
     health_.run();
@@ -79,7 +79,7 @@ void Agent::shutDown() {
     desiredReady_.close(ignored);
     configReady_.close(ignored);
     mountsChanged_.close(ignored);
-    for (auto* timer : {&dueTimer_, &reloadTimer_, &orderTimer_, &resyncTimer_, &watchdogTimer_,
+    for (auto* timer : {&dueTimer_, &reloadTimer_, &orderTimer_, &resyncTimer_, &beatTimer_,
                         &trimTimer_, &streamTimer_, &subscribedTimer_})
         timer->cancel();
     exitTimer_.expires_after(milliseconds(300));

@@ -20,6 +20,8 @@ constexpr std::chrono::seconds kPoll{5};
 /// Editors write a file in several steps: read when they are done.
 constexpr milliseconds kSettle{30};
 constexpr std::chrono::seconds kTrimAfter{5};
+/// How often containerd is asked whether it still answers.
+constexpr minutes kBeat{1};
 
 }  // namespace
 
@@ -74,7 +76,7 @@ void Agent::watchTree() {
                           [this](const error_code& error) {
                               if (error || stopping_) return;
                               reconcileSome(tree_->drain());
-                              if (polling_ == unwatched().empty()) armResync();
+                              pollWhileUnwatched();
                               watchTree();
                           });
 }
@@ -111,6 +113,7 @@ void Agent::watchMounts() {
                                   if (desiredWatch_->movedByMount()) reloadDesired();
                                   if (tree_->movedByMount()) (void)reconcileEverything();
                                   if (configWatch_->movedByMount()) node_.trigger();
+                                  pollWhileUnwatched();
                                   watchMounts();
                               });
 }
@@ -141,6 +144,11 @@ void Agent::armResync() {
     });
 }
 
+/// Begins to look every few seconds when something cannot be watched, and ends it when all can be.
+void Agent::pollWhileUnwatched() {
+    if (!stopping_ && polling_ == unwatched().empty()) armResync();
+}
+
 /// Gives back the memory of a burst of work (a reload, hundreds of probes) once it is over.
 void Agent::trimSoon() {
     if (trimArmed_) return;
@@ -152,17 +160,26 @@ void Agent::trimSoon() {
     });
 }
 
-/// By whatever wakes the loop (a probe), and by a timer of its own only where nothing else does.
-void Agent::feedWatchdog() {
-    const auto interval = systemd::watchdogInterval();
+/// Called by whatever wakes the loop (a probe), and by a timer of its own only where nothing does.
+void Agent::beat() {
+    const auto interval = std::min<std::chrono::microseconds>(
+        kBeat, systemd::watchdogInterval().value_or(std::chrono::microseconds::max()));
     const SteadyTime now = std::chrono::steady_clock::now();
-    if (!interval || stopping_ || now - watchdogFed_ < *interval / 4) return;
-    watchdogFed_ = now;
+    if (stopping_ || now - lastBeat_ < interval / 4) return;
+    lastBeat_ = now;
     systemd::notify("WATCHDOG=1");
-    watchdogTimer_.expires_after(*interval);
-    watchdogTimer_.async_wait([this](const error_code& error) {
-        if (!error) feedWatchdog();
+    spawn(askContainerd());
+    beatTimer_.expires_after(interval);
+    beatTimer_.async_wait([this](const error_code& error) {
+        if (!error) beat();
     });
+}
+
+/// A containerd that froze does not say so, and its connections stay open.
+Task<void> Agent::askContainerd() {
+    auto task = containerd_.version();
+    const auto answer = co_await std::move(task);
+    if (!answer && node_.view().reachable == true) node_.trigger();
 }
 
 }  // namespace nodemirror

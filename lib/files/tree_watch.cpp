@@ -95,8 +95,7 @@ void TreeWatch::watchDirectory(const std::string& name) {
     watches_[name] = watch;
 }
 
-void TreeWatch::watchAll(Changes& changes) {
-    changes.everything = true;
+void TreeWatch::watchAgain() {
     limited_.clear();
     std::set<int> before{rootWatch_};
     for (const auto& [watch, path] : above_) before.insert(watch);
@@ -163,7 +162,7 @@ TreeWatch::Changes TreeWatch::drain() {
     readEvents(fd_.get(), [&](int watch, unsigned mask, const std::string& name) {
         handle(watch, mask, name, changes);
     });
-    if (changes.everything) watchAll(changes);
+    if (changes.everything) watchAgain();
     return changes;
 }
 
@@ -172,11 +171,6 @@ bool TreeWatch::movedByMount() {
     if (watch == rootWatch_) return false;
     watchAgain();
     return true;
-}
-
-void TreeWatch::watchAgain() {
-    Changes ignored;
-    watchAll(ignored);
 }
 
 UniqueFd openMountTable() { return UniqueFd(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)); }

@@ -37,7 +37,6 @@ class TreeWatch {
   private:
     explicit TreeWatch(UniqueFd fd, std::string root)
         : fd_(std::move(fd)), root_(std::move(root)) {}
-    void watchAll(Changes& changes);
     int addWatch(const std::string& path, unsigned mask);
     void watchDirectory(const std::string& name);
     void handle(int watch, unsigned mask, const std::string& name, Changes& changes);
