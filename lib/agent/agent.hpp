@@ -61,6 +61,7 @@ class Agent {
     void reconcileSome(const files::TreeWatch::Changes& changes);
     void noteReconcile(SteadyTime began);
     void openWatches();
+    void closeWatches();
     void watchAgain();
     std::string unwatched() const;
     void watchTree();
@@ -128,7 +129,8 @@ class Agent {
     std::chrono::milliseconds readAgainIn_;  ///< while the desired state cannot be read
     ReconcileView reconcile_;
     std::shared_ptr<const std::string> statusBody_;  ///< until something changes
-    int learntOf_ = 0;  ///< the containerd process whose surroundings are known
+    int learntOf_ = 0;       ///< the containerd process whose surroundings are known
+    ProxySettings proxies_;  ///< that it goes through
     bool stopping_ = false;
     bool polling_ = false;    ///< since not everything can be watched
     std::string watchError_;  ///< why a watch could not be opened

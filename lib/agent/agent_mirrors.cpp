@@ -92,13 +92,15 @@ Task<void> Agent::learnSurroundings() {
     const std::string unit = desired ? desired->containerd.unit : Desired().containerd.unit;
     auto ask = units_.environment(unit);
     const auto environment = co_await std::move(ask);
-    ProxySettings proxies;
-    if (environment) proxies = proxySettings(*environment);
+    if (environment)
+        proxies_ = proxySettings(*environment);
+    else
+        learntOf_ = 0;  // with the next pass; until then the proxy that was known stays
     const auto& version = node_.view().observed.version;
     const ContainerdVersion known =
         version.isKnown() ? version.value() : ContainerdVersion{2, 1, 0};
-    health_.setContainerd(known, proxies);
-    prover_.setContainerd(known, std::move(proxies));
+    health_.setContainerd(known, proxies_);
+    prover_.setContainerd(known, proxies_);
 }
 
 }  // namespace nodemirror

@@ -74,11 +74,7 @@ void Agent::shutDown() {
     server_.stop();
     containerd_.stop();
     units_.stop();
-    error_code ignored;
-    treeReady_.close(ignored);
-    desiredReady_.close(ignored);
-    configReady_.close(ignored);
-    mountsChanged_.close(ignored);
+    closeWatches();
     for (auto* timer : {&dueTimer_, &reloadTimer_, &orderTimer_, &resyncTimer_, &beatTimer_,
                         &trimTimer_, &streamTimer_, &subscribedTimer_})
         timer->cancel();

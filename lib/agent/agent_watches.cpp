@@ -2,6 +2,7 @@
 #include "agent/agent.hpp"
 #include "systemd/notify.hpp"
 
+#include <fcntl.h>
 #include <malloc.h>
 
 namespace nodemirror {
@@ -23,6 +24,15 @@ constexpr std::chrono::seconds kTrimAfter{5};
 /// How often containerd is asked whether it still answers.
 constexpr minutes kBeat{1};
 
+/// Gives the descriptor to the loop, to be told when something comes.
+bool hear(asio::posix::stream_descriptor& ready, UniqueFd fd) {
+    error_code error;
+    if (fd) ready.assign(fd.get(), error);
+    if (!fd || error) return false;
+    (void)fd.release();
+    return true;
+}
+
 }  // namespace
 
 /// Without a watch (fs.inotify.max_user_instances) the daemon looks every few seconds: a node whose
@@ -41,16 +51,28 @@ void Agent::openWatches() {
     configWatch_.emplace(std::move(*config));
     desiredWatch_->setFiles(desired_.files());
     configWatch_->setFiles(node_.configFiles());
-    treeReady_.assign(::dup(tree_->fd()));
-    desiredReady_.assign(::dup(desiredWatch_->fd()));
-    configReady_.assign(::dup(configWatch_->fd()));
+    // Duplicates, so that Asio closes its own.
+    const auto copyOf = [](int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); };
+    if (!hear(treeReady_, copyOf(tree_->fd())) ||
+        !hear(desiredReady_, copyOf(desiredWatch_->fd())) ||
+        !hear(configReady_, copyOf(configWatch_->fd()))) {
+        closeWatches();
+        watchError_ = "no descriptor is left to watch with";
+        return;
+    }
     watchTree();
     watchDesired();
     watchConfig();
-    if (UniqueFd mounts = files::openMountTable()) {
-        mountsChanged_.assign(mounts.release());
-        watchMounts();
-    }
+    if (hear(mountsChanged_, files::openMountTable())) watchMounts();
+}
+
+void Agent::closeWatches() {
+    error_code ignored;
+    for (auto* ready : {&treeReady_, &desiredReady_, &configReady_, &mountsChanged_})
+        ready->close(ignored);
+    tree_.reset();
+    desiredWatch_.reset();
+    configWatch_.reset();
 }
 
 std::string Agent::unwatched() const {

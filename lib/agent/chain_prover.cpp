@@ -21,6 +21,7 @@ namespace {
 
 constexpr seconds kReadyPoll{1};
 constexpr seconds kAgain{5};
+constexpr seconds kFirstRetry{60};
 constexpr hours kRetry{1};
 
 }  // namespace
@@ -134,7 +135,8 @@ void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
 void ChainProver::run() {
     running_ = true;
     if (!desired_) return;
-    for (const auto& registry : desired_->registries) prove(registry.name);
+    for (const auto& registry : desired_->registries)
+        if (!registry.canary.empty()) prove(registry.name);
     armRetry();
 }
 
@@ -149,6 +151,9 @@ void ChainProver::prove(const std::string& name) {
     if (registry == nullptr || underWay_.count(name)) return;
     auto subject = caseFor(*registry);
     if (!subject || isRejected(name, subject->sha256)) return;
+    const auto failing = failing_.find(name);
+    if (failing != failing_.end() && failing->second.retryAt > std::chrono::steady_clock::now())
+        return;
     underWay_.insert(name);
     const unsigned generation = generation_;
     const auto done = [this, name, generation](std::exception_ptr failure) {
@@ -161,15 +166,19 @@ void ChainProver::prove(const std::string& name) {
     asio::co_spawn(io_, proveCase(std::move(*subject), generation), done);
 }
 
-/// Rejected changes are tried again after an hour.
+/// Rejected changes are tried again after an hour, and canaries that nobody has ever more seldom.
 void ChainProver::armRetry() {
-    WallTime next = WallTime::max();
+    const Duration never = 2 * kRetry;
+    Duration wait = never;
     for (const auto& [name, proof] : proofs_)
-        if (!proof.rejectedSha256.empty()) next = std::min(next, proof.rejectedAt + kRetry);
-    if (!running_ || next == WallTime::max()) return;
-    const auto wait = std::max<WallTime::duration>(next - std::chrono::system_clock::now(),
-                                                   std::chrono::seconds(1));
-    retry_.expires_after(std::min<WallTime::duration>(wait, kRetry));
+        if (!proof.rejectedSha256.empty())
+            wait = std::min<Duration>(wait,
+                                      proof.rejectedAt + kRetry - std::chrono::system_clock::now());
+    for (const auto& [name, failing] : failing_)
+        if (underWay_.count(name) == 0)
+            wait = std::min<Duration>(wait, failing.retryAt - std::chrono::steady_clock::now());
+    if (!running_ || wait == never) return;
+    retry_.expires_after(std::clamp<Duration>(wait, std::chrono::seconds(1), kRetry));
     retry_.async_wait([this](const boost::system::error_code& error) {
         if (error || !running_) return;
         run();
@@ -275,10 +284,20 @@ Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
         putInPlace(subject, std::nullopt, "");
         if (!before.conclusive) co_return false;
     }
-    failing_[subject.registry.name] = fresh.evidence;
-    spdlog::warn("registry={} event=unproven canary={} msg={}", subject.registry.name,
-                 subject.registry.canary, inQuotes(fresh.evidence));
+    fail(subject, fresh.evidence);
     co_return true;
+}
+
+/// Neither chain has the canary: the network may be away, and comes back without a word.
+void ChainProver::fail(const Case& subject, const std::string& evidence) {
+    Failing& failing = failing_[subject.registry.name];
+    failing.evidence = evidence;
+    failing.retryAt =
+        std::chrono::steady_clock::now() +
+        std::min<std::chrono::seconds>(kFirstRetry * (1 << std::min(failing.failures, 6)), kRetry);
+    ++failing.failures;
+    spdlog::warn("registry={} event=unproven canary={} msg={}", subject.registry.name,
+                 subject.registry.canary, inQuotes(evidence));
 }
 
 std::vector<Reason> ChainProver::reasons() const {
@@ -299,12 +318,12 @@ std::vector<Reason> ChainProver::reasons() const {
                                      "again after " +
                                      rfc3339(proof.rejectedAt + kRetry)));
     }
-    for (const auto& [name, evidence] : failing_)
+    for (const auto& [name, failing] : failing_)
         out.push_back(makeReason(Reason::Weight::Degraded, "CanaryFails", name,
                                  "the canary " + desired_->find(name)->canary +
                                      " cannot be pulled, through the declared mirrors or the "
                                      "chain before them: " +
-                                     evidence,
+                                     failing.evidence,
                                  "nodemirrorctl explain " + desired_->find(name)->canary));
     return out;
 }

@@ -60,7 +60,14 @@ class ChainProver {
         bool proven = false;  ///< `before` has passed once
     };
 
+    struct Failing {
+        std::string evidence;
+        int failures = 0;
+        SteadyTime retryAt;
+    };
+
     void prove(const std::string& registry);
+    void fail(const Case& subject, const std::string& evidence);
     Task<void> proveCase(Case subject, unsigned generation);
     Task<bool> tryOnce(const Case& subject, unsigned generation);
     Task<bool> worthTrying(const Case& subject, std::string* evidence);
@@ -83,7 +90,7 @@ class ChainProver {
     CanaryTrial trial_;
     std::shared_ptr<const Desired> desired_;
     Proofs proofs_;
-    std::map<std::string, std::string> failing_;  ///< canaries that fail with either chain
+    std::map<std::string, Failing> failing_;  ///< canaries that fail with either chain
     std::set<std::string> underWay_;
     boost::asio::steady_timer retry_;
     unsigned generation_ = 0;  ///< of the desired state; a proof of an earlier one ends

@@ -1,6 +1,7 @@
 #include "agent/desired_source.hpp"
 
 #include "base/digest.hpp"
+#include "base/read_file.hpp"
 #include "base/text.hpp"
 #include "desired/load.hpp"
 

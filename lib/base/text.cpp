@@ -41,16 +41,35 @@ std::string trim(std::string_view text) {
     return std::string(text);
 }
 
+size_t utf8Length(std::string_view text) {
+    const auto byte = [text](size_t i) {
+        return i < text.size() ? static_cast<unsigned>(static_cast<unsigned char>(text[i])) : 0U;
+    };
+    const auto follows = [&](size_t i) { return (byte(i) & 0xc0U) == 0x80; };
+    const unsigned first = byte(0);
+    if (text.empty()) return 0;
+    if (first < 0x80) return 1;
+    if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
+    if (first >= 0xe0 && first <= 0xef) {
+        const bool overlong = first == 0xe0 && byte(1) < 0xa0;
+        const bool surrogate = first == 0xed && byte(1) > 0x9f;
+        return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
+    }
+    if (first < 0xf0 || first > 0xf4) return 0;
+    const bool outside = (first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f);
+    return follows(1) && follows(2) && follows(3) && !outside ? 4 : 0;
+}
+
 namespace {
 
 bool isControl(unsigned char c) { return c < 0x20 || c == 0x7f; }
 
-/// How many bytes at the beginning of the text are a character that acts on a terminal.
+/// How many bytes at the beginning of the text are a character that acts on a terminal, or none.
 size_t actsOnTerminal(std::string_view text) {
     const auto byte = [text](size_t i) {
         return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
     };
-    if (isControl(static_cast<unsigned char>(byte(0)))) return 1;
+    if (isControl(static_cast<unsigned char>(byte(0))) || utf8Length(text) == 0) return 1;
     if (byte(0) == 0xc2 && byte(1) >= 0x80 && byte(1) <= 0x9f) return 2;  // C1
     if (byte(0) != 0xe2) return 0;
     // U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069
@@ -73,15 +92,18 @@ std::string escaped(unsigned char c) {
 
 std::string inQuotes(std::string_view text) {
     std::string out = "\"";
-    for (; !text.empty(); text.remove_prefix(1)) {
-        const char c = text.front();
+    while (!text.empty()) {
         const size_t acting = actsOnTerminal(text);
-        if (c == '"' || c == '\\') out += '\\';
+        const size_t length = std::max<size_t>(acting, utf8Length(text));
         if (acting == 1)
-            out += escaped(static_cast<unsigned char>(c));
+            out += escaped(static_cast<unsigned char>(text.front()));
+        else if (acting > 1)
+            out += '?';
+        else if (text.front() == '"' || text.front() == '\\')
+            out += {'\\', text.front()};
         else
-            out += acting > 1 ? '?' : c;
-        if (acting > 1) text.remove_prefix(acting - 1);
+            out += text.substr(0, length);
+        text.remove_prefix(length);
     }
     return out + "\"";
 }
@@ -110,8 +132,12 @@ std::string printable(std::string_view text) {
     while (!text.empty()) {
         const bool kept = text.front() == '\n' || text.front() == '\t';
         const size_t acting = kept ? 0 : actsOnTerminal(text);
-        out += acting > 0 ? '?' : text.front();
-        text.remove_prefix(acting > 0 ? acting : 1);
+        const size_t length = std::max<size_t>(acting, utf8Length(text));
+        if (acting > 0)
+            out += '?';
+        else
+            out += text.substr(0, length);
+        text.remove_prefix(length);
     }
     return out;
 }

@@ -11,15 +11,20 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 std::string lower(std::string_view text);
 std::string trim(std::string_view text);
 
-/// The text in double quotes, with quotes, backslashes and control characters escaped: safe for a
-/// terminal and for key=value logs.
+/// The length of the UTF-8 character (RFC 3629) at the beginning of the text; 0 where there is
+/// none.
+size_t utf8Length(std::string_view text);
+
+/// The text in double quotes, with quotes, backslashes, control characters and bytes that are no
+/// UTF-8 escaped: safe for a terminal and for key=value logs.
 std::string inQuotes(std::string_view text);
 
 /// The text as a string in double quotes that TOML, YAML and JSON read alike.
 std::string quotedScalar(std::string_view text);
 
 /// Replaces what would act on a terminal by '?', keeping newlines and tabs: control characters, C1
-/// ones in UTF-8 among them, line separators and marks that change the direction of writing.
+/// ones in UTF-8 among them, line separators and marks that change the direction of writing; and
+/// bytes that are no UTF-8.
 std::string printable(std::string_view text);
 
 /// The same on one line: newlines and tabs become spaces. For whatever comes from outside, or it

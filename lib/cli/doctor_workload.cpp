@@ -1,8 +1,8 @@
+#include "base/read_file.hpp"
 #include "base/text.hpp"
 #include "cli/doctor.hpp"
 #include "cli/findings.hpp"
 #include "cli/run.hpp"
-#include "desired/load.hpp"
 #include "diagnose/workload.hpp"
 #include "survey/explain.hpp"
 

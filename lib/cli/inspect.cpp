@@ -3,7 +3,6 @@
 #include "base/text.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <iostream>
 #include <set>
 
@@ -36,16 +35,6 @@ Document toJson(const ChainReading& reading) {
 }
 
 namespace {
-
-/// The registries that have a directory (or anything else) of their name under the root.
-std::vector<std::string> registriesUnder(const std::string& root) {
-    std::set<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(root)) {
-        const std::string name = entry.path().filename().string();
-        if (!name.empty() && name.front() != '.') names.insert(registryOfDirectory(name));
-    }
-    return {names.begin(), names.end()};
-}
 
 void printText(const ChainReading& reading, const Output& output) {
     std::cout << paint(output, Colour::Bold, reading.registry) << "  "
@@ -88,15 +77,18 @@ int inspect(const std::string& root, std::vector<std::string> registries,
                  " is no version of containerd that is known here; write it as 1.6, 1.7.24 or 2.1");
         return kUsage;
     }
-    std::error_code code;
-    if (!std::filesystem::is_directory(root, code)) {
-        complain("cannot read " + inQuotes(root) + ": " +
-                 (code ? code.message() : "it is no directory") +
+    const auto names = directoriesUnder(root);
+    if (!names.isKnown()) {
+        complain((names.isAbsent() ? "there is no " + root : names.why()) +
                  "; give the directory that holds one directory a registry, such as "
                  "/etc/containerd/certs.d");
         return kUsage;
     }
-    if (registries.empty()) registries = registriesUnder(root);
+    if (registries.empty()) {
+        std::set<std::string> found;
+        for (const auto& name : names.value()) found.insert(registryOfDirectory(name));
+        registries.assign(found.begin(), found.end());
+    }
     if (output.format == Format::Text)
         std::cout << paint(output, Colour::Dim,
                            "As containerd " + version->text() +

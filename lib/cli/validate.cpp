@@ -1,7 +1,9 @@
 #include "cli/validate.hpp"
 
+#include "base/read_file.hpp"
 #include "base/text.hpp"
 #include "desired/load.hpp"
+#include "desired/parse.hpp"
 #include "hosts_toml/render.hpp"
 
 #include <fstream>

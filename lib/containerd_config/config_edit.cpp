@@ -248,10 +248,10 @@ Result<std::string> withoutLegacy(const ConfigFile& file, const ContainerdConfig
         text = std::move(*edited);
     }
     if (containerd.hasImagesPlugin()) return text;
-    for (size_t i = 0; i < config.tlsHosts.size(); ++i) {
-        if (config.tlsFiles[i] != file.path) continue;
+    for (const auto& legacy : config.tlsHosts) {
+        if (legacy.file != file.path) continue;
         Path tls = file.registryTable(containerd);
-        tls.insert(tls.end(), {"configs", config.tlsHosts[i], "tls"});
+        tls.insert(tls.end(), {"configs", legacy.host, "tls"});
         auto edited = removeTomlPath(text, tls);
         if (!edited) return edited;
         text = std::move(*edited);

@@ -1,5 +1,6 @@
 #include "containerd_config/config_reader.hpp"
 
+#include "base/read_file.hpp"
 #include "base/text.hpp"
 #include "toml/expressions.hpp"
 #include "toml/read_go_v1.hpp"
@@ -12,10 +13,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <deque>
-#include <fstream>
 #include <memory>
 #include <set>
-#include <sstream>
 
 namespace nodemirror {
 
@@ -25,6 +24,7 @@ using toml_text::Value;
 
 constexpr char kCri[] = "io.containerd.grpc.v1.cri";
 constexpr char kImages[] = "io.containerd.cri.v1.images";
+constexpr size_t kLargest = 16U << 20;
 
 const Value* at(const Value& root, const std::vector<std::string>& path) {
     const Value* node = &root;
@@ -95,11 +95,9 @@ std::vector<std::string> imports(const ConfigFile& file, const ContainerdVersion
 Result<ConfigFile> loadFile(const std::string& path, const ContainerdVersion& containerd) {
     ConfigFile file;
     file.path = path;
-    std::ifstream in(path, std::ios::binary);
-    if (!in) return Error::system("read containerd's configuration", path, errno);
-    std::ostringstream text;
-    text << in.rdbuf();
-    file.text = text.str();
+    auto text = readWholeFile(path, kLargest);
+    if (!text) return Error("read containerd's configuration", path, text.error().reason());
+    file.text = std::move(*text);
     auto read = toml_text::readTomlV2(file.text);
     // 1.x takes some texts that are no TOML 1.0; they can be read, though not edited.
     if (!read.valid && containerd.readsWithGoTomlV1())
@@ -143,8 +141,7 @@ void readTls(const ConfigFile& file, const Value& registry, ContainerdConfig& ou
         host.hasAuth = value.find("auth") != nullptr;
         out.hosts.push_back(std::move(host));
         if (value.find("tls") == nullptr) continue;
-        out.tlsHosts.push_back(name);
-        out.tlsFiles.push_back(file.path);
+        out.tlsHosts.push_back({name, file.path});
     }
 }
 
@@ -167,7 +164,6 @@ void mergeFile(const ConfigFile& file, const ContainerdVersion& containerd, Cont
         out.mirrors.clear();
         out.hosts.clear();
         out.tlsHosts.clear();
-        out.tlsFiles.clear();
         out.sandboxImage.clear();
     }
     const std::string sandbox =

@@ -46,8 +46,12 @@ struct ContainerdConfig {
     std::string configPathFile;     ///< the file that sets it
     std::vector<LegacyMirror> mirrors;
     std::vector<LegacyHost> hosts;
-    std::vector<std::string> tlsHosts;  ///< hosts that have a legacy configs.*.tls table
-    std::vector<std::string> tlsFiles;
+    /// A host that has a legacy configs.*.tls table.
+    struct LegacyTls {
+        std::string host;
+        std::string file;
+    };
+    std::vector<LegacyTls> tlsHosts;
     bool criDisabled = false;  ///< disabled_plugins names the CRI plugin
     std::string sandboxImage;  ///< with this version's default filled in
 

@@ -5,30 +5,41 @@
 #include "tls/pem.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <regex>
 
 namespace nodemirror {
 
 namespace {
 
+/// Which of a user's words may be repeated to them: somebody will put a token where the name of its
+/// file belongs.
+enum class Naming { Certificate, Secret };
+
 std::optional<std::string> readNamed(YamlFields& fields, const Field& field,
-                                     const std::string& path, const FileReader& readFile) {
+                                     const std::string& path, const FileReader& readFile,
+                                     Naming naming = Naming::Certificate) {
+    const bool secret = naming == Naming::Secret;
     if (path.empty() || path.front() != '/') {
-        fields.problem(field, "must be an absolute path, and is " + inQuotes(path));
+        fields.problem(field, secret ? "must be the absolute path of a file that holds the value; "
+                                       "a value itself goes under headers"
+                                     : "must be an absolute path, and is " + inQuotes(path));
         return std::nullopt;
     }
     auto content = readFile(path);
     if (content) return std::move(*content);
-    fields.problem(field,
-                   "cannot read " + inQuotes(path) + ": " + content.error().reason() + "; " +
-                       (content.error().remedy().empty() ? "put the file there, or remove this line"
-                                                         : content.error().remedy()));
+    const Error& error = content.error();
+    const bool isName = !secret || error.code() == 0 || error.code() == EACCES;
+    fields.problem(field, "cannot read " + (isName ? inQuotes(path) : "the file that it names") +
+                              ": " + error.reason() + "; " +
+                              (error.remedy().empty() ? "put the file there, or remove this line"
+                                                      : error.remedy()));
     return std::nullopt;
 }
 
 std::vector<std::string> parseCa(YamlFields& fields, const Field& field, const Files& files) {
     std::vector<std::string> out;
-    const bool single = field.node.IsScalar();
+    const bool single = field.node->isScalar();
     for (const auto& item : single ? std::vector<Field>{field} : fields.list(field)) {
         const auto path = fields.string(item);
         if (!path) continue;
@@ -44,9 +55,9 @@ std::vector<std::string> parseCa(YamlFields& fields, const Field& field, const F
 
 std::optional<ClientPair> parseClient(YamlFields& fields, const Field& field, const Files& files) {
     auto keys = fields.map(field, {"cert", "key"});
-    if (!field.node.IsMap()) return std::nullopt;
+    if (!field.node->isMap()) return std::nullopt;
     for (const char* name : {"cert", "key"})
-        if (!keys.count(name) && !field.node[name])
+        if (!keys.count(name) && !field.node->hasKey(name))
             fields.problem(field, std::string("needs both cert and key; ") + name + " is missing");
     if (!keys.count("cert") || !keys.count("key")) return std::nullopt;
     const auto cert = fields.string(keys["cert"]);
@@ -69,7 +80,10 @@ bool isHeaderName(const std::string& name) {
 }
 
 bool isHeaderValue(const std::string& value) {
-    return std::none_of(value.begin(), value.end(),
+    // Longer ones no server takes, and neither do HTTP libraries.
+    constexpr size_t kLongest = 32 << 10;
+    return value.size() <= kLongest &&
+           std::none_of(value.begin(), value.end(),
                         [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
 
@@ -82,14 +96,14 @@ void parseHeaders(YamlFields& fields, const Field& field, Headers& out) {
             continue;
         }
         std::vector<Secret> values;
-        if (value.node.IsScalar()) {
-            values.emplace_back(value.node.Scalar());
+        if (value.node->isScalar()) {
+            values.emplace_back(value.node->text);
         } else {
             for (auto& text : fields.strings(value)) values.emplace_back(std::move(text));
         }
         for (const auto& secret : values)
             if (!isHeaderValue(secret.reveal()))
-                fields.problem(value, "its value has a control character; write it on one line");
+                fields.problem(value, "its value is no header's: one line of at most 32 KiB");
         if (!values.empty()) out[name] = std::move(values);
     }
 }
@@ -106,14 +120,15 @@ void parseHeaderFiles(YamlFields& fields, const Field& field, const Files& files
             fields.problem(value, "is given in headers too; keep one of them");
             continue;
         }
-        const auto content = readNamed(fields, value, *path, files.read);
+        const auto content = readNamed(fields, value, *path, files.read, Naming::Secret);
         if (!content) continue;
         files.headerFiles[*path] = *content;
         const std::string text = trim(*content);
         if (text.empty()) {
             fields.problem(value, inQuotes(*path) + " is empty; write the header's value into it");
         } else if (!isHeaderValue(text)) {
-            fields.problem(value, inQuotes(*path) + " has more than one line; a header has one");
+            fields.problem(value,
+                           inQuotes(*path) + " is no header's value: one line of at most 32 KiB");
         } else {
             out[name].emplace_back(text);
         }
@@ -130,7 +145,7 @@ std::vector<std::string> parseCapabilities(YamlFields& fields, const Field& fiel
         if (std::find(out.begin(), out.end(), known[*index]) == out.end())
             out.push_back(known[*index]);
     }
-    if (field.node.IsSequence() && items.empty())
+    if (field.node->isSequence() && items.empty())
         fields.problem(field, "is empty, which containerd reads as all; write [pull, resolve]");
     std::sort(out.begin(), out.end());
     return out;
@@ -155,7 +170,7 @@ std::optional<Mirror> parseMirror(YamlFields& fields, const Field& field, const 
     auto keys =
         fields.map(field, {"url", "capabilities", "repositoryPrefix", "ca", "client", "skipVerify",
                            "overridePath", "headers", "headerFiles", "dialTimeout"});
-    if (!field.node.IsMap()) return std::nullopt;
+    if (!field.node->isMap()) return std::nullopt;
     Mirror mirror;
     if (keys.count("capabilities"))
         mirror.capabilities = parseCapabilities(fields, keys["capabilities"]);
@@ -179,10 +194,10 @@ std::optional<Mirror> parseMirror(YamlFields& fields, const Field& field, const 
     if (keys.count("headerFiles"))
         parseHeaderFiles(fields, keys["headerFiles"], files, mirror.headers);
     if (keys.count("dialTimeout") && fields.duration(keys["dialTimeout"]))
-        mirror.dialTimeout = keys["dialTimeout"].node.Scalar();
+        mirror.dialTimeout = keys["dialTimeout"].node->text;
 
     if (!keys.count("url")) {
-        if (!field.node["url"])
+        if (!field.node->hasKey("url"))
             fields.problem(field, "needs a url, such as https://mirror.example");
         return std::nullopt;
     }

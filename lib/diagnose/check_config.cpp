@@ -17,9 +17,14 @@ std::string configFile(const NodeFacts& facts) {
     return config->configPathFile.empty() ? config->path : config->configPathFile;
 }
 
+/// As the file that is there names it: 2.x reads an older file by its own names.
 std::string registryTable(const NodeFacts& facts) {
-    return facts.version.hasImagesPlugin() ? "[plugins.\"io.containerd.cri.v1.images\".registry]"
-                                           : "[plugins.\"io.containerd.grpc.v1.cri\".registry]";
+    const ContainerdConfig* config = configOf(facts);
+    const ConfigFile* file = config != nullptr ? config->registryFile(facts.version) : nullptr;
+    const std::string plugin = file != nullptr ? file->registryTable(facts.version).at(1)
+                               : facts.version.hasImagesPlugin() ? "io.containerd.cri.v1.images"
+                                                                 : "io.containerd.grpc.v1.cri";
+    return "[plugins.\"" + plugin + "\".registry]";
 }
 
 std::string setConfigPath(const NodeFacts& facts) {
@@ -110,12 +115,11 @@ void legacyMirrors(const NodeFacts& facts, Findings& findings) {
                 mirror.file);
     }
     if (config->configPath.empty() || facts.version.hasImagesPlugin()) return;
-    for (size_t i = 0; i < config->tlsHosts.size(); ++i)
-        add(findings, Severity::Critical, "legacy-tls", config->tlsFiles[i],
-            "configs." + config->tlsHosts[i] +
+    for (const auto& legacy : config->tlsHosts)
+        add(findings, Severity::Critical, "legacy-tls", legacy.file,
+            "configs." + legacy.host +
                 ".tls stands beside config_path: the CRI plugin does not load with both",
-            "give the CA as `ca` in the mirror's entry, and take the table out of " +
-                config->tlsFiles[i]);
+            "give the CA as `ca` in the mirror's entry, and take the table out of " + legacy.file);
 }
 
 /// Registry settings under the plugin of another containerd: they are ignored without a word.

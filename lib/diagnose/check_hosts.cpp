@@ -71,6 +71,13 @@ void registryFiles(const NodeFacts& facts, Findings& findings) {
     }
 }
 
+void treeUnreadable(const NodeFacts& facts, Findings& findings) {
+    if (!facts.registriesUnknown.empty())
+        add(findings, Severity::Warning, "certs-dir-unreadable", facts.certsDir,
+            facts.registriesUnknown + ": what containerd reads there is not judged",
+            "run as root; or look at what the directory is: ls -ld " + facts.certsDir);
+}
+
 void maskedDefault(const NodeFacts& facts, Findings& findings) {
     bool hasDefault = false;
     for (const auto& reading : facts.registries)

@@ -23,6 +23,7 @@ void misplacedRegistry(const NodeFacts& facts, Findings& findings);
 
 // certs.d and the hosts that it leads to: check_hosts.cpp
 void registryFiles(const NodeFacts& facts, Findings& findings);
+void treeUnreadable(const NodeFacts& facts, Findings& findings);
 void maskedDefault(const NodeFacts& facts, Findings& findings);
 void hostsReachable(const NodeFacts& facts, Findings& findings);
 void proxies(const NodeFacts& facts, Findings& findings);

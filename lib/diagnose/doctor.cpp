@@ -13,19 +13,13 @@ using Check = void (*)(const NodeFacts&, checks::Findings&);
 /// In the order in which a person would look; doctor sorts by severity, and keeps this order within
 /// one.
 constexpr Check kChecks[] = {
-    checks::containerdReachable,
-    checks::criLoaded,
-    checks::configPath,
-    checks::configNotLoaded,
-    checks::legacyMirrors,
-    checks::misplacedRegistry,
-    checks::registryFiles,
-    checks::maskedDefault,
-    checks::proxies,
-    checks::hostsReachable,
-    checks::clockSkew,
-    checks::sandboxImage,
-    checks::kubelet,
+    checks::containerdReachable, checks::criLoaded,
+    checks::configPath,          checks::configNotLoaded,
+    checks::legacyMirrors,       checks::misplacedRegistry,
+    checks::treeUnreadable,      checks::registryFiles,
+    checks::maskedDefault,       checks::proxies,
+    checks::hostsReachable,      checks::clockSkew,
+    checks::sandboxImage,        checks::kubelet,
     checks::diskSpace,
 };
 

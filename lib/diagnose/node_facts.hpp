@@ -35,6 +35,7 @@ struct NodeFacts {
     bool versionAssumed = false;
     EffectiveConfigPath configPath;
     std::vector<ChainReading> registries;           ///< those that have a directory under certs.d
+    std::string registriesUnknown;                  ///< why certs.d could not be listed; or empty
     std::vector<std::string> emptyDirectories;      ///< under certs.d
     Seen<ProxySettings> proxies;                    ///< of containerd's unit
     Seen<std::vector<ObservedImage>> images;        ///< image records in k8s.io

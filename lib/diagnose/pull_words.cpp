@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 #include "diagnose/resolution.hpp"
+#include "hosts_toml/decode.hpp"
 
 namespace nodemirror {
 
@@ -105,7 +106,8 @@ std::vector<ImageReference> directReferences(const ImageFindings& findings) {
         std::string path = finding.host.path;
         if (path.rfind("/v2", 0) != 0) continue;
         path = path.size() > 4 ? path.substr(4) + "/" : "";
-        if (finding.host.scheme != "https" || finding.host.host == "registry-1.docker.io") continue;
+        if (finding.host.scheme != "https" || finding.host.host == upstreamHost("docker.io"))
+            continue;
         ImageReference direct = findings.reference;
         direct.host = finding.host.host;
         direct.repository = path + direct.repository;
@@ -116,7 +118,7 @@ std::vector<ImageReference> directReferences(const ImageFindings& findings) {
 
 std::string ctrDifference(const ImageFindings& findings) {
     const std::string& registry = findings.reference.host;
-    const std::string upstream = registry == "docker.io" ? "registry-1.docker.io" : registry;
+    const std::string upstream = upstreamHost(registry);
     std::string outcome;
     for (const auto& finding : findings.hosts)
         if (finding.host.host == upstream)

@@ -1,5 +1,7 @@
 #include "files/atomic_write.hpp"
 
+#include "files/entries.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/random.h>
@@ -33,16 +35,19 @@ Result<void> writeAll(int fd, std::string_view content, const std::string& name)
     return {};
 }
 
+/// Whether the owner is to be another than whoever writes: the service may not even ask otherwise.
+bool changesOwner(const Access& access) {
+    return (access.uid != static_cast<uid_t>(-1) && access.uid != ::geteuid()) ||
+           (access.gid != static_cast<gid_t>(-1) && access.gid != ::getegid());
+}
+
 Result<void> fill(int fd, const std::string& name, std::string_view content, const Access& access,
                   Durable durable) {
     if (const auto written = writeAll(fd, content, name); !written) return written;
-    // Not asked for what is so anyway: the service may not call it at all.
-    const bool chown = (access.uid != static_cast<uid_t>(-1) && access.uid != ::geteuid()) ||
-                       (access.gid != static_cast<gid_t>(-1) && access.gid != ::getegid());
-    if (chown && ::fchown(fd, access.uid, access.gid) != 0)
+    if (changesOwner(access) && ::fchown(fd, access.uid, access.gid) != 0)
         return Error::system("set the owner of", name, errno);
     // After fchown, which clears the set-id bits; and the umask must not have a say.
-    if (::fchmod(fd, access.mode) != 0) return Error::system("set the mode of", name, errno);
+    if (const auto set = setMode(fd, name, access.mode); !set) return set;
     if (durable == Durable::Now && ::fsync(fd) != 0) return Error::system("sync", name, errno);
     return {};
 }
@@ -51,12 +56,23 @@ Result<void> fill(int fd, const std::string& name, std::string_view content, con
 
 Result<void> writeNew(int directory, const std::string& name, std::string_view content,
                       const Access& access, Durable durable) {
+    // Not open to its later group before that group is set.
+    const mode_t first = changesOwner(access) ? 0600 : access.mode;
     const UniqueFd fd(::openat(directory, name.c_str(),
-                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, first));
     if (!fd) return Error::system("create", name, errno);
     const auto filled = fill(fd.get(), name, content, access, durable);
     if (!filled) ::unlinkat(directory, name.c_str(), 0);
     return filled;
+}
+
+Result<void> setMode(int fd, const std::string& name, mode_t mode) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0) return Error::system("look at", name, errno);
+    // A change costs a transaction of the file system, and mostly there is none.
+    if ((status.st_mode & 07777) != mode && ::fchmod(fd, mode) != 0)
+        return Error::system("set the mode of", name, errno);
+    return {};
 }
 
 Result<void> syncDirectory(int directory) {
@@ -65,11 +81,14 @@ Result<void> syncDirectory(int directory) {
 }
 
 Result<void> writeAtomically(int directory, const std::string& name, std::string_view content,
-                             const Access& access) {
+                             const Access& access, Existing existing) {
     const std::string temporary = temporaryName();
     if (const auto written = writeNew(directory, temporary, content, access); !written)
         return written;
-    if (::renameat(directory, temporary.c_str(), directory, name.c_str()) != 0) {
+    const int renamed = existing == Existing::Keep
+                            ? renameNoReplace(directory, temporary, name)
+                            : ::renameat(directory, temporary.c_str(), directory, name.c_str());
+    if (renamed != 0) {
         const int code = errno;
         ::unlinkat(directory, temporary.c_str(), 0);
         return Error::system("put in place", name, code);
@@ -84,12 +103,12 @@ Result<UniqueFd> openDirectory(const std::string& path) {
 }
 
 Result<void> writeAtomically(const std::string& path, std::string_view content,
-                             const Access& access) {
+                             const Access& access, Existing existing) {
     const size_t slash = path.rfind('/');
     const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
     const auto directory = openDirectory(parent);
     if (!directory) return directory.error();
-    return writeAtomically(directory->get(), path.substr(slash + 1), content, access);
+    return writeAtomically(directory->get(), path.substr(slash + 1), content, access, existing);
 }
 
 void removeLeftovers(const std::string& path) {

@@ -26,6 +26,9 @@ struct Access {
 /// Whether what is written is waited for, or will be later.
 enum class Durable { Now, Later };
 
+/// What becomes of a file that has the name already. Keep: the write fails (EEXIST).
+enum class Existing { Replace, Keep };
+
 /// Writes a complete file under `name`, a new one, and syncs it; it is not yet visible under its
 /// final name. The directory is not synced.
 Result<void> writeNew(int directory, const std::string& name, std::string_view content,
@@ -34,16 +37,19 @@ Result<void> writeNew(int directory, const std::string& name, std::string_view c
 /// Replaces `name` in the directory by a complete file: temporary file, fsync, rename, fsync of the
 /// directory (rename(2), fsync(2)). A reader sees the old content or the new, never anything else.
 Result<void> writeAtomically(int directory, const std::string& name, std::string_view content,
-                             const Access& access);
+                             const Access& access, Existing existing = Existing::Replace);
 
 /// The same by path; the directory must exist.
 Result<void> writeAtomically(const std::string& path, std::string_view content,
-                             const Access& access);
+                             const Access& access, Existing existing = Existing::Replace);
 
 /// Opens a directory for use with the functions above. Follows symbolic links.
 Result<UniqueFd> openDirectory(const std::string& path);
 
 Result<void> syncDirectory(int directory);
+
+/// Sets the mode of what is open, where it is another; `name` is for the error.
+Result<void> setMode(int fd, const std::string& name, mode_t mode);
 
 /// Removes the temporary files that a crash left in a directory. Nobody may be writing in it.
 void removeLeftovers(const std::string& path);

@@ -88,7 +88,8 @@ Seen<ObservedRegistry> CertsTree::observe(const std::string& directory) const {
     out.directory = std::move(*entry);
     if (out.directory.type != Type::Directory) return Answer::known(std::move(out));
     const auto parent = openBelow(root->get(), directory);
-    out.directory.unreadable = !parent && out.directory.uid != ::geteuid();
+    out.directory.unreadable =
+        !parent && isDenied(parent.error()) && out.directory.uid != ::geteuid();
     if (out.directory.unreadable) return Answer::known(std::move(out));
     if (!parent) return Answer::unknown(parent.error().text());
     auto hosts = observeEntry(parent->get(), kHosts);

@@ -77,7 +77,7 @@ Result<std::string> setAside(int parent, const std::string& taken, const std::st
 Result<std::string> makeDirectory(int root, std::string_view content, mode_t mode, Durable durable,
                                   int earlier) {
     const std::string temporary = temporaryName();
-    if (::mkdirat(root, temporary.c_str(), 0700) != 0)
+    if (::mkdirat(root, temporary.c_str(), 0755) != 0)
         return Error::system("create a directory in", "certs.d", errno);
     const auto fill = [&]() -> Result<void> {
         const auto directory = openBelow(root, temporary);
@@ -89,8 +89,7 @@ Result<std::string> makeDirectory(int root, std::string_view content, mode_t mod
             return written;
         if (earlier >= 0)
             if (const auto carried = carryOver(earlier, directory->get()); !carried) return carried;
-        if (::fchmod(directory->get(), 0755) != 0)
-            return Error::system("set the mode of", "the directory", errno);
+        if (const auto set = setMode(directory->get(), "the directory", 0755); !set) return set;
         return durable == Durable::Now ? syncDirectory(directory->get()) : Result<void>();
     };
     if (const auto filled = fill(); !filled) {

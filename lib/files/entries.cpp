@@ -1,6 +1,7 @@
 #include "files/entries.hpp"
 
 #include "base/digest.hpp"
+#include "base/read_file.hpp"
 #include "files/atomic_write.hpp"
 
 #include <dirent.h>
@@ -37,17 +38,7 @@ Result<std::string> readContent(int parent, const std::string& name) {
     const UniqueFd fd(
         ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!fd) return Error::system("read", name, errno);
-    std::string out;
-    char buffer[16384];
-    while (true) {
-        const ssize_t got = ::read(fd.get(), buffer, sizeof buffer);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return Error::system("read", name, errno);
-        if (got == 0) return out;
-        out.append(buffer, static_cast<size_t>(got));
-        if (out.size() > static_cast<size_t>(kLargestHosts))
-            return Error("read", name, "it is larger than 4 MiB");
-    }
+    return readRest(fd.get(), name, static_cast<size_t>(kLargestHosts));
 }
 
 int rename2(int parent, const std::string& from, const std::string& to, unsigned flags) {
@@ -104,6 +95,8 @@ bool isFresh(const Stamp& stamp) {
     return stamp.changed.tv_sec + kSafely >= ::time(nullptr);
 }
 
+bool isDenied(const Error& error) { return error.code() == EACCES || error.code() == EPERM; }
+
 bool isForeign(uid_t uid, gid_t gid) { return uid != ::geteuid() || gid != ::getegid(); }
 
 Result<ObservedEntry> observeEntry(int parent, const std::string& name) {
@@ -123,7 +116,7 @@ Result<ObservedEntry> observeEntry(int parent, const std::string& name) {
     if (entry.tooLarge) return entry;
     auto content = readContent(parent, name);
     // Another user's private file: what it says stays with them, that it is theirs is known.
-    entry.unreadable = !content && entry.uid != ::geteuid();
+    entry.unreadable = !content && isDenied(content.error()) && entry.uid != ::geteuid();
     if (entry.unreadable) return entry;
     if (!content) return content.error();
     entry.content = std::move(*content);

@@ -55,6 +55,9 @@ bool isTemporary(const std::string& name);
 /// A name beside `name` that is free: NAME.aside-1 and so on.
 std::string asideName(int parent, const std::string& name);
 
+/// Whether somebody may not do it, rather than nobody can.
+bool isDenied(const Error& error);
+
 /// Whether an entry belongs to another user or group than this process: it could not be given back
 /// to them once it was written anew, for that takes CAP_CHOWN.
 bool isForeign(uid_t uid, gid_t gid);

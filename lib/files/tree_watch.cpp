@@ -114,6 +114,7 @@ void TreeWatch::watchAgain() {
     const std::unique_ptr<DIR, int (*)(DIR*)> dir(
         rootWatch_ < 0 ? nullptr : ::opendir(root_.c_str()),
         [](DIR* open) { return open != nullptr ? ::closedir(open) : 0; });
+    if (rootWatch_ >= 0 && !dir) limited_ = Error::system("list", root_, errno).brief();
     while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr)
         if (entry->d_name[0] != '.' && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN))
             watchDirectory(entry->d_name);

@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 #include "desired/url.hpp"
+#include "hosts_toml/decode.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -41,8 +42,7 @@ std::optional<Mirror> upstreamAsMirror(const Registry& registry) {
         return out;
     }
     if (registry.name == "_default") return std::nullopt;
-    const std::string host = registry.name == "docker.io" ? "registry-1.docker.io" : registry.name;
-    auto url = parseUrl("https://" + host);
+    auto url = parseUrl("https://" + upstreamHost(registry.name));
     if (!url) return std::nullopt;
     out.url = std::move(*url);
     return out;

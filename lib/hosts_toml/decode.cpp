@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "hosts_toml/go_url.hpp"
+#include "hosts_toml/redact.hpp"
 #include "toml/expressions.hpp"
 #include "toml/read_go_v1.hpp"
 #include "toml/read_v2.hpp"
@@ -76,7 +77,7 @@ class Decoder {
         if (sorted.size() > 1)
             for (const auto* entry : sorted)
                 if (!entry->second.isTable())
-                    throw Dropped{"host." + inQuotes(entry->first) + " is no table", true};
+                    throw Dropped{"host." + shownHost(entry->first) + " is no table", true};
         std::stable_sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
             return a->second.line < b->second.line;
         });
@@ -107,39 +108,44 @@ class Decoder {
         return out;
     }
 
-    static void require(const Value& value, Kind kind, const std::string& name, const char* type) {
-        if (value.kind != kind) throw Dropped{name + " must be " + type + at(value)};
+    /// `host`: whose key it is; null for a key of the file itself.
+    static void require(const Value& value, Kind kind, const char* name, const char* type,
+                        const std::string* host = nullptr) {
+        if (value.kind == kind) return;
+        throw Dropped{(host != nullptr ? "host." + shownHost(*host) + "." : "") + name +
+                      " must be " + type + at(value)};
     }
 
     /// Unmarshal checks the types of every known field, also of hosts that are not used.
     void checkTypes(const Value& root) const {
-        checkHost(root, "");
+        checkHost(root, nullptr);
         for (const Value* server : fields(root, "server"))
             require(*server, Kind::String, "server", "a string");
         for (const Value* hosts : fields(root, "host")) {
             require(*hosts, Kind::Table, "host", "a table");
             for (const auto& [name, table] : hosts->entries) {
-                require(table, Kind::Table, "host." + inQuotes(name), "a table");
-                checkHost(table, "host." + inQuotes(name) + ".");
+                if (table.kind != Kind::Table)
+                    throw Dropped{"host." + shownHost(name) + " must be a table" + at(table)};
+                checkHost(table, &name);
             }
         }
     }
 
-    void checkHost(const Value& table, const std::string& prefix) const {
+    void checkHost(const Value& table, const std::string* host) const {
         for (const Value* value : fields(table, "capabilities")) {
-            require(*value, Kind::Array, prefix + "capabilities", "a list of strings");
+            require(*value, Kind::Array, "capabilities", "a list of strings", host);
             for (const auto& item : value->items)
-                require(item, Kind::String, prefix + "capabilities", "a list of strings");
+                require(item, Kind::String, "capabilities", "a list of strings", host);
         }
         for (const Value* value : fields(table, "skip_verify"))
-            require(*value, Kind::Boolean, prefix + "skip_verify", "true or false");
+            require(*value, Kind::Boolean, "skip_verify", "true or false", host);
         for (const Value* value : fields(table, "override_path"))
-            require(*value, Kind::Boolean, prefix + "override_path", "true or false");
+            require(*value, Kind::Boolean, "override_path", "true or false", host);
         for (const Value* value : fields(table, "header"))
-            require(*value, Kind::Table, prefix + "header", "a table");
+            require(*value, Kind::Table, "header", "a table", host);
         if (version_.knowsDialTimeout())
             for (const Value* value : fields(table, "dial_timeout"))
-                require(*value, Kind::String, prefix + "dial_timeout", "a string");
+                require(*value, Kind::String, "dial_timeout", "a string", host);
     }
 
     /// parseHostConfig
@@ -244,9 +250,9 @@ class Decoder {
                 values.push_back(value.string);
             } else {
                 const std::string key = "header " + inQuotes(name);
-                require(value, Kind::Array, key, "a string or a list of strings");
+                require(value, Kind::Array, key.c_str(), "a string or a list of strings");
                 for (const auto& item : value.items) {
-                    require(item, Kind::String, key, "a string or a list of strings");
+                    require(item, Kind::String, key.c_str(), "a string or a list of strings");
                     values.push_back(item.string);
                 }
             }
@@ -293,12 +299,16 @@ Decoded decodeHostsToml(std::string_view text, const std::string& directory,
     return out;
 }
 
+std::string upstreamHost(const std::string& registry) {
+    return registry == "docker.io" ? "registry-1.docker.io" : registry;
+}
+
 void fillDefaultHost(Chain& hosts, const std::string& registry, const ContainerdVersion& version) {
     if (hosts.empty()) hosts.emplace_back();
     ChainHost& last = hosts.back();
     if (!last.host.empty()) return;
     last.scheme = "https";
-    last.host = registry == "docker.io" ? "registry-1.docker.io" : registry;
+    last.host = upstreamHost(registry);
     if (registry != "docker.io" && isLocalhost(registry)) {
         const std::string port = portOf(registry);
         if (version.localhostIsAlwaysHttp() || (!port.empty() && port != "443"))
@@ -311,8 +321,7 @@ void fillDefaultHost(Chain& hosts, const std::string& registry, const Containerd
 }
 
 bool isUpstream(const ChainHost& host, const std::string& registry) {
-    return host.host == registry ||
-           (registry == "docker.io" && host.host == "registry-1.docker.io");
+    return host.host == registry || host.host == upstreamHost(registry);
 }
 
 }  // namespace nodemirror

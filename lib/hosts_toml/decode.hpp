@@ -22,6 +22,9 @@ struct Decoded {
 Decoded decodeHostsToml(std::string_view text, const std::string& directory,
                         const ContainerdVersion& version);
 
+/// Where containerd finds a registry itself (docker.DefaultHost).
+std::string upstreamHost(const std::string& registry);
+
 /// Names the registry's own upstream where the last host is still empty (ConfigureHosts).
 void fillDefaultHost(Chain& hosts, const std::string& registry, const ContainerdVersion& version);
 

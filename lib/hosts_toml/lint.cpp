@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 #include "hosts_toml/go_url.hpp"
+#include "hosts_toml/redact.hpp"
 #include "toml/read_v2.hpp"
 
 #include <algorithm>
@@ -49,17 +50,18 @@ void hostTables(const Value& root, const Chain& hosts, const ContainerdVersion& 
     if (tables == nullptr) return;
     size_t inlineTables = 0;
     for (const auto& [name, table] : tables->entries) {
-        unknownKeys(table, " of host " + inQuotes(name), false, warnings);
+        unknownKeys(table, " of host " + shownHost(name), false, warnings);
         if (table.isInline) ++inlineTables;
         if (!version.knowsDialTimeout() && table.find("dial_timeout") != nullptr)
             add(warnings, "dial-timeout-ignored",
-                "dial_timeout of host " + inQuotes(name) + " is ignored before 2.1");
+                "dial_timeout of host " + shownHost(name) + " is ignored before 2.0.11");
         if (name.compare(0, 4, "http") != 0)
             add(warnings, "host-without-scheme",
-                "host " + inQuotes(name) + " has no scheme: https is used");
+                "host " + shownHost(name) + " has no scheme: https is used");
         else if (const auto url = parseGoUrl(name, false); url && url->host.empty())
             add(warnings, "host-leads-nowhere",
-                "host " + inQuotes(name) + " begins with http but has no scheme: it leads nowhere");
+                "host " + shownHost(name) +
+                    " begins with http but has no scheme: it leads nowhere");
     }
     if (version.readsWithGoTomlV1()) {
         if (inlineTables > 1)

@@ -1,6 +1,6 @@
 #include "hosts_toml/reader.hpp"
 
-#include "base/result.hpp"
+#include "base/read_file.hpp"
 #include "base/text.hpp"
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/go_url.hpp"
@@ -14,9 +14,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <memory>
-#include <sstream>
 
 namespace nodemirror {
 
@@ -51,15 +49,8 @@ namespace {
 bool isNotExist(int code) { return code == ENOENT; }
 
 Result<std::string> readFile(const std::string& path) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) return Error::system("read", path, errno);
-    if (S_ISDIR(status.st_mode)) return Error::system("read", path, EISDIR);
-    if (!S_ISREG(status.st_mode)) return Error("read", path, "it is no regular file");
-    std::ifstream in(path, std::ios::binary);
-    if (!in) return Error::system("read", path, errno);
-    std::ostringstream out;
-    out << in.rdbuf();
-    return out.str();
+    constexpr size_t kLargest = 16U << 20;  // of any sense, it is far smaller
+    return readWholeFile(path, kLargest);
 }
 
 /// HostDirFromRoot: the first candidate that exists, of whatever type.
@@ -180,6 +171,23 @@ std::string certificateError(const ChainHost& host) {
 }
 
 }  // namespace
+
+Seen<std::vector<std::string>> directoriesUnder(const std::string& root) {
+    using Answer = Seen<std::vector<std::string>>;
+    const auto unknown = [&root](int code) {
+        return Answer::unknown(Error::system("list", root, code).brief());
+    };
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(
+        ::opendir(root.c_str()), [](DIR* open) { return open == nullptr ? 0 : ::closedir(open); });
+    if (!dir) return errno == ENOENT ? Answer::absent() : unknown(errno);
+    std::vector<std::string> names;
+    errno = 0;
+    while (const dirent* entry = ::readdir(dir.get()))
+        if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+    if (errno != 0) return unknown(errno);
+    std::sort(names.begin(), names.end());
+    return Answer::known(std::move(names));
+}
 
 std::vector<std::string> textsOf(const std::vector<Warning>& warnings) {
     std::vector<std::string> out;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/result.hpp"
 #include "containerd_config/version.hpp"
 #include "hosts_toml/chain.hpp"
 
@@ -35,6 +36,9 @@ std::vector<std::string> directoryNames(const std::string& registry);
 /// The directory that this project writes for a registry: the first of directoryNames, so that
 /// nothing else in the tree can hide it.
 std::string ownDirectoryName(const std::string& registry);
+
+/// The names in a certs.d tree, hidden ones passed over, in order; absent where there is no tree.
+Seen<std::vector<std::string>> directoriesUnder(const std::string& root);
 
 /// The registry that a directory name stands for: host_port_ is host:port.
 std::string registryOfDirectory(const std::string& directory);

@@ -8,4 +8,7 @@ namespace nodemirror {
 /// taken out of its URLs: for diffs and for people.
 std::string redactHostsToml(const std::string& text);
 
+/// The name of a host table in quotes, without the credentials that it may hold.
+std::string shownHost(const std::string& name);
+
 }  // namespace nodemirror

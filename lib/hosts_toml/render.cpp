@@ -144,13 +144,14 @@ RenderedHosts upstreamOnly() {
 Result<RenderedHosts> renderHosts(const Registry& registry) {
     RenderedHosts out;
     out.text = renderText(registry, false);
-    out.redacted = renderText(registry, true);
     for (const auto& mirror : registry.mirrors)
         if (!mirror.headers.empty()) out.secret = true;
+    out.redacted = out.secret ? renderText(registry, true) : out.text;
 
+    const Chain wanted = intendedChain(registry);
     for (const ContainerdVersion version :
          {ContainerdVersion{1, 6, 20}, ContainerdVersion{1, 7, 24}, ContainerdVersion{2, 1, 9}}) {
-        Chain intended = intendedChain(registry);
+        Chain intended = wanted;
         if (!version.knowsDialTimeout())
             for (auto& host : intended) host.dialTimeout.clear();
         fillDefaultHost(intended, sampleRegistry(registry), version);

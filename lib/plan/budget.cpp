@@ -26,12 +26,14 @@ int budgetLeft(const Budget& budget, const std::vector<WallTime>& restarts, Wall
     return std::max(0, budget.restarts - used);
 }
 
-WallTime budgetFreeAt(const Budget& budget, const std::vector<WallTime>& restarts, WallTime now) {
+WallTime budgetFreeAt(const Budget& budget, const std::vector<WallTime>& restarts, WallTime now,
+                      int needed) {
     const auto used = counting(budget, restarts, now);
-    if (budget.restarts <= 0) return WallTime::max();
-    if (static_cast<int>(used.size()) < budget.restarts) return now;
-    const size_t first = used.size() - static_cast<size_t>(budget.restarts);
-    return used[first] + std::chrono::duration_cast<Period>(budget.per);
+    if (budget.restarts < needed) return WallTime::max();
+    // So many of the oldest must no longer count.
+    const int tooMany = static_cast<int>(used.size()) + needed - budget.restarts;
+    if (tooMany <= 0) return now;
+    return used[static_cast<size_t>(tooMany) - 1] + std::chrono::duration_cast<Period>(budget.per);
 }
 
 }  // namespace nodemirror

@@ -12,8 +12,9 @@ namespace nodemirror {
 /// budget nor locks it for longer than its period.
 int budgetLeft(const Budget& budget, const std::vector<WallTime>& restarts, WallTime now);
 
-/// When the next restart will be allowed; `now` when one is allowed already. With restarts: 0
-/// never: the farthest time there is.
-WallTime budgetFreeAt(const Budget& budget, const std::vector<WallTime>& restarts, WallTime now);
+/// When the next `needed` restarts will be allowed; `now` when they are already. More than the
+/// budget has are never allowed: the farthest time there is.
+WallTime budgetFreeAt(const Budget& budget, const std::vector<WallTime>& restarts, WallTime now,
+                      int needed = 1);
 
 }  // namespace nodemirror

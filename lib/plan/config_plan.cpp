@@ -2,6 +2,7 @@
 
 #include "base/digest.hpp"
 #include "base/text.hpp"
+#include "hosts_toml/decode.hpp"
 
 namespace nodemirror {
 
@@ -28,6 +29,13 @@ void uncovered(const ContainerdConfig& config, const ConfigSurroundings& around,
             "declare " + name + " in the desired state with these mirrors, or remove them from " +
                 mirror.file));
     }
+    if (!around.elsewhereUnknown.empty())
+        reasons.push_back(
+            makeReason(Weight::Blocked, "ConfigPathElsewhere", config.path,
+                       "containerd reads " + config.configPath +
+                           ", and what it finds there is unknown: " + around.elsewhereUnknown,
+                       "let the daemon read that directory, or set config_path to " +
+                           around.certsDir + " by hand"));
     for (const auto& registry : around.elsewhere)
         if (!around.covered.count(registry))
             reasons.push_back(makeReason(
@@ -38,28 +46,56 @@ void uncovered(const ContainerdConfig& config, const ConfigSurroundings& around,
                     around.certsDir));
 }
 
-/// Legacy TLS settings of a host that the desired state uses without any of its own.
+bool hasTls(const Mirror& mirror) {
+    return !mirror.ca.empty() || mirror.client || mirror.skipVerify;
+}
+
+/// Whether the desired state says how TLS is done with this host, or that it is not asked at all.
+bool settlesTls(const Desired& desired, const std::string& host) {
+    bool settled = false;
+    for (const auto& registry : desired.registries) {
+        for (const auto& mirror : registry.mirrors)
+            settled = settled || (mirror.url.host == host && hasTls(mirror));
+        settled =
+            settled || (registry.fallback == Fallback::None && upstreamHost(registry.name) == host);
+    }
+    return settled;
+}
+
+/// Legacy TLS settings that would be lost: of mirrors that are declared without any of their own,
+/// and of registries that are pulled from directly.
 void uncoveredTls(const Desired& desired, const ContainerdConfig& config,
-                  std::vector<Reason>& reasons) {
-    for (const auto& host : config.tlsHosts)
+                  const ConfigSurroundings& around, std::vector<Reason>& reasons) {
+    for (const auto& [host, file] : config.tlsHosts) {
+        const std::string lost = "the legacy TLS settings of " + host + " in " + file +
+                                 " must go for config_path to work, and ";
+        bool told = false;
         for (const auto& registry : desired.registries)
             for (const auto& mirror : registry.mirrors) {
-                const bool own = !mirror.ca.empty() || mirror.client || mirror.skipVerify;
-                if (mirror.url.host != host || own || mirror.url.scheme != "https") continue;
+                if (mirror.url.host != host || hasTls(mirror) || mirror.url.scheme != "https")
+                    continue;
+                told = true;
                 reasons.push_back(makeReason(
                     Weight::Blocked, "LegacyTls", host,
-                    "the legacy TLS settings of " + host + " in " + config.path +
-                        " must go for config_path to work, and the mirror of " + registry.name +
+                    lost + "the mirror of " + registry.name +
                         " there has none in the desired state",
                     "give that mirror its ca, client or skipVerify in the desired state"));
             }
+        const bool ofUser = around.covered.count(host) > 0 && desired.find(host) == nullptr;
+        if (told || ofUser || settlesTls(desired, host)) continue;
+        reasons.push_back(makeReason(
+            Weight::Blocked, "LegacyTls", host,
+            lost + "nothing in the desired state or in " + around.certsDir + " gives it any",
+            "declare " + host + " with the mirror https://" + host +
+                " and its ca, client or skipVerify; or remove the settings from " + file));
+    }
 }
 
 void planEdit(const Desired& desired, const ContainerdConfig& config,
               const ContainerdVersion& version, const ConfigSurroundings& around,
               ConfigPlan& plan) {
     uncovered(config, around, plan.reasons);
-    if (!version.hasImagesPlugin()) uncoveredTls(desired, config, plan.reasons);
+    if (!version.hasImagesPlugin()) uncoveredTls(desired, config, around, plan.reasons);
     if (!plan.reasons.empty()) return;
     auto edits = editConfigPath(config, version, around.certsDir);
     if (!edits) {
@@ -91,7 +127,7 @@ void planEdit(const Desired& desired, const ContainerdConfig& config,
     for (const auto& mirror : config.mirrors)
         plan.editReason += "; the legacy mirrors of " + mirror.registry + " (" +
                            join(mirror.endpoints, ", ") + ") are moved out";
-    for (const auto& host : config.tlsHosts)
+    for (const auto& [host, file] : config.tlsHosts)
         if (!version.hasImagesPlugin())
             plan.editReason += "; the legacy TLS settings of " + host + " are moved out";
 }

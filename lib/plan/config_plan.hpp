@@ -19,6 +19,7 @@ struct ConfigSurroundings {
     std::set<std::string> covered;
     /// Registries that have a directory under the config_path in force, where that is another.
     std::set<std::string> elsewhere;
+    std::string elsewhereUnknown;  ///< why that directory could not be looked into; or empty
     /// The fingerprint of an edit that was taken back, with containerd's own error.
     std::string rolledBack;
     std::string rolledBackError;

@@ -1,5 +1,8 @@
 #pragma once
 
+#include "base/time.hpp"
+
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,6 +20,8 @@ struct Reason {
     std::string subject;  ///< the registry, image, unit or file
     std::string message;
     std::string remedy;
+    /// When time alone may have mended it, where that is known.
+    std::optional<WallTime> until;
 };
 
 inline Reason makeReason(Reason::Weight weight, std::string code, std::string subject,

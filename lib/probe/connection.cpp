@@ -23,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint32_t kHeaderLimit = 64 << 10;
 constexpr int kSlowestBody = 6;
+constexpr size_t kLargestField = 32 << 10;  // Beast itself throws at 64
 
 Duration since(Clock::time_point begin) { return Clock::now() - begin; }
 
@@ -67,7 +68,14 @@ Task<bool> Connection::talk(Stream& stream, const HttpRequest& request, Patience
     message.target(viaPlainProxy_ ? request.url.text() : request.url.target);
     message.version(11);
     message.set(http::field::host, request.url.authority);
-    for (const auto& [name, value] : request.headers) message.insert(name, value);
+    for (const auto& [name, value] : request.headers) {
+        if (value.size() > kLargestField) {
+            out.fault = Fault::Protocol;
+            out.error = "the value of the header " + name + " is longer than 32 KiB";
+            co_return false;
+        }
+        message.insert(name, value);
+    }
     if (viaPlainProxy_)
         if (const auto basic = proxyAuthorization(proxy_); !basic.empty())
             message.set(http::field::proxy_authorization, basic);

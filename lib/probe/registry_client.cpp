@@ -24,6 +24,14 @@ bool isRedirect(const Exchange& exchange) {
     return codes.count(exchange.status) > 0 && exchange.headers.count("location") > 0;
 }
 
+/// What Go's http.Client does not send to another host than the one it was meant for
+/// (shouldCopyHeaderOnRedirect).
+bool staysAtHome(const std::string& header) {
+    static const std::set<std::string> names{"authorization", "www-authenticate", "cookie",
+                                             "cookie2"};
+    return names.count(lower(header)) > 0;
+}
+
 /// Go's http.Client: Head "URL": error
 std::string doError(const Exchange& exchange) {
     std::string verb = lower(exchange.method);
@@ -139,9 +147,8 @@ Task<Exchange> RegistryClient::follow(HttpRequest request, RegistryAnswer* answe
                 request.url = *next;
                 purpose = "redirect";
                 if (!request.url.sameOrigin(first))
-                    std::erase_if(request.headers, [](const auto& header) {
-                        return lower(header.first) == "authorization";
-                    });
+                    std::erase_if(request.headers,
+                                  [](const auto& header) { return staysAtHome(header.first); });
                 continue;
             }
         }

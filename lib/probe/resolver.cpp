@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
 
 namespace nodemirror {
 
@@ -18,19 +19,11 @@ namespace {
 
 constexpr size_t kThreads = 4;
 
-struct LookUp {
-    explicit LookUp(asio::io_context& io) : done(io) {}
-    asio::steady_timer done;  ///< cancelled when the answer is there
-    bool answered = false;
-    int code = 0;
-    Addresses addresses;
-};
-
 struct AddrInfoFree {
     void operator()(addrinfo* list) const { ::freeaddrinfo(list); }
 };
 
-int lookUp(const std::string& name, Addresses& out) {
+int getAddresses(const std::string& name, Addresses& out) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* raw = nullptr;
@@ -57,39 +50,80 @@ Error notFound(const std::string& name, const std::string& why) {
 
 }  // namespace
 
+struct Resolver::LookUp {
+    bool answered = false;
+    int code = 0;
+    Addresses addresses;
+    std::vector<std::shared_ptr<asio::steady_timer>> waiting;  ///< cancelled with the answer
+};
+
+/// What outlives the resolver while a thread hangs in getaddrinfo. All but `io` is the loop's own.
+struct Resolver::Shared {
+    std::mutex mutex;
+    asio::io_context* io = nullptr;  ///< null once the resolver is gone
+    std::map<std::string, std::shared_ptr<LookUp>> underWay;
+
+    void answered(const std::string& name, int code, Addresses addresses) {
+        const auto found = underWay.find(name);
+        if (found == underWay.end()) return;
+        const auto state = found->second;
+        underWay.erase(found);
+        state->answered = true;
+        state->code = code;
+        state->addresses = std::move(addresses);
+        for (const auto& timer : state->waiting) timer->cancel();
+        state->waiting.clear();
+    }
+};
+
+Resolver::Resolver(asio::io_context& io) : shared_(std::make_shared<Shared>()) {
+    shared_->io = &io;
+}
+
 Resolver::~Resolver() {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->io = nullptr;
+    shared_->underWay.clear();
     // A lookup that hangs is not waited for; programs with one end by _exit(2).
     if (threads_) (void)threads_.release();
+}
+
+/// The lookup of this name that is under way, begun if there is none.
+std::shared_ptr<Resolver::LookUp> Resolver::lookUp(const std::string& name) {
+    if (!threads_) threads_ = std::make_unique<asio::thread_pool>(kThreads);
+    auto& known = shared_->underWay[name];
+    if (known) return known;
+    known = std::make_shared<LookUp>();
+    auto ask = [shared = shared_, name]() {
+        Addresses found;
+        const int code = getAddresses(name, found);
+        auto tell = [shared, name, code, found = std::move(found)]() mutable {
+            shared->answered(name, code, std::move(found));
+        };
+        const std::lock_guard lock(shared->mutex);
+        if (shared->io != nullptr) asio::post(*shared->io, std::move(tell));
+    };
+    asio::post(*threads_, std::move(ask));
+    return known;
 }
 
 Task<Result<Addresses>> Resolver::resolve(std::string name, std::chrono::nanoseconds timeout) {
     boost::system::error_code ignored;
     const auto literal = asio::ip::make_address(name, ignored);
     if (!ignored) co_return Addresses{literal};
-    if (!threads_) threads_ = std::make_unique<asio::thread_pool>(kThreads);
-    auto state = std::make_shared<LookUp>(io_);
-    state->done.expires_after(timeout);
-    auto work = std::make_shared<asio::io_context::work>(io_);
-    auto ask = [this, state, name, work]() mutable {
-        Addresses found;
-        const int code = lookUp(name, found);
-        auto tell = [state, code, found = std::move(found)]() mutable {
-            state->answered = true;
-            state->code = code;
-            state->addresses = std::move(found);
-            state->done.cancel();
-        };
-        asio::post(io_, std::move(tell));
-        work.reset();
-    };
-    asio::post(*threads_, std::move(ask));
-    auto wait = state->done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    const auto state = lookUp(name);
+    const auto timer = std::make_shared<asio::steady_timer>(*shared_->io, timeout);
+    state->waiting.push_back(timer);
+    auto wait = timer->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     co_await std::move(wait);
-    if (!state->answered) co_return notFound(name, "i/o timeout");
+    if (!state->answered) {
+        std::erase(state->waiting, timer);
+        co_return notFound(name, "i/o timeout");
+    }
     if (state->code == EAI_NONAME || state->code == EAI_NODATA)
         co_return notFound(name, "no such host");
     if (state->code != 0) co_return notFound(name, ::gai_strerror(state->code));
-    co_return std::move(state->addresses);
+    co_return state->addresses;
 }
 
 }  // namespace nodemirror

@@ -7,6 +7,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,10 +15,11 @@ namespace nodemirror {
 
 /// Looks up names with getaddrinfo(3), as glibc does for everybody on the node. That call cannot be
 /// cancelled, so it runs in a few threads of its own and whoever waited long enough goes on without
-/// it; a name server that hangs holds up other lookups at most, never the loop.
+/// it; a name server that hangs holds up other lookups at most, never the loop. Whoever asks for a
+/// name that is being looked up waits for the same answer.
 class Resolver {
   public:
-    explicit Resolver(boost::asio::io_context& io) : io_(io) {}
+    explicit Resolver(boost::asio::io_context& io);
     ~Resolver();
     Resolver(const Resolver&) = delete;
     Resolver& operator=(const Resolver&) = delete;
@@ -27,7 +29,11 @@ class Resolver {
                                                                 std::chrono::nanoseconds timeout);
 
   private:
-    boost::asio::io_context& io_;
+    struct LookUp;
+    struct Shared;
+    std::shared_ptr<LookUp> lookUp(const std::string& name);
+
+    std::shared_ptr<Shared> shared_;
     std::unique_ptr<boost::asio::thread_pool> threads_;  ///< made with the first lookup
 };
 

@@ -1,8 +1,8 @@
 #include "reconcile/config_keeper.hpp"
 
 #include "base/digest.hpp"
+#include "base/read_file.hpp"
 #include "base/text.hpp"
-#include "desired/load.hpp"
 #include "files/atomic_write.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -39,7 +39,8 @@ std::string resolved(const std::string& path) {
 }
 
 /// Writes a configuration file with the mode that it had.
-Result<void> writeConfig(const std::string& path, const std::string& text) {
+Result<void> writeConfig(const std::string& path, const std::string& text,
+                         files::Existing existing = files::Existing::Replace) {
     files::Access access;
     struct stat status {};
     if (::stat(path.c_str(), &status) == 0) {
@@ -54,7 +55,7 @@ Result<void> writeConfig(const std::string& path, const std::string& text) {
     const std::string target = resolved(path);
     if (const size_t slash = target.rfind('/'); slash != std::string::npos && slash > 0)
         ::mkdir(target.substr(0, slash).c_str(), 0755);
-    return files::writeAtomically(target, text, access);
+    return files::writeAtomically(target, text, access, existing);
 }
 
 /// A unit that does not exist cannot be restarted from here, and the need does not go away.
@@ -68,9 +69,12 @@ void tellRestartNeeded(const Service& service, const std::string& why,
         "restart containerd, and name its unit under services"));
 }
 
-bool holds(const ConfigEditRecord::File& file) {
+/// Whether the file is as it was edited; an error where that cannot be told.
+Result<bool> holds(const ConfigEditRecord::File& file) {
     const auto text = readWholeFile(file.path, kLargestConfig);
-    return text && sha256Hex(*text) == file.afterSha256;
+    if (!text && text.error().code() == ENOENT) return false;
+    if (!text) return text.error();
+    return sha256Hex(*text) == file.afterSha256;
 }
 
 }  // namespace
@@ -80,7 +84,7 @@ Result<void> ConfigKeeper::start() {
     if (record)
         record_ = std::move(*record);
     else
-        spdlog::error("msg={}", inQuotes(record.error().text()));
+        unreadable_ = record.error();
     return {};
 }
 
@@ -128,7 +132,9 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
         const auto now = readWholeFile(edit.path, kLargestConfig);
         if (edit.existed && (!now || *now != edit.before))
             return Error("edit", edit.path, "it changed meanwhile");
-        if (const auto written = writeConfig(edit.path, edit.after); !written) return written;
+        const auto existing = edit.existed ? files::Existing::Replace : files::Existing::Keep;
+        if (const auto written = writeConfig(edit.path, edit.after, existing); !written)
+            return written;
         spdlog::info("file={} event=edited reason={}", edit.path, inQuotes(plan.editReason));
     }
     return {};
@@ -137,7 +143,9 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
 Result<void> ConfigKeeper::putBack() {
     for (const auto& file : record_.files) {
         // Only what is still ours is taken back; a later change is somebody's own.
-        if (!holds(file)) continue;
+        const auto ours = holds(file);
+        if (!ours) return ours.error();
+        if (!*ours) continue;
         if (!file.existed) {
             if (::unlink(file.path.c_str()) != 0) return Error::system("remove", file.path, errno);
             continue;
@@ -149,17 +157,18 @@ Result<void> ConfigKeeper::putBack() {
     return {};
 }
 
+void ConfigKeeper::tellNotPutBack(const Error& error, std::vector<Reason>* reasons) const {
+    spdlog::error("msg={}", inQuotes(error.text()));
+    reasons->push_back(makeReason(Reason::Weight::Blocked, "RollbackFailed", error.object(),
+                                  error.text(),
+                                  "put the file back by hand from " + state_.path() + "/backups"));
+}
+
 Task<void> ConfigKeeper::takeBack(Service service, std::string error,
                                   std::vector<Reason>* reasons) {
     spdlog::error("event=rolling-back msg={}", inQuotes(error));
     if (const auto back = putBack(); !back) {
-        spdlog::error("msg={}", inQuotes(back.error().text()));
-        Reason reason;
-        reason.weight = Reason::Weight::Blocked;
-        reason.code = "RollbackFailed";
-        reason.message = back.error().text();
-        reason.remedy = "put the file back by hand from " + state_.path() + "/backups";
-        reasons->push_back(std::move(reason));
+        tellNotPutBack(back.error(), reasons);
         co_return;
     }
     record_.stage = ConfigEditRecord::Stage::RolledBack;
@@ -225,6 +234,14 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
         (void)co_await std::move(wait);
         co_return true;
     }
+    if (unreadable_) {
+        reasons->push_back(makeReason(
+            Reason::Weight::Blocked, "StateUnreadable", unreadable_->object(),
+            "an edit of containerd's configuration may be half done: " + unreadable_->brief(),
+            "compare the configuration with " + state_.path() + "/backups, remove " +
+                unreadable_->object() + ", and restart nodemirrord"));
+        co_return false;
+    }
     // Room for the restart, and for a second one should the edit have to be taken back.
     const int needed = std::min(2, restarter_.budget().restarts);
     const int left = restarter_.budgetLeft(service.unit);
@@ -237,6 +254,7 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
             "does not allow now: " +
             plan.editReason;
         reason.remedy = "wait, or raise services.budget";
+        reason.until = restarter_.freeAt(service.unit, std::max(needed, 1));
         reasons->push_back(std::move(reason));
         co_return false;
     }
@@ -264,11 +282,18 @@ Task<bool> ConfigKeeper::resume(Service service, bool runsConfig, std::vector<Re
     }
     if (record_.stage != ConfigEditRecord::Stage::Applying) co_return false;
     bool written = !record_.files.empty();
-    for (const auto& file : record_.files) written = written && holds(file);
+    for (const auto& file : record_.files) {
+        const auto ours = holds(file);
+        if (!ours) {
+            tellNotPutBack(ours.error(), reasons);
+            co_return false;
+        }
+        written = written && *ours;
+    }
     if (!written) {
         // Some files may hold the edit and others not: back to what was there before all of it.
         if (const auto back = putBack(); !back) {
-            spdlog::error("msg={}", inQuotes(back.error().text()));
+            tellNotPutBack(back.error(), reasons);
             co_return false;
         }
         record_ = ConfigEditRecord();

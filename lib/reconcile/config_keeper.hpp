@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,7 @@ class ConfigKeeper {
     Task<bool> prove(Service service, std::string reason, std::vector<Reason>* reasons);
     Task<bool> restartOwed(Service service, std::vector<Reason>* reasons);
     Task<void> takeBack(Service service, std::string error, std::vector<Reason>* reasons);
+    void tellNotPutBack(const Error& error, std::vector<Reason>* reasons) const;
     void save();
 
     boost::asio::io_context& io_;
@@ -48,6 +50,7 @@ class ConfigKeeper {
     Restarter& restarter_;
     StateDir state_;
     ConfigEditRecord record_;
+    std::optional<Error> unreadable_;  ///< why the record of an edit could not be read
 };
 
 }  // namespace nodemirror

@@ -119,7 +119,9 @@ void ImageKeeper::spawn(const RequiredImage& image) {
 
 Task<void> ImageKeeper::apply(ImagePlan plan) {
     const auto now = std::chrono::steady_clock::now();
+    missing_.clear();
     for (const auto& missing : plan.missing) {
+        missing_.insert(missing.image.name);
         const Attempt& attempt = attempts_[missing.image.name];
         if (attempt.underWay || attempt.retryAt > now) continue;
         spdlog::info("image={} event=missing reason={}", missing.image.name,
@@ -145,10 +147,12 @@ void ImageKeeper::forgetFailures() {
 
 SteadyTime ImageKeeper::due() const {
     SteadyTime earliest;
-    for (const auto& [name, attempt] : attempts_)
-        if (attempt.retryAt != SteadyTime() &&
-            (earliest == SteadyTime() || attempt.retryAt < earliest))
-            earliest = attempt.retryAt;
+    for (const auto& name : missing_) {
+        const auto attempt = attempts_.find(name);
+        if (attempt == attempts_.end() || attempt->second.underWay) continue;
+        const SteadyTime time = attempt->second.retryAt;
+        if (time != SteadyTime() && (earliest == SteadyTime() || time < earliest)) earliest = time;
+    }
     return earliest;
 }
 

@@ -27,7 +27,8 @@ class ImageKeeper {
     /// Tries what failed again at the next apply.
     void forgetFailures();
     bool busy() const { return underWay_ > 0; }
-    /// When a failed image is to be tried again; the epoch when none is.
+    /// When an image that was missing at the last apply is to be tried again; the epoch when none
+    /// is.
     SteadyTime due() const;
     /// Why a name is not there; empty when that is not known.
     std::string error(const std::string& name) const;
@@ -53,6 +54,7 @@ class ImageKeeper {
     Containerd& containerd_;
     std::function<void()> changed_;
     std::map<std::string, Attempt> attempts_;
+    std::set<std::string> missing_;  ///< of the last plan
     std::string lastSource_;
     size_t ensured_ = 0;
     int underWay_ = 0;

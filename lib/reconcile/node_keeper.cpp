@@ -15,6 +15,8 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr minutes kResync{10};
+/// Nothing that time brings makes passes more frequent than this.
+constexpr milliseconds kSoonest{250};
 /// Events come in bursts: one pass for what comes within this time.
 constexpr milliseconds kGather{20};
 
@@ -63,21 +65,23 @@ void NodeKeeper::stop() {
 SteadyTime NodeKeeper::due(SteadyTime now) const {
     SteadyTime due = now + kResync;
     const auto consider = [&](SteadyTime time) {
-        if (time != SteadyTime() && time < due) due = std::max(time, now + milliseconds(10));
+        if (time != SteadyTime() && time < due) due = std::max(time, now + kSoonest);
     };
-    consider(images_.due());
     if (unitsUnknown_) consider(now + seconds(5));
     if (unreachableFor_ > 0)
         consider(now + milliseconds(250) * (1 << std::min(unreachableFor_, 5)));
+    else
+        consider(images_.due());
     for (const auto& reason : reasons_) {
-        if (reason.code == "RestartBudget") {
-            const WallTime free = restarter_.freeAt(reason.subject);
-            const auto wait = free == WallTime::max() ? kResync : free - WallTime::clock::now();
+        if (reason.until) {
+            const auto wait = *reason.until == WallTime::max()
+                                  ? WallTime::duration(kResync)
+                                  : *reason.until - WallTime::clock::now();
             consider(now + std::chrono::duration_cast<milliseconds>(wait) + milliseconds(50));
-        } else if (reason.weight == Reason::Weight::Degraded) {
-            consider(now + seconds(30));
         } else if (reason.code == "CriNotReady") {
             consider(now + seconds(2));
+        } else if (reason.weight == Reason::Weight::Degraded) {
+            consider(now + seconds(30));
         }
     }
     return due;

@@ -4,25 +4,7 @@
 #include "hosts_toml/reader.hpp"
 #include "reconcile/node_keeper.hpp"
 
-#include <dirent.h>
-
-#include <memory>
-
 namespace nodemirror {
-
-namespace {
-
-/// The registries with a directory under `root`.
-std::set<std::string> registriesUnder(const std::string& root) {
-    std::set<std::string> out;
-    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(root.c_str()), ::closedir);
-    if (!dir) return out;
-    while (const dirent* entry = ::readdir(dir.get()))
-        if (entry->d_name[0] != '.') out.insert(registryOfDirectory(entry->d_name));
-    return out;
-}
-
-}  // namespace
 
 /// Whether the process behind the socket was started after the configuration last changed.
 Seen<bool> NodeKeeper::runsConfig(const ContainerdConfig& config) {
@@ -105,9 +87,12 @@ ConfigSurroundings NodeKeeper::surroundings() const {
     const std::string& current = observed_.config.value().configPath;
     const bool splits = observed_.version.value().splitsConfigPath();
     const auto roots = splits ? split(current, ':') : std::vector<std::string>{current};
-    for (const auto& root : roots)
-        if (!root.empty() && root != paths_.certsDir)
-            for (const auto& registry : registriesUnder(root)) around.elsewhere.insert(registry);
+    for (const auto& root : roots) {
+        if (root.empty() || root == paths_.certsDir) continue;
+        const auto names = directoriesUnder(root);
+        if (names.isUnknown()) around.elsewhereUnknown = names.why();
+        for (const auto& name : names.value()) around.elsewhere.insert(registryOfDirectory(name));
+    }
     return around;
 }
 

@@ -18,7 +18,10 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
     std::vector<PlannedChange> out;
     if (!desired_) co_return out;
     // A pass that is under way has the observation in hand; then the last one is shown.
-    if (!passing_) {
+    const bool looks = !passing_;
+    const std::vector<Reason> ofLastPass = reasons_;
+    std::vector<Reason> found;
+    if (looks) {
         passing_ = true;
         reasons_.clear();
         auto look = observe();
@@ -27,11 +30,14 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
         auto images = observeImages();
         co_await std::move(images);
         passing_ = false;
+        found = std::move(reasons_);
+        reasons_ = ofLastPass;
     }
     const ConfigPlan config = planConfig(*desired_, observed_, surroundings());
-    if (!view_.passed || !passing_) {
-        view_.reasons = reasons_;
-        view_.reasons.insert(view_.reasons.end(), config.reasons.begin(), config.reasons.end());
+    // What a pass found stands: it knows of pulls and restarts too.
+    if (!view_.passed) {
+        found.insert(found.end(), config.reasons.begin(), config.reasons.end());
+        view_.reasons = std::move(found);
     }
     for (const auto& edit : config.edits) {
         PlannedChange item = change(edit.path, config.editReason);

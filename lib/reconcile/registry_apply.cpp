@@ -93,7 +93,10 @@ Result<void> RegistryKeeper::claim(Step& step) {
     if (std::holds_alternative<ReleaseHosts>(step.action)) return {};
     const auto known = manifest_.find(step.directory);
     Ownership ownership;
-    if (known != manifest_.end()) ownership = known->second;
+    if (known != manifest_.end()) {
+        ownership = known->second;
+        step.ownedBefore = known->second;
+    }
     // A file that comes back after it was pruned is somebody's newest word: it is kept instead.
     const bool prunedAgain = ownership.pruned && std::holds_alternative<PruneHosts>(step.action);
     if (prunedAgain) ownership.backups.clear();
@@ -247,6 +250,8 @@ void RegistryKeeper::apply(const Step& step, bool repeated,
     track.problem.clear();
     track.proof.reset();
     const auto* writing = std::get_if<WriteHosts>(&step.action);
+    // What was given back is nobody's to fight for.
+    if (std::holds_alternative<ReleaseHosts>(step.action)) track.contest = Contest();
     if (repeated) {
         ++heals_;
         track.contest.healed(now.steady);

@@ -81,35 +81,33 @@ bool RegistryKeeper::mustWait(const std::string& directory, const Now& now) cons
 /// Nothing is to be done for this directory: only its state is noted.
 void RegistryKeeper::observeOnly(const std::string& directory,
                                  const Seen<ObservedRegistry>& observed, const Now& now) {
-    if (const std::string* problem = intents_.problem(directory); problem != nullptr) {
-        Track& track = tracks_[directory];
+    const std::string* problem = intents_.problem(directory);
+    if (problem == nullptr && observed.isUnknown()) {
+        failed(directory, Error("look at", directory, observed.why()), now);
+        return;
+    }
+    const bool declared = problem != nullptr || intents_.find(directory) != nullptr;
+    const bool absent = !declared && observed.value().directory.type == ObservedEntry::Type::Absent;
+    if (absent && tracks_.count(directory) == 0) return;
+    Track& track = tracks_[directory];
+    track.absent = absent;
+    track.failures = 0;
+    track.retryAt = SteadyTime();
+    track.contest.foundInPlace(now.steady);
+    if (absent) {
+        // Its heals are remembered, or a file that is pruned again and again would look new.
+        if (track.contest.quiet(now.steady)) tracks_.erase(directory);
+        return;
+    }
+    if (problem != nullptr) {
         track.state = RegistryState::Invalid;
         track.problem = *problem;
         return;
     }
-    const bool declared = intents_.find(directory) != nullptr;
-    if (observed.isUnknown()) {
-        failed(directory, Error("look at", directory, observed.why()), now);
-        return;
-    }
-    if (!declared && observed.value().directory.type == ObservedEntry::Type::Absent) {
-        const auto track = tracks_.find(directory);
-        if (track == tracks_.end()) return;
-        track->second.contest.foundInPlace(now.steady);
-        track->second.absent = true;
-        // Its heals are remembered, or a file that is pruned again and again would look new.
-        if (track->second.contest.quiet(now.steady)) tracks_.erase(track);
-        return;
-    }
-    Track& track = tracks_[directory];
-    track.absent = false;
     if (!declared) {
         checkUndeclared(directory, track);
         return;
     }
-    track.contest.foundInPlace(now.steady);
-    track.failures = 0;
-    track.retryAt = SteadyTime();
     track.state = track.contest.contested() ? RegistryState::Contested : RegistryState::InSync;
     if (track.contest.contested()) return;
     track.problem.clear();
@@ -148,7 +146,14 @@ bool RegistryKeeper::saveClaims(const std::vector<std::pair<const Step*, bool>>&
                                 obsolete_.end());
     if (!manifestDirty_ || claimed.empty()) return true;
     if (const auto saved = state_.saveManifest(manifest_); !saved) {
-        for (const auto& [step, repeated] : claimed) failed(step->directory, saved.error(), now);
+        for (const auto& [step, repeated] : claimed) {
+            failed(step->directory, saved.error(), now);
+            // Nothing was claimed: the next try is the first one again.
+            if (step->ownedBefore)
+                manifest_[step->directory] = *step->ownedBefore;
+            else
+                manifest_.erase(step->directory);
+        }
         return false;
     }
     manifestDirty_ = false;
@@ -261,21 +266,14 @@ SteadyTime RegistryKeeper::due() const {
     const auto consider = [&](SteadyTime time) {
         if (time != SteadyTime() && (earliest == SteadyTime() || time < earliest)) earliest = time;
     };
-    for (const auto& [directory, track] : tracks_) {
-        consider(track.retryAt);
-        consider(track.contest.due());
-    }
+    for (const auto& [directory, track] : tracks_) consider(track.due());
     return earliest;
 }
 
 size_t RegistryKeeper::reconcileDue(const Now& now) {
     std::set<std::string> directories;
-    for (const auto& [directory, track] : tracks_) {
-        const bool retry = track.retryAt != SteadyTime() && track.retryAt <= now.steady;
-        const SteadyTime contest = track.contest.due();
-        if (retry || (contest != SteadyTime() && contest <= now.steady))
-            directories.insert(directory);
-    }
+    for (const auto& [directory, track] : tracks_)
+        if (track.due() != SteadyTime() && track.due() <= now.steady) directories.insert(directory);
     return directories.empty() ? 0 : reconcile(directories, now);
 }
 

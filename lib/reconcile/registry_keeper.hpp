@@ -109,12 +109,16 @@ class RegistryKeeper {
         std::optional<WallTime> healedAt;
         std::string healCause;
         int failures = 0;
-        SteadyTime retryAt;
+        SteadyTime retryAt;  ///< after a failure; the epoch where there was none
+
+        /// When to look again; the epoch when there is no need to.
+        SteadyTime due() const { return retryAt != SteadyTime() ? retryAt : contest.due(); }
     };
     struct Step {
         std::string directory;
         RegistryAction action;
         Seen<ObservedRegistry> observed;
+        std::optional<Ownership> ownedBefore;  ///< what the manifest said before the claim
     };
 
     RegistryView declaredView(const Registry& registry) const;

@@ -44,10 +44,11 @@ int Restarter::budgetLeft(const std::string& unit) const {
                                   wallNow());
 }
 
-WallTime Restarter::freeAt(const std::string& unit) const {
+WallTime Restarter::freeAt(const std::string& unit, int needed) const {
     const auto found = history_.find(unit);
     static const std::vector<WallTime> kNone;
-    return budgetFreeAt(budget_, found == history_.end() ? kNone : found->second, wallNow());
+    return budgetFreeAt(budget_, found == history_.end() ? kNone : found->second, wallNow(),
+                        needed);
 }
 
 Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
@@ -70,12 +71,20 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
                          inQuotes(reason));
         co_return Outcome::Never;
     }
+    // What cannot be looked at is not touched, and what a person stopped stays stopped.
+    if (seen.isUnknown()) {
+        reasons->push_back(makeReason(Weight::Degraded, "RestartNotPossible", unit, seen.why(),
+                                      "systemctl restart " + unit + ", or mend D-Bus"));
+        co_return Outcome::NotNow;
+    }
+    if (seen.value().activeState == "inactive") co_return Outcome::Never;
     if (budgetLeft(unit) <= 0) {
         reasons->push_back(makeReason(Weight::Degraded, "RestartBudget", unit,
                                       unit + " needs a restart, and the budget of " +
                                           std::to_string(budget_.restarts) + " in " +
                                           formatGoDuration(budget_.per) + " is used up: " + reason,
                                       "wait, raise services.budget, or systemctl restart " + unit));
+        reasons->back().until = freeAt(unit);
         co_return Outcome::NotNow;
     }
     auto& times = history_[unit];

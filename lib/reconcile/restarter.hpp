@@ -31,8 +31,8 @@ class Restarter {
     enum class Outcome {
         Restarted,  ///< the job is done
         Failed,     ///< systemd could not be asked, or the job failed
-        NotNow,     ///< the budget is used up; see retryAt()
-        Never,      ///< restart: never, or there is no such unit
+        NotNow,     ///< the budget is used up, or systemd cannot be asked: see the reason
+        Never,      ///< restart: never, there is no such unit, or a person stopped it
     };
 
     Restarter(Units& units, StateDir state) : units_(units), state_(std::move(state)) {}
@@ -44,8 +44,8 @@ class Restarter {
 
     int budgetLeft(const std::string& unit) const;
     const Budget& budget() const { return budget_; }
-    /// When the budget of a unit that had to wait is free again.
-    WallTime freeAt(const std::string& unit) const;
+    /// When the budget of a unit allows `needed` restarts.
+    WallTime freeAt(const std::string& unit, int needed = 1) const;
     UnitView view(const std::string& unit) const;
     const Seen<ObservedUnit>& observed(const std::string& unit) { return seen_[unit]; }
 

@@ -1,9 +1,8 @@
 #include "state/state_dir.hpp"
 
-#include "desired/load.hpp"
-#include "files/atomic_write.hpp"
+#include "base/read_file.hpp"
+#include "state/state_file.hpp"
 
-#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,34 +12,7 @@ namespace nodemirror {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr size_t kLargest = 256U << 20;
-
-/// A file's content; empty when there is none.
-Result<std::string> readIfThere(const std::string& path) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) return std::string();
-    return readWholeFile(path, kLargest, Writers::RootOnly);
-}
-
-Result<Json> readJson(const std::string& path) {
-    const auto text = readIfThere(path);
-    if (!text) return text.error();
-    if (text->empty()) return Json();
-    Json json = Json::parse(*text, nullptr, false);
-    if (json.is_discarded() || !json.is_object())
-        return Error("read the daemon's state", path, "it is no valid JSON",
-                     "restore it from a backup, or move it away to begin anew: files that the "
-                     "daemon wrote then count as the user's own");
-    return json;
-}
-
-Result<void> writePrivate(const std::string& path, const std::string& content) {
-    files::Access access;
-    access.mode = 0600;
-    return files::writeAtomically(path, content, access);
-}
+using Json = StateJson;
 
 /// A directory that others may write could have any state planted in it.
 Result<void> makeDirectory(const std::string& path) {
@@ -108,21 +80,6 @@ Ownership ownershipFrom(const std::string& directory, const Json& json) {
     return out;
 }
 
-/// Reads a state file with `read`, turning what JSON throws for a missing field into an Error.
-template <class T, class Read>
-Result<T> decode(const std::string& path, Read read) {
-    const auto json = readJson(path);
-    if (!json) return json.error();
-    try {
-        T out;
-        if (!json->is_null()) read(*json, out);
-        return out;
-    } catch (const nlohmann::json::exception& error) {
-        return Error("read the daemon's state", path, error.what(),
-                     "restore it from a backup, or move it away to begin anew");
-    }
-}
-
 }  // namespace
 
 Result<void> StateDir::ensure() const {
@@ -131,7 +88,7 @@ Result<void> StateDir::ensure() const {
 }
 
 Result<Manifest> StateDir::loadManifest() const {
-    return decode<Manifest>(path_ + "/manifest.json", [](const Json& json, Manifest& out) {
+    return decodeStateJson<Manifest>(path_ + "/manifest.json", [](const Json& json, Manifest& out) {
         for (const auto& [directory, item] : json.at("owned").items())
             out.emplace(directory, ownershipFrom(directory, item));
     });
@@ -143,15 +100,15 @@ Result<void> StateDir::saveManifest(const Manifest& manifest) const {
     Json json;
     json["version"] = 1;
     json["owned"] = std::move(owned);
-    return writePrivate(path_ + "/manifest.json", json.dump(1) + "\n");
+    return writeStateJson(path_ + "/manifest.json", std::move(json));
 }
 
 Result<void> StateDir::storeBackup(const std::string& name, const std::string& content) const {
-    return writePrivate(path_ + "/backups/" + name, content);
+    return writeStateText(path_ + "/backups/" + name, content);
 }
 
 Result<std::string> StateDir::loadBackup(const std::string& name) const {
-    return readWholeFile(path_ + "/backups/" + name, kLargest, Writers::RootOnly);
+    return readWholeFile(path_ + "/backups/" + name, kLargestState, Writers::RootOnly);
 }
 
 void StateDir::dropBackup(const std::string& name) const {
@@ -159,22 +116,22 @@ void StateDir::dropBackup(const std::string& name) const {
 }
 
 Result<LastGood> StateDir::loadLastGood() const {
-    return decode<LastGood>(path_ + "/last-good.json", [](const Json& json, LastGood& out) {
-        out.yaml = json.at("yaml").get<std::string>();
-        out.headerFiles = json.at("headerFiles").get<std::map<std::string, std::string>>();
-    });
+    return decodeStateJson<LastGood>(
+        path_ + "/last-good.json", [](const Json& json, LastGood& out) {
+            out.yaml = json.at("yaml").get<std::string>();
+            out.headerFiles = json.at("headerFiles").get<std::map<std::string, std::string>>();
+        });
 }
 
 Result<void> StateDir::saveLastGood(const LastGood& lastGood) const {
     Json json;
     json["yaml"] = lastGood.yaml;
     json["headerFiles"] = lastGood.headerFiles;
-    return writePrivate(path_ + "/last-good.json",
-                        json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+    return writeStateJson(path_ + "/last-good.json", std::move(json));
 }
 
 Result<RestartHistory> StateDir::loadRestarts() const {
-    return decode<RestartHistory>(
+    return decodeStateJson<RestartHistory>(
         path_ + "/restarts.json", [](const Json& json, RestartHistory& out) {
             for (const auto& [unit, times] : json.at("units").items())
                 for (const auto& time : times)
@@ -194,11 +151,11 @@ Result<void> StateDir::saveRestarts(const RestartHistory& history) const {
     }
     Json json;
     json["units"] = std::move(units);
-    return writePrivate(path_ + "/restarts.json", json.dump(1) + "\n");
+    return writeStateJson(path_ + "/restarts.json", std::move(json));
 }
 
 Result<ConfigEditRecord> StateDir::loadConfigEdit() const {
-    return decode<ConfigEditRecord>(
+    return decodeStateJson<ConfigEditRecord>(
         path_ + "/config-edit.json", [](const Json& json, ConfigEditRecord& out) {
             const auto stage = json.at("stage").get<std::string>();
             out.stage = stage == "applying"      ? ConfigEditRecord::Stage::Applying
@@ -238,11 +195,11 @@ Result<void> StateDir::saveConfigEdit(const ConfigEditRecord& record) const {
     json["error"] = record.error;
     json["restartOwed"] = record.restartOwed;
     json["files"] = std::move(list);
-    return writePrivate(path_ + "/config-edit.json", json.dump(1) + "\n");
+    return writeStateJson(path_ + "/config-edit.json", std::move(json));
 }
 
 Result<bool> StateDir::knowsConfig(const std::string& path) const {
-    const auto known = decode<std::string>(
+    const auto known = decodeStateJson<std::string>(
         path_ + "/config-seen.json",
         [](const Json& json, std::string& out) { out = json.at("path").get<std::string>(); });
     if (!known) return known.error();
@@ -255,25 +212,25 @@ Result<void> StateDir::rememberConfig(const std::string& path) const {
     Json json;
     json["version"] = 1;
     json["path"] = path;
-    return writePrivate(path_ + "/config-seen.json", json.dump(1) + "\n");
+    return writeStateJson(path_ + "/config-seen.json", std::move(json));
 }
 
 Result<std::set<std::string>> StateDir::loadDownMirrors() const {
-    return decode<std::set<std::string>>(path_ + "/mirrors.json",
-                                         [](const Json& json, std::set<std::string>& out) {
-                                             out = json.at("down").get<std::set<std::string>>();
-                                         });
+    return decodeStateJson<std::set<std::string>>(
+        path_ + "/mirrors.json", [](const Json& json, std::set<std::string>& out) {
+            out = json.at("down").get<std::set<std::string>>();
+        });
 }
 
 Result<void> StateDir::saveDownMirrors(const std::set<std::string>& keys) const {
     Json json;
     json["version"] = 1;
     json["down"] = keys;
-    return writePrivate(path_ + "/mirrors.json", json.dump(1) + "\n");
+    return writeStateJson(path_ + "/mirrors.json", std::move(json));
 }
 
 Result<Proofs> StateDir::loadProofs() const {
-    return decode<Proofs>(path_ + "/proofs.json", [](const Json& json, Proofs& out) {
+    return decodeStateJson<Proofs>(path_ + "/proofs.json", [](const Json& json, Proofs& out) {
         for (const auto& [name, item] : json.at("registries").items()) {
             ProofRecord record;
             record.knownGood = item.at("knownGood").get<std::string>();
@@ -303,7 +260,7 @@ Result<void> StateDir::saveProofs(const Proofs& proofs) const {
     Json json;
     json["version"] = 1;
     json["registries"] = std::move(registries);
-    return writePrivate(path_ + "/proofs.json", json.dump(1) + "\n");
+    return writeStateJson(path_ + "/proofs.json", std::move(json));
 }
 
 }  // namespace nodemirror

@@ -1,7 +1,7 @@
 #include "survey/node_survey.hpp"
 
+#include "base/read_file.hpp"
 #include "base/text.hpp"
-#include "desired/load.hpp"
 #include "files/file_age.hpp"
 
 #include <sys/statvfs.h>
@@ -42,9 +42,8 @@ Seen<std::string> readText(const std::string& path) {
     constexpr size_t kMost = 64 << 10;
     auto text = readWholeFile(path, kMost);
     if (text) return Seen<std::string>::known(std::move(*text));
-    return text.error().reason() == Error::system("", "", ENOENT).reason()
-               ? Seen<std::string>::absent()
-               : Seen<std::string>::unknown(text.error().text());
+    return text.error().code() == ENOENT ? Seen<std::string>::absent()
+                                         : Seen<std::string>::unknown(text.error().text());
 }
 
 }  // namespace
@@ -95,13 +94,14 @@ Task<void> NodeSurvey::lookAtUnits(NodeFacts& facts) {
 
 void NodeSurvey::lookAtRegistries(NodeFacts& facts) const {
     namespace fs = std::filesystem;
-    std::error_code failed;
+    const auto directories = directoriesUnder(options_.certsDir);
+    facts.registriesUnknown = directories.why();
     std::set<std::string> names;
-    for (const auto& entry : fs::directory_iterator(options_.certsDir, failed)) {
-        const std::string name = entry.path().filename().string();
-        if (name.empty() || name.front() == '.') continue;
+    for (const auto& name : directories.value()) {
+        const fs::path path = fs::path(options_.certsDir) / name;
+        std::error_code failed;
         names.insert(registryOfDirectory(name));
-        if (fs::is_directory(entry.path(), failed) && fs::is_empty(entry.path(), failed))
+        if (fs::is_directory(path, failed) && fs::is_empty(path, failed))
             facts.emptyDirectories.push_back(name);
     }
     for (const auto& name : names)

@@ -1,15 +1,19 @@
 #include "systemd/bus.hpp"
 
 #include "base/text.hpp"
+#include "base/unique_fd.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 namespace nodemirror::systemd {
 
@@ -21,15 +25,19 @@ Result<std::shared_ptr<Bus>> Bus::connect(boost::asio::io_context& io) {
         return Error("connect to", "the system D-Bus", std::strerror(-code),
                      "start dbus.service; until then no unit can be restarted");
     auto out = std::shared_ptr<Bus>(new Bus(io, std::move(bus)));
+    // A duplicate, so that Asio closes its own and sd-bus keeps its own.
+    UniqueFd copy(::fcntl(sd_bus_get_fd(out->bus_.get()), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return Error::system("connect to", "the system D-Bus", errno);
+    boost::system::error_code error;
+    out->descriptor_.assign(copy.get(), error);
+    if (error) return Error("connect to", "the system D-Bus", error.message());
+    (void)copy.release();
     out->pump();
     return out;
 }
 
 Bus::Bus(boost::asio::io_context& io, BusPointer bus)
-    : io_(io), bus_(std::move(bus)), descriptor_(io), timer_(io) {
-    // A duplicate, so that Asio closes its own and sd-bus keeps its own.
-    descriptor_.assign(::dup(sd_bus_get_fd(bus_.get())));
-}
+    : io_(io), bus_(std::move(bus)), descriptor_(io), timer_(io) {}
 
 Bus::~Bus() { close(); }
 
@@ -48,6 +56,22 @@ void Bus::fail() {
     boost::system::error_code ignored;
     descriptor_.close(ignored);
     timer_.cancel();
+    // No reply will come any more.
+    const auto pending = pending_;
+    for (PendingCall* call : pending) call->finish(nullptr);
+}
+
+Bus::PendingCall::PendingCall(const std::shared_ptr<Bus>& owner) : bus(owner) {
+    owner->pending_.insert(this);
+}
+
+Bus::PendingCall::~PendingCall() {
+    if (const auto owner = bus.lock()) owner->pending_.erase(this);
+}
+
+void Bus::PendingCall::finish(Message reply) {
+    const auto tell = std::exchange(done, nullptr);
+    if (tell) tell(std::move(reply));
 }
 
 void Bus::pump() {
@@ -92,18 +116,12 @@ void Bus::arm() {
 
 namespace {
 
-/// Lives from the call to its reply; sd-bus holds it as userdata.
-struct PendingCall {
-    std::function<void(Message)> done;
-};
-
 int onReply(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
-    auto* pending = static_cast<PendingCall*>(userdata);
-    pending->done(Message(sd_bus_message_ref(message)));
+    static_cast<Bus::PendingCall*>(userdata)->finish(Message(sd_bus_message_ref(message)));
     return 0;
 }
 
-void destroyPending(void* userdata) noexcept { delete static_cast<PendingCall*>(userdata); }
+void destroyPending(void* userdata) noexcept { delete static_cast<Bus::PendingCall*>(userdata); }
 
 int onSignal(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
     (*static_cast<std::function<void(sd_bus_message*)>*>(userdata))(message);
@@ -119,7 +137,7 @@ Task<Result<Message>> Bus::call(Message request, std::chrono::microseconds timeo
     auto shared = std::make_shared<Message>(std::move(request));
     auto initiate = [self, shared, timeout](auto handler) {
         auto held = std::make_shared<decltype(handler)>(std::move(handler));
-        auto pending = std::make_unique<PendingCall>();
+        auto pending = std::make_unique<PendingCall>(self);
         pending->done = [self, held](Message reply) {
             auto moved = std::make_shared<Message>(std::move(reply));
             boost::asio::post(self->io_, [held, moved] { std::move (*held)(std::move(*moved)); });
@@ -128,7 +146,7 @@ Task<Result<Message>> Bus::call(Message request, std::chrono::microseconds timeo
         const int code = sd_bus_call_async(self->bus_.get(), &slot, shared->get(), onReply,
                                            pending.get(), static_cast<uint64_t>(timeout.count()));
         if (code < 0) {
-            pending->done(nullptr);
+            pending->finish(nullptr);
             return;
         }
         // From here sd-bus owns the state and frees it with the slot, which floats with the bus.

@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,19 @@ class Bus : public std::enable_shared_from_this<Bus> {
     Bus(const Bus&) = delete;
     Bus& operator=(const Bus&) = delete;
 
+    /// Lives from a call to its reply; sd-bus holds it as userdata.
+    struct PendingCall {
+        explicit PendingCall(const std::shared_ptr<Bus>& owner);
+        ~PendingCall();
+        PendingCall(const PendingCall&) = delete;
+        PendingCall& operator=(const PendingCall&) = delete;
+        /// Hands on the reply, once; null: there will be none.
+        void finish(Message reply);
+
+        std::function<void(Message)> done;
+        std::weak_ptr<Bus> bus;
+    };
+
     bool broken() const { return broken_; }
     sd_bus* raw() { return bus_.get(); }
 
@@ -61,6 +75,7 @@ class Bus : public std::enable_shared_from_this<Bus> {
     BusPointer bus_;
     boost::asio::posix::stream_descriptor descriptor_;
     boost::asio::steady_timer timer_;
+    std::set<PendingCall*> pending_;
     bool broken_ = false;
     bool pumping_ = false;
     unsigned generation_ = 0;  ///< of the waits; those of an earlier one do nothing

@@ -224,16 +224,22 @@ Task<Result<void>> SystemdUnits::subscribe(std::shared_ptr<Bus> bus) {
 /// Hears of the unit's changes from now on. Where that fails they are seen at the next look.
 Task<void> SystemdUnits::follow(std::shared_ptr<Bus> bus, std::string path) {
     if (!changed_ || unitSignals_.count(path)) co_return;
-    unitSignals_[path] = nullptr;
+    unitSignals_[path] = nullptr;  // whoever comes meanwhile does not ask too
     auto task = subscribe(bus);
     const auto subscribed = co_await std::move(task);
-    if (!subscribed || bus->broken()) co_return;
+    if (!subscribed || bus->broken()) {
+        unitSignals_.erase(path);
+        co_return;
+    }
     changeHandler_ = [this](sd_bus_message*) { changed_(); };
     auto slot = bus->match("type='signal',sender='org.freedesktop.systemd1',path='" + path +
                                "',interface='org.freedesktop.DBus.Properties',"
                                "member='PropertiesChanged'",
                            &changeHandler_);
-    if (slot) unitSignals_[path] = std::move(*slot);
+    if (slot)
+        unitSignals_[path] = std::move(*slot);
+    else
+        unitSignals_.erase(path);
 }
 
 Task<Result<std::string>> SystemdUnits::jobResult(std::string job) {

@@ -58,11 +58,12 @@ std::string redactToml(const std::string& text, const std::vector<std::string>& 
         const bool secret =
             secretTable || mentions(expression.key, words) || (compound && mentions(value, words));
         out += text.substr(expression.begin, expression.valueBegin - expression.begin);
-        out += secret ? "\"<redacted>\"" : withoutCredentials(value);
+        out += secret ? "\"<redacted>\"" : value;
     }
     const std::string_view rest = std::string_view(text).substr(copied);
     out += secretTable || mentions(rest, words) ? withoutComments(rest) : std::string(rest);
-    return out;
+    // In names of tables and in comments too: [host."https://user:password@mirror"].
+    return withoutCredentials(out);
 }
 
 }  // namespace nodemirror::toml_text

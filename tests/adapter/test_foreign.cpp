@@ -1,4 +1,5 @@
 /// Files and directories of other users, as root without any capability.
+#include "base/read_file.hpp"
 #include "desired/load.hpp"
 #include "support/keeper_world.hpp"
 #include "support/without_capabilities.hpp"

@@ -176,3 +176,99 @@ TEST_CASE("a preview shows a diff, without secrets, and changes nothing") {
     ::stat((world.root / "certs.d/docker.io/hosts.toml").c_str(), &status);
     CHECK((status.st_mode & 07777) == 0600);
 }
+
+TEST_CASE("a directory that could not be looked at once is not looked at for ever") {
+    World world;
+    world.want(desire({"docker.io"}));
+    const std::string certs = world.root / "certs.d";
+    const std::string away = world.root / "away";
+    const auto hide = [&] {
+        fs::rename(certs, away);
+        world.root.write("certs.d", "a file: nothing below it can be looked at");
+    };
+    const auto show = [&] {
+        fs::remove(certs);
+        fs::rename(away, certs);
+    };
+    SECTION("of a registry that is declared") {
+        hide();
+        world.keeper->reconcile({"docker.io"}, world.now);
+        CHECK(world.view("docker.io").state == RegistryState::Drifted);
+        show();
+    }
+    SECTION("of one that is not, and is there") {
+        world.root.write("certs.d/lab.io/hosts.toml", "# mine\n");
+        hide();
+        world.keeper->reconcile({"lab.io"}, world.now);
+        show();
+    }
+    SECTION("of one that is not there") {
+        hide();
+        world.keeper->reconcile({"lab.io"}, world.now);
+        show();
+    }
+    REQUIRE(world.keeper->due() > world.now.steady);
+    world.now.steady = world.keeper->due();
+    world.keeper->reconcileDue(world.now);
+    CHECK(world.keeper->due() == SteadyTime());
+}
+
+TEST_CASE("what is given back is not fought for any more") {
+    World world;
+    world.want(desire({"docker.io"}));
+    for (int i = 0; i < 6; ++i) {
+        world.root.write("certs.d/docker.io/hosts.toml", "# theirs\n");
+        world.keeper->reconcile({"docker.io"}, world.now);
+    }
+    REQUIRE(world.view("docker.io").state == RegistryState::Contested);
+    world.now.steady = world.keeper->due();
+    world.root.write("certs.d/docker.io/hosts.toml", "# theirs\n");
+    world.want(desire({}));
+    CHECK(world.hosts("docker.io") == "# theirs\n");
+    world.now.steady += hours(1);
+    world.keeper->reconcileDue(world.now);
+    CHECK(world.keeper->due() == SteadyTime());
+    CHECK(world.view("docker.io").state == RegistryState::Unmanaged);
+}
+
+TEST_CASE("names and contents that are no UTF-8 are kept as they are") {
+    World world;
+    const std::string latin = "caf\xe9.example";
+    const std::string kept = "\xee\xbe\x80 \xff";  // looks like what stands for a byte
+    world.root.write("certs.d/" + latin + "/hosts.toml", "# " + kept + "\n");
+    fs::create_directories(world.root / "certs.d/quay.io");
+    fs::create_symlink("/r\xe9serve", world.root / "certs.d/quay.io/hosts.toml");
+    world.want(desire({"quay.io"}, "mirror.example", UnmanagedPolicy::Prune));
+    CHECK_FALSE(world.root.exists("certs.d/" + latin));
+    world.restart();
+    world.want(desire({}));
+    CHECK(world.hosts(latin) == "# " + kept + "\n");
+    CHECK(fs::read_symlink(world.root / "certs.d/quay.io/hosts.toml") == "/r\xe9serve");
+}
+
+TEST_CASE("state that is no UTF-8 comes back as it was") {
+    const TemporaryDirectory root;
+    const StateDir state(root / "state");
+    REQUIRE(state.ensure());
+    LastGood good;
+    good.yaml = "a: \xe9\n";
+    good.headerFiles = {{"/etc/\xff", std::string("Basic \xee\xbf\xbf \xc3\xa9 \x80\xbf\xc0\xfe")}};
+    REQUIRE(state.saveLastGood(good));
+    CHECK(state.loadLastGood()->yaml == good.yaml);
+    CHECK(state.loadLastGood()->headerFiles == good.headerFiles);
+}
+
+TEST_CASE("a claim that could not be recorded is made again") {
+    World world;
+    fs::create_directories(world.root / "certs.d/docker.io/hosts.toml/inner");
+    // The manifest cannot be replaced by a file while a directory has its name.
+    fs::create_directories(world.root / "state/manifest.json/x");
+    world.want(desire({"docker.io"}));
+    CHECK(world.view("docker.io").state == RegistryState::Drifted);
+    fs::remove_all(world.root / "state/manifest.json");
+    world.now.steady = world.keeper->due();
+    world.keeper->reconcileDue(world.now);
+    REQUIRE_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    world.want(desire({}));
+    CHECK(world.root.exists("certs.d/docker.io/hosts.toml/inner"));
+}

@@ -24,6 +24,7 @@ class Daemon:
         self.environment = environment or {}
         self.socket = work / "status.sock"
         self.desired = work / "desired.yaml"
+        self.signals = 1  # to end it with, at most
         self.certs = work / "certs.d"
         self.command = [*prefix, build / "daemon/nodemirrord", "--desired", self.desired,
                         "--certs-dir", self.certs, "--state-dir", work / "state",
@@ -42,9 +43,15 @@ class Daemon:
         return self
 
     def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(30)
+            for left in reversed(range(self.signals)):
+                self.process.send_signal(signal.SIGTERM)
+                try:
+                    self.process.wait(30 / self.signals)
+                    break
+                except subprocess.TimeoutExpired:
+                    if not left:
+                        raise
         finally:
             self.process.kill()  # nothing is left behind, even by a daemon that does not end
             self.log.close()

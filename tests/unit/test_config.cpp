@@ -225,6 +225,45 @@ TEST_CASE("what is planned for containerd's configuration") {
         CHECK_THAT(plan.reasons[0].message, Catch::Contains("q.example"));
         CHECK_THAT(plan.reasons[0].message, !Catch::Contains("u:p"));
     }
+    SECTION("legacy TLS settings that would be lost stop it") {
+        const auto node = nodeWith(
+            table + ".configs.\"harbor.local\".tls]\nca_file = \"/ca.pem\"\n", k17, directory);
+        const auto codesOf = [&](const ConfigSurroundings& surroundings) {
+            std::vector<std::string> out;
+            const auto plan = planConfig(desired, node, surroundings);
+            for (const auto& reason : plan.reasons) out.push_back(reason.code);
+            CHECK(plan.edits.empty() == !out.empty());
+            return out;
+        };
+        const std::vector<std::string> lost{"LegacyTls"};
+        CHECK(codesOf(around()) == lost);
+        auto ofUser = around();
+        ofUser.covered.insert("harbor.local");
+        CHECK(codesOf(ofUser).empty());
+        Mirror mirror;
+        mirror.url = Url{"https", "harbor.local", ""};
+        desired.registries[0].mirrors.push_back(mirror);
+        CHECK(codesOf(around()) == lost);
+        desired.registries[0].mirrors.back().ca = {"/ca.pem"};
+        CHECK(codesOf(around()).empty());
+        // Declared itself, with the upstream as the last resort and no TLS of its own there.
+        desired.registries[0].mirrors.pop_back();
+        Registry harbor;
+        harbor.name = "harbor.local";
+        desired.registries.push_back(harbor);
+        CHECK(codesOf(ofUser) == lost);
+        desired.registries[1].fallback = Fallback::None;
+        CHECK(codesOf(ofUser).empty());
+    }
+    SECTION("hosts under another config_path that cannot be looked into stop it") {
+        auto other = around();
+        other.elsewhereUnknown = "cannot list /else: Permission denied";
+        const auto node = nodeWith(table + "]\nconfig_path = \"/else\"\n", k17, directory);
+        const auto plan = planConfig(desired, node, other);
+        CHECK(plan.edits.empty());
+        REQUIRE(plan.reasons.size() == 1);
+        CHECK_THAT(plan.reasons[0].message, Catch::Contains("Permission denied"));
+    }
     SECTION("hosts under another config_path stop it too") {
         auto other = around();
         other.elsewhere = {"quay.io", "docker.io"};

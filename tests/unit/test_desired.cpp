@@ -21,7 +21,7 @@ Result<std::string> sampleFile(const std::string& path) {
                                                           {"/two-lines", "Bearer abc\nmore\n"},
                                                           {"/empty", "\n"}};
     const auto found = files.find(path);
-    if (found == files.end()) return Error("read", path, "No such file or directory");
+    if (found == files.end()) return Error::system("read", path, ENOENT);
     return found->second;
 }
 
@@ -137,7 +137,7 @@ TEST_CASE("each mistake is told with its place, its key and what would be right"
         {withMirror(mirror + "dialTimeout: 2\n"), 6, 22,
          "registries.\"docker.io\".mirrors[0].dialTimeout", "with its unit"},
         {withMirror(mirror + "headerFiles: {Authorization: /two-lines}\n"), 6, 38,
-         "registries.\"docker.io\".mirrors[0].headerFiles.Authorization", "more than one line"},
+         "registries.\"docker.io\".mirrors[0].headerFiles.Authorization", "one line of at most"},
         {withMirror(mirror + "repositoryPrefix: /x/\n"), 6, 27,
          "registries.\"docker.io\".mirrors[0].repositoryPrefix", "repository path"},
         {withMirror("      - url: http://m.example\n        skipVerify: true\n"), 6, 21,
@@ -166,6 +166,17 @@ TEST_CASE("each mistake is told with its place, its key and what would be right"
         CHECK(problem.key == each.key);
         CHECK_THAT(problem.message, Catch::Contains(each.told));
         CHECK_THAT(problem.message, !Catch::Contains("pw@"));
+    }
+}
+
+TEST_CASE("a token where its file's name belongs is not repeated") {
+    for (const std::string value : {"Bearer abc123", "/abc123"}) {
+        const auto parsed =
+            parse(withMirror("      - url: https://m.example\n        headerFiles: {"
+                             "Authorization: '" +
+                             value + "'}\n"));
+        REQUIRE(parsed.problems.size() == 1);
+        CHECK_THAT(parsed.problems[0].message, !Catch::Contains("abc123"));
     }
 }
 

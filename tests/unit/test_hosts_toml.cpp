@@ -1,5 +1,7 @@
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/go_url.hpp"
+#include "hosts_toml/lint.hpp"
+#include "hosts_toml/reader.hpp"
 #include "hosts_toml/redact.hpp"
 #include "hosts_toml/render.hpp"
 #include "support/result_printer.hpp"
@@ -209,6 +211,20 @@ TEST_CASE("headers and credentials are taken out of what people see") {
     CHECK_THAT(shown, !Catch::Contains("pw@"));
     CHECK_THAT(shown, Catch::Contains("[host.\"https://a\".header]"));
     CHECK_THAT(shown, Catch::Contains("capabilities = [\"pull\"]"));
+}
+
+TEST_CASE("credentials in the name of a host are not shown either") {
+    const std::string text =
+        "# was https://u:pw@a\n[host.\"https://robot:pw@a\"]\n  capability = [\"pull\"]\n"
+        "  capabilities = \"pull\"\n[host.\"robot:pw@b\"]\n";
+    CHECK_THAT(redactHostsToml(text), !Catch::Contains("pw@a"));
+    std::string said = decodeHostsToml(text, "/d", ContainerdVersion{2, 1, 0}).error;
+    std::vector<Warning> warnings;
+    lintHostsToml(text, {}, "x.example", ContainerdVersion{1, 7, 0}, warnings);
+    for (const auto& one : textsOf(warnings)) said += "\n" + one;
+    CHECK_THAT(said, Catch::Contains("capabilities must be"));
+    CHECK_THAT(said, Catch::Contains("has no scheme"));
+    CHECK_THAT(said, !Catch::Contains("pw"));
 }
 
 TEST_CASE("expressions of a document with their bytes") {

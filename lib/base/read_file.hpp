@@ -1,0 +1,21 @@
+#pragma once
+
+#include "base/result.hpp"
+
+#include <string>
+
+namespace nodemirror {
+
+/// Whose word a file may be. RootOnly: when root reads, a file that another user owns or may write
+/// is refused. Of its directories nothing is asked: whoever swaps the file for another must own
+/// that one.
+enum class Writers { Anyone, RootOnly };
+
+/// Reads a whole regular file of at most `most` bytes. Never blocks on a FIFO or a device.
+Result<std::string> readWholeFile(const std::string& path, size_t most,
+                                  Writers writers = Writers::Anyone);
+
+/// Reads the rest of an open file of at most `most` bytes; `name` is for the error.
+Result<std::string> readRest(int fd, const std::string& name, size_t most);
+
+}  // namespace nodemirror

@@ -1,0 +1,41 @@
+#pragma once
+
+#include "base/result.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+
+namespace nodemirror {
+
+/// A JSON file of the daemon's state. Its strings may be any bytes, for names on disk and header
+/// values are not always UTF-8: a byte that is none is kept as the character U+EF00 + byte.
+using StateJson = nlohmann::ordered_json;
+
+constexpr size_t kLargestState = 256U << 20;
+
+/// A file's content, which only the daemon's user may have written; empty when there is none.
+Result<std::string> readStateText(const std::string& path);
+/// Mode 0600, atomic, and synced before it returns.
+Result<void> writeStateText(const std::string& path, const std::string& content);
+
+/// Null when there is no such file.
+Result<StateJson> readStateJson(const std::string& path);
+Result<void> writeStateJson(const std::string& path, StateJson json);
+
+/// Reads a state file with `read`, turning what JSON throws for a missing field into an Error.
+template <class T, class Read>
+Result<T> decodeStateJson(const std::string& path, Read read) {
+    const auto json = readStateJson(path);
+    if (!json) return json.error();
+    try {
+        T out;
+        if (!json->is_null()) read(*json, out);
+        return out;
+    } catch (const nlohmann::json::exception& error) {
+        return Error("read the daemon's state", path, error.what(),
+                     "restore it from a backup, or move it away to begin anew");
+    }
+}
+
+}  // namespace nodemirror

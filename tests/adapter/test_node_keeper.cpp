@@ -1,0 +1,132 @@
+#include "reconcile/node_keeper.hpp"
+#include "support/keeper_world.hpp"
+#include "support/scripted_node.hpp"
+
+#include <algorithm>
+
+using namespace nodemirror;
+
+namespace {
+
+struct Node {
+    TemporaryDirectory root;
+    boost::asio::io_context io;
+    ScriptedContainerd containerd;
+    ScriptedUnits units;
+    StateDir state{root / "state"};
+
+    Node() {
+        spdlog::set_default_logger(
+            std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::null_sink_mt>()));
+        REQUIRE(state.ensure());
+        ObservedUnit running;
+        running.exists = true;
+        running.activeState = "active";
+        units.unit = running;
+    }
+};
+
+ImagePlan missing(const std::string& name) {
+    ImagePlan plan;
+    plan.missing.resize(1);
+    plan.missing[0].image.name = name;
+    plan.missing[0].reason = "the test wants it";
+    return plan;
+}
+
+}  // namespace
+
+TEST_CASE("an image that cannot be pulled is due again, and one that came otherwise is not") {
+    Node node;
+    ImageKeeper keeper(node.io, node.containerd, [] {});
+    node.containerd.pullError = "no such host";
+    finish(node.io, keeper.apply(missing("a.example/x:1")));
+    REQUIRE(node.containerd.pulls.size() == 1);
+    CHECK(keeper.due() > std::chrono::steady_clock::now());
+    CHECK_THAT(keeper.error("a.example/x:1"), Catch::Contains("no such host"));
+    // Not before its time.
+    finish(node.io, keeper.apply(missing("a.example/x:1")));
+    CHECK(node.containerd.pulls.size() == 1);
+    SECTION("somebody brought it") {
+        finish(node.io, keeper.apply(ImagePlan()));
+        CHECK(keeper.due() == SteadyTime());
+    }
+    SECTION("it is being pulled") {
+        keeper.forgetFailures();
+        node.containerd.pullError.clear();
+        bool duringPull = true;
+        auto apply = [&]() -> Task<void> {
+            auto task = keeper.apply(missing("a.example/x:1"));
+            co_await std::move(task);
+            duringPull = keeper.due() != SteadyTime();
+        };
+        finish(node.io, apply());
+        CHECK_FALSE(duringPull);
+        CHECK(keeper.due() == SteadyTime());
+    }
+}
+
+TEST_CASE("nothing is restarted that cannot be looked at, or that a person stopped") {
+    using Outcome = Restarter::Outcome;
+    Node node;
+    Restarter restarter(node.units, node.state);
+    REQUIRE(restarter.start());
+    const Service service{"kubelet.service", true};
+    std::vector<Reason> reasons;
+    SECTION("it runs") {
+        CHECK(finish(node.io, restarter.restart(service, "x", &reasons)) == Outcome::Restarted);
+        CHECK(node.units.restarts.size() == 1);
+    }
+    SECTION("systemd cannot be asked") {
+        node.units.unit.reset();
+        CHECK(finish(node.io, restarter.restart(service, "x", &reasons)) == Outcome::NotNow);
+        REQUIRE(reasons.size() == 1);
+        CHECK(reasons[0].code == "RestartNotPossible");
+        CHECK(node.units.restarts.empty());
+    }
+    SECTION("it is stopped") {
+        node.units.unit->activeState = "inactive";
+        CHECK(finish(node.io, restarter.restart(service, "x", &reasons)) == Outcome::Never);
+        CHECK(node.units.restarts.empty());
+    }
+    SECTION("the budget is used up, and the reason says until when") {
+        Desired desired;
+        desired.budget.restarts = 1;
+        restarter.setDesired(desired);
+        (void)finish(node.io, restarter.restart(service, "x", &reasons));
+        CHECK(finish(node.io, restarter.restart(service, "x", &reasons)) == Outcome::NotNow);
+        REQUIRE(reasons.size() == 1);
+        CHECK(reasons[0].until == restarter.freeAt("kubelet.service"));
+        CHECK(node.units.restarts.size() == 1);
+    }
+}
+
+TEST_CASE("a preview does not take back what a pass found") {
+    Node node;
+    NodeKeeper::Paths paths;
+    paths.containerdConfig = node.root / "config.toml";
+    paths.certsDir = node.root / "certs.d";
+    node.root.write("config.toml",
+                    "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\n"
+                    "  config_path = \"" +
+                        paths.certsDir + "\"\n");
+    NodeKeeper keeper(node.io, node.containerd, node.units, node.state, paths);
+    REQUIRE(keeper.start());
+    auto desired = std::make_shared<Desired>(*desire({"docker.io"}));
+    desired->images = {"docker.io/library/x:1"};
+    node.containerd.pullError = "no such host";
+    keeper.setDesired(desired);
+    finish(node.io, keeper.settle(std::chrono::steady_clock::now()));
+    const auto codes = [&] {
+        std::vector<std::string> out;
+        for (const auto& reason : keeper.view().reasons) out.push_back(reason.code);
+        return out;
+    };
+    const auto before = codes();
+    REQUIRE(std::count(before.begin(), before.end(), "ImageMissing") == 1);
+    const auto planned = finish(node.io, keeper.preview());
+    CHECK(codes() == before);
+    CHECK(std::any_of(planned.begin(), planned.end(), [](const PlannedChange& change) {
+        return change.subject == "pull docker.io/library/x:1";
+    }));
+}
