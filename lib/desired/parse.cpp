@@ -6,13 +6,11 @@
 #include "desired/yaml_fields.hpp"
 #include "reference/image_reference.hpp"
 
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/yaml.h>
+#include <yaml-cpp/exceptions.h>
 
 #include <algorithm>
 #include <optional>
 #include <set>
-#include <sstream>
 
 namespace nodemirror {
 
@@ -73,7 +71,7 @@ Registry parseRegistry(YamlFields& fields, const std::string& name, const Field&
     if (const std::string wrong = registryNameProblem(name); !wrong.empty())
         fields.problem(field, "the registry's name " + wrong);
     auto keys = fields.map(field, {"fallback", "server", "mirrors", "canary"});
-    if (!field.node.IsMap()) return registry;
+    if (!field.node->isMap()) return registry;
     if (keys.count("fallback")) {
         const auto choice = fields.oneOf(keys["fallback"], {"upstream", "none"});
         if (choice) registry.fallback = *choice == 1 ? Fallback::None : Fallback::Upstream;
@@ -83,7 +81,7 @@ Registry parseRegistry(YamlFields& fields, const std::string& name, const Field&
     if (keys.count("mirrors")) {
         std::set<std::string> seen;
         const auto items = fields.list(keys["mirrors"]);
-        mirrorsGiven = !items.empty() || !keys["mirrors"].node.IsSequence();
+        mirrorsGiven = !items.empty() || !keys["mirrors"].node->isSequence();
         for (const auto& item : items) {
             auto mirror = parseMirror(fields, item, files);
             if (!mirror) continue;
@@ -183,7 +181,7 @@ void parseServices(YamlFields& fields, const Field& field, Desired& desired) {
 
 void checkApiVersion(YamlFields& fields, const Field& root, std::map<std::string, Field>& keys) {
     if (!keys.count("apiVersion")) {
-        if (root.node.IsMap() && !root.node["apiVersion"])
+        if (root.node->isMap() && !root.node->hasKey("apiVersion"))
             fields.problem(root, std::string("needs the line apiVersion: ") + kApiVersion);
         return;
     }
@@ -220,43 +218,6 @@ Desired parseRoot(YamlFields& fields, const Field& root, const Files& files) {
 
 }  // namespace
 
-namespace {
-
-/// Passes over a document, so that documents can be counted without being built.
-class Skipper : public YAML::EventHandler {
-  public:
-    void OnDocumentStart(const YAML::Mark& mark) override { start = mark; }
-    void OnDocumentEnd() override {}
-    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
-    void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
-    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
-                  const std::string&) override {}
-    void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
-                         YAML::EmitterStyle::value) override {}
-    void OnSequenceEnd() override {}
-    void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
-                    YAML::EmitterStyle::value) override {}
-    void OnMapEnd() override {}
-
-    YAML::Mark start = YAML::Mark::null_mark();
-};
-
-/// Where a second document begins. Asked for before the first is built: yaml-cpp's LoadAll finds
-/// documents without end in a text such as ",".
-std::optional<YAML::Mark> secondDocument(const std::string& yaml) {
-    std::istringstream in(yaml);
-    YAML::Parser parser(in);
-    Skipper skipper;
-    if (!parser.HandleNextDocument(skipper)) return std::nullopt;
-    const YAML::Mark first = skipper.start;
-    if (!parser.HandleNextDocument(skipper)) return std::nullopt;
-    if (skipper.start.pos == first.pos)
-        throw YAML::ParserException(first, "something that begins no value");
-    return skipper.start;
-}
-
-}  // namespace
-
 ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
                            Certificates certificates) {
     ParsedDesired out;
@@ -267,15 +228,14 @@ ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
         return out;
     }
     try {
-        const auto second = secondDocument(yaml);
-        const YAML::Node document = second ? YAML::Node() : YAML::Load(yaml);
-        if (second) {
-            fields.problemAt(*second, "", "holds more than one YAML document; keep one");
-        } else if (!document.IsDefined() || document.IsNull()) {
+        const YamlTree tree(yaml);
+        if (tree.second()) {
+            fields.problemAt(*tree.second(), "", "holds more than one YAML document; keep one");
+        } else if (tree.root() == nullptr || tree.root()->isNull()) {
             fields.problemAt(YAML::Mark::null_mark(), "",
                              std::string("is empty; begin with apiVersion: ") + kApiVersion);
         } else {
-            const Field root{document, ""};
+            const Field root{tree.root(), ""};
             const Files files{readFile, certificates == Certificates::Check, out.headerFiles};
             Desired desired = parseRoot(fields, root, files);
             if (fields.problems().empty()) out.desired = std::move(desired);

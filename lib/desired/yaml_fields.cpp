@@ -19,11 +19,11 @@ std::string childKey(const std::string& parent, const std::string& child) {
 
 namespace {
 
-const char* typeName(const YAML::Node& node) {
-    switch (node.Type()) {
-        case YAML::NodeType::Map: return "a map";
-        case YAML::NodeType::Sequence: return "a list";
-        case YAML::NodeType::Scalar: return "a single value";
+const char* typeName(const YamlNode& node) {
+    switch (node.kind) {
+        case YamlNode::Kind::Map: return "a map";
+        case YamlNode::Kind::Sequence: return "a list";
+        case YamlNode::Kind::Scalar: return "a single value";
         default: return "empty";
     }
 }
@@ -40,7 +40,7 @@ void YamlFields::problemAt(const YAML::Mark& mark, std::string key, std::string 
 }
 
 void YamlFields::problem(const Field& field, std::string message) {
-    problemAt(field.node.Mark(), field.key, std::move(message));
+    problemAt(field.node->mark, field.key, std::move(message));
 }
 
 std::vector<Problem> YamlFields::takeProblems() {
@@ -52,28 +52,29 @@ std::vector<Problem> YamlFields::takeProblems() {
 
 std::vector<std::pair<std::string, Field>> YamlFields::entries(const Field& field) {
     std::vector<std::pair<std::string, Field>> out;
-    if (!field.node.IsMap()) {
+    if (!field.node->isMap()) {
         problem(field,
-                std::string("must be a map of keys to values, and is ") + typeName(field.node));
+                std::string("must be a map of keys to values, and is ") + typeName(*field.node));
         return out;
     }
     std::set<std::string> seen;
-    for (const auto& pair : field.node) {
-        if (!pair.first.IsScalar()) {
-            problemAt(pair.first.Mark(), field.key, "a key must be a single word");
+    for (size_t i = 0; i + 1 < field.node->items.size(); i += 2) {
+        const YamlNode& word = *field.node->items[i];
+        if (!word.isScalar()) {
+            problemAt(word.mark, field.key, "a key must be a single word");
             continue;
         }
-        const std::string name = pair.first.Scalar();
+        const std::string& name = word.text;
         const std::string key = childKey(field.key, name);
         if (!seen.insert(name).second) {
-            problemAt(pair.first.Mark(), key,
+            problemAt(word.mark, key,
                       "the key " + inQuotes(name) + " is written twice; keep one of them");
             continue;
         }
         // An empty value has no mark of its own worth showing: point at its key.
-        Field child{pair.second, key};
-        if (child.node.IsNull()) {
-            problemAt(pair.first.Mark(), key, "has no value; write one or remove the key");
+        Field child{field.node->items[i + 1], key};
+        if (child.node->isNull()) {
+            problemAt(word.mark, key, "has no value; write one or remove the key");
             continue;
         }
         out.emplace_back(name, std::move(child));
@@ -84,13 +85,14 @@ std::vector<std::pair<std::string, Field>> YamlFields::entries(const Field& fiel
 std::map<std::string, Field> YamlFields::map(const Field& field,
                                              const std::vector<std::string>& known) {
     std::map<std::string, Field> out;
-    if (field.node.IsMap()) {
-        for (const auto& pair : field.node) {
-            if (!pair.first.IsScalar()) continue;
-            const std::string& name = pair.first.Scalar();
+    if (field.node->isMap()) {
+        for (size_t i = 0; i < field.node->items.size(); i += 2) {
+            const YamlNode& word = *field.node->items[i];
+            if (!word.isScalar()) continue;
+            const std::string& name = word.text;
             if (std::find(known.begin(), known.end(), name) != known.end()) continue;
             const std::string meant = nearest(name, known);
-            problemAt(pair.first.Mark(), childKey(field.key, name),
+            problemAt(word.mark, childKey(field.key, name),
                       "unknown key " + inQuotes(name) +
                           (meant.empty() ? "; known here: " + join(known, ", ")
                                          : "; did you mean " + inQuotes(meant) + "?"));
@@ -104,13 +106,13 @@ std::map<std::string, Field> YamlFields::map(const Field& field,
 
 std::vector<Field> YamlFields::list(const Field& field) {
     std::vector<Field> out;
-    if (!field.node.IsSequence()) {
-        problem(field, std::string("must be a list, and is ") + typeName(field.node) +
+    if (!field.node->isSequence()) {
+        problem(field, std::string("must be a list, and is ") + typeName(*field.node) +
                            "; write it as [a, b] or as lines that begin with \"- \"");
         return out;
     }
     size_t index = 0;
-    for (const auto& item : field.node) {
+    for (const YamlNode* item : field.node->items) {
         out.push_back(Field{item, field.key + "[" + std::to_string(index) + "]"});
         ++index;
     }
@@ -118,15 +120,15 @@ std::vector<Field> YamlFields::list(const Field& field) {
 }
 
 std::optional<std::string> YamlFields::string(const Field& field) {
-    if (!field.node.IsScalar()) {
-        problem(field, std::string("must be a text, and is ") + typeName(field.node));
+    if (!field.node->isScalar()) {
+        problem(field, std::string("must be a text, and is ") + typeName(*field.node));
         return std::nullopt;
     }
-    if (field.node.Scalar().empty()) {
+    if (field.node->text.empty()) {
         problem(field, "must not be empty");
         return std::nullopt;
     }
-    return field.node.Scalar();
+    return field.node->text;
 }
 
 std::vector<std::string> YamlFields::strings(const Field& field) {
@@ -137,17 +139,17 @@ std::vector<std::string> YamlFields::strings(const Field& field) {
 }
 
 std::optional<bool> YamlFields::boolean(const Field& field) {
-    const bool plain = field.node.IsScalar() && field.node.Tag() != "!";
-    if (plain && (field.node.Scalar() == "true" || field.node.Scalar() == "false"))
-        return field.node.Scalar() == "true";
+    const bool plain = field.node->isScalar() && !field.node->quoted;
+    if (plain && (field.node->text == "true" || field.node->text == "false"))
+        return field.node->text == "true";
     problem(field, "must be true or false" +
-                       (field.node.IsScalar() ? ", and is " + inQuotes(field.node.Scalar()) : ""));
+                       (field.node->isScalar() ? ", and is " + inQuotes(field.node->text) : ""));
     return std::nullopt;
 }
 
 std::optional<int> YamlFields::integer(const Field& field, int least, int most) {
-    if (field.node.IsScalar() && field.node.Tag() != "!") {
-        const std::string& text = field.node.Scalar();
+    if (field.node->isScalar() && !field.node->quoted) {
+        const std::string& text = field.node->text;
         int value = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
         if (error == std::errc() && end == text.data() + text.size() && value >= least &&
@@ -160,8 +162,8 @@ std::optional<int> YamlFields::integer(const Field& field, int least, int most) 
 }
 
 std::optional<Duration> YamlFields::duration(const Field& field) {
-    if (field.node.IsScalar()) {
-        const auto value = parseGoDuration(field.node.Scalar());
+    if (field.node->isScalar()) {
+        const auto value = parseGoDuration(field.node->text);
         if (value && value->count() > 0) return value;
     }
     problem(field, "must be a duration above zero with its unit, such as 500ms, 2s, 1m or 1h");
@@ -169,12 +171,12 @@ std::optional<Duration> YamlFields::duration(const Field& field) {
 }
 
 std::optional<size_t> YamlFields::oneOf(const Field& field, const std::vector<std::string>& words) {
-    if (field.node.IsScalar()) {
-        const auto found = std::find(words.begin(), words.end(), field.node.Scalar());
+    if (field.node->isScalar()) {
+        const auto found = std::find(words.begin(), words.end(), field.node->text);
         if (found != words.end()) return static_cast<size_t>(found - words.begin());
     }
     problem(field, "must be " + join(words, " or ") +
-                       (field.node.IsScalar() ? ", and is " + inQuotes(field.node.Scalar()) : ""));
+                       (field.node->isScalar() ? ", and is " + inQuotes(field.node->text) : ""));
     return std::nullopt;
 }
 

@@ -1,8 +1,7 @@
 #pragma once
 
 #include "desired/desired.hpp"
-
-#include <yaml-cpp/yaml.h>
+#include "desired/yaml_tree.hpp"
 
 #include <map>
 #include <optional>
@@ -13,7 +12,7 @@ namespace nodemirror {
 
 /// A value in the YAML with the place and the path of keys that lead to it.
 struct Field {
-    YAML::Node node;
+    const YamlNode* node = nullptr;
     std::string key;
 };
 

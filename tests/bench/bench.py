@@ -1,10 +1,12 @@
 """What the benchmarks share: their arguments, the programs they are compared with, and a build that
 is installed for test nodes. Each has OPTIONS, `run(arguments)` for its figures and `table(result)`."""
 import argparse
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 SUPPORT = Path(__file__).resolve().parent.parent / "support"
@@ -42,6 +44,30 @@ def prepare(build):
     fixtures.fixtures(cache)
     fixtures.staged(build, cache)
     return build, cache
+
+
+@contextlib.contextmanager
+def own_file_system():
+    """A directory on an ext4 of its own, in a file on the disk. ext4 passes over inodes that were
+    deleted lately (recently_deleted in fs/ext4/ialloc.c): on one that others use, whoever comes
+    first pays for what they deleted. Where it cannot be mounted, a directory on what is there."""
+    with tempfile.TemporaryDirectory(prefix="bench.") as work:
+        image, mounted = Path(work) / "image", Path(work) / "mounted"
+        mounted.mkdir()
+        with open(image, "wb") as out:
+            out.truncate(8 << 30)
+        try:
+            subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True, capture_output=True)
+            subprocess.run(["mount", "-o", "loop", image, mounted], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"no file system of its own ({error}): others' deletions count too",
+                  file=sys.stderr)
+            yield mounted
+            return
+        try:
+            yield mounted
+        finally:
+            subprocess.run(["umount", mounted], check=True)
 
 
 def compile_floor(directory):

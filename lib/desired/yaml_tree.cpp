@@ -1,0 +1,85 @@
+#include "desired/yaml_tree.hpp"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include <sstream>
+
+namespace nodemirror {
+
+bool YamlNode::hasKey(const std::string& name) const {
+    for (size_t i = 0; isMap() && i < items.size(); i += 2)
+        if (items[i]->isScalar() && items[i]->text == name) return true;
+    return false;
+}
+
+/// Builds the tree of one document from the parser's events.
+class YamlTreeBuilder : public YAML::EventHandler {
+  public:
+    explicit YamlTreeBuilder(YamlTree& tree) : tree_(tree) {}
+
+    YAML::Mark start = YAML::Mark::null_mark();  ///< of the document
+
+    void OnDocumentStart(const YAML::Mark& mark) override { start = mark; }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+        add(YamlNode::Kind::Null, mark, anchor);
+    }
+    void OnAlias(const YAML::Mark&, YAML::anchor_t anchor) override { place(anchors_.at(anchor)); }
+    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  const std::string& value) override {
+        YamlNode& node = add(YamlNode::Kind::Scalar, mark, anchor);
+        node.quoted = tag == "!";
+        node.text = value;
+    }
+    void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                         YAML::EmitterStyle::value) override {
+        open_.push_back(&add(YamlNode::Kind::Sequence, mark, anchor));
+    }
+    void OnSequenceEnd() override { open_.pop_back(); }
+    void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                    YAML::EmitterStyle::value) override {
+        open_.push_back(&add(YamlNode::Kind::Map, mark, anchor));
+    }
+    void OnMapEnd() override { open_.pop_back(); }
+
+  private:
+    YamlNode& add(YamlNode::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
+        YamlNode& node = tree_.nodes_.emplace_back();
+        node.kind = kind;
+        node.mark = mark;
+        place(&node);
+        if (anchor != YAML::NullAnchor) {
+            if (anchors_.size() <= anchor) anchors_.resize(anchor + 1);
+            anchors_[anchor] = &node;
+        }
+        return node;
+    }
+
+    void place(const YamlNode* node) {
+        if (open_.empty())
+            tree_.root_ = node;
+        else
+            open_.back()->items.push_back(node);
+    }
+
+    YamlTree& tree_;
+    std::vector<YamlNode*> open_;
+    std::vector<const YamlNode*> anchors_;  ///< by their numbers, which begin with 1
+};
+
+YamlTree::YamlTree(const std::string& text) {
+    std::istringstream in(text);
+    YAML::Parser parser(in);
+    YamlTreeBuilder first(*this);
+    if (!parser.HandleNextDocument(first)) return;
+    YamlTree ignored;
+    YamlTreeBuilder further(ignored);
+    if (!parser.HandleNextDocument(further)) return;
+    if (further.start.pos == first.start.pos)
+        throw YAML::ParserException(first.start, "something that begins no value");
+    second_ = further.start;
+}
+
+}  // namespace nodemirror

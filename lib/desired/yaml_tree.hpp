@@ -1,0 +1,50 @@
+#pragma once
+
+#include <yaml-cpp/mark.h>
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace nodemirror {
+
+/// A value in a YAML document. An alias is the same node once more, which may be one of those
+/// around it: walk it by a schema, never to its end.
+struct YamlNode {
+    enum class Kind { Null, Scalar, Sequence, Map };
+    Kind kind = Kind::Null;
+    bool quoted = false;  ///< a scalar in quotes, which is a text whatever it looks like
+    YAML::Mark mark;
+    std::string text;  ///< of a scalar
+    /// Of a sequence; of a map the keys, each followed by its value.
+    std::vector<const YamlNode*> items;
+
+    bool isNull() const { return kind == Kind::Null; }
+    bool isScalar() const { return kind == Kind::Scalar; }
+    bool isSequence() const { return kind == Kind::Sequence; }
+    bool isMap() const { return kind == Kind::Map; }
+    bool hasKey(const std::string& name) const;
+};
+
+/// The first document of a text, read in one pass. yaml-cpp's own nodes take ten times the memory
+/// and several times as long, and its LoadAll finds documents without end in a text such as ",".
+class YamlTree {
+  public:
+    /// Throws YAML::Exception for what is no YAML.
+    explicit YamlTree(const std::string& text);
+
+    /// Null where there is no document. Lives as long as the tree.
+    const YamlNode* root() const { return root_; }
+    /// Where a second document begins.
+    const std::optional<YAML::Mark>& second() const { return second_; }
+
+  private:
+    friend class YamlTreeBuilder;
+    YamlTree() = default;
+    std::deque<YamlNode> nodes_;
+    const YamlNode* root_ = nullptr;
+    std::optional<YAML::Mark> second_;
+};
+
+}  // namespace nodemirror
