@@ -21,7 +21,9 @@ namespace {
 using nodemirror::Agent;
 using nodemirror::AgentOptions;
 
-enum Exit : int { kFine = 0, kAnswerIsNo = 1, kUsage = 2 };
+using nodemirror::cli::kAnswerIsNo;
+using nodemirror::cli::kFine;
+using nodemirror::cli::kUsage;
 
 /// To the journal without a time and with its priority prefix; to a console with a time.
 void setUpLogging(const std::string& level) {

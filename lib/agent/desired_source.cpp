@@ -36,7 +36,6 @@ bool DesiredSource::useLastGood() {
     auto parsed = parseDesired(saved->yaml, read, Certificates::Trust);
     if (!parsed.desired) return false;
     current_ = std::make_shared<const Desired>(std::move(*parsed.desired));
-    inForce_ = saved->yaml;
     view_.lastGood = true;
     view_.inForce = true;
     view_.loadedAt = std::chrono::system_clock::now();
@@ -89,7 +88,6 @@ bool DesiredSource::reload(bool keep) {
         if (const auto saved = state_.saveLastGood(lastGood); !saved)
             spdlog::error("msg={}", inQuotes(saved.error().text()));
     }
-    inForce_ = std::move(*text);
     spdlog::info("desired={} event=loaded registries={}", view_.path, current_->registries.size());
     return true;
 }

@@ -2,7 +2,7 @@
 
 #include "desired/parse.hpp"
 #include "state/state_dir.hpp"
-#include "status/status.hpp"
+#include "views/desired_view.hpp"
 
 #include <memory>
 #include <string>
@@ -34,7 +34,6 @@ class DesiredSource {
     bool useLastGood();
 
     StateDir state_;
-    std::string inForce_;    ///< the text that is in force
     std::string fileBytes_;  ///< with the contents of the files it names: what was last parsed
     std::vector<std::string> referenced_;
     bool worthRetrying_ = false;

@@ -12,6 +12,11 @@ using WallTime = std::chrono::system_clock::time_point;
 /// Monotonic time, for waiting and for backing off.
 using SteadyTime = std::chrono::steady_clock::time_point;
 using Duration = std::chrono::nanoseconds;
+/// One moment by both clocks, as whoever may read clocks hands it on.
+struct Now {
+    SteadyTime steady;
+    WallTime wall;
+};
 
 /// RFC 3339 in UTC, with milliseconds: 2026-01-02T03:04:05.678Z
 std::string rfc3339(WallTime time);

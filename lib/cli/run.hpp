@@ -1,6 +1,6 @@
 #pragma once
 
-#include "ports/containerd.hpp"
+#include "ports/task.hpp"
 #include "probe/connection.hpp"
 
 #include <boost/asio/io_context.hpp>

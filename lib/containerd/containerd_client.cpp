@@ -68,7 +68,7 @@ struct ContainerdClient::Impl {
 
     RpcChannel channel;
 
-    /// `service` with its package: runtime.v1.ImageService.
+    /// `method` with its package and service: runtime.v1.ImageService/PullImage.
     template <class Response, class Request>
     Task<Reply<Response>> call(std::string method, Request request,
                                std::chrono::milliseconds timeout = kShort) {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "containerd/rpc_connection.hpp"
-#include "ports/containerd.hpp"
+#include "ports/task.hpp"
 
 #include <boost/asio/io_context.hpp>
 

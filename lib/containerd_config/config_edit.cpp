@@ -53,7 +53,7 @@ std::string tomlKey(const Path& path) {
             !part.empty() && std::all_of(part.begin(), part.end(), [](unsigned char c) {
                 return std::isalnum(c) != 0 || c == '_' || c == '-';
             });
-        out += bare ? part : inQuotes(part);
+        out += bare ? part : quotedScalar(part);
     }
     return out;
 }
@@ -107,7 +107,7 @@ std::string withStringSet(const std::string& text, const Path& table, const std:
                           const std::string& value) {
     Path full = table;
     full.push_back(key);
-    const std::string quotedValue = inQuotes(value);
+    const std::string quotedValue = quotedScalar(value);
     const auto expressions = placedExpressions(text);
     for (const auto& [expression, header, path] : expressions)
         if (expression.kind == Expression::Kind::KeyValue && path == full)
@@ -268,7 +268,7 @@ ConfigFileEdit newConfigFile(const ContainerdConfig& config, const ContainerdVer
     edit.existed = false;
     edit.after = "# Written by nodemirrord: containerd had no configuration file.\nversion = " +
                  std::to_string(file.version) + "\n\n[" + tomlKey(file.registryTable(containerd)) +
-                 "]\n  config_path = " + inQuotes(certsDir) + "\n";
+                 "]\n  config_path = " + quotedScalar(certsDir) + "\n";
     return edit;
 }
 

@@ -1,6 +1,6 @@
 #include "files/tree_watch.hpp"
 
-#include "files/atomic_write.hpp"
+#include "files/entries.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -67,10 +67,6 @@ int addWatchTo(int fd, const std::string& path, unsigned mask, std::string& limi
     limited = errno == ENOSPC ? "fs.inotify.max_user_watches is too small to watch every directory"
                               : Error::system("watch", path, errno).brief();
     return watch;
-}
-
-bool isTemporary(const std::string& name) {
-    return name.compare(0, kTemporaryPrefix.size(), kTemporaryPrefix) == 0;
 }
 
 }  // namespace

@@ -179,9 +179,7 @@ class Decoder {
         static constexpr std::string_view kRoot = "/v2";
         if (!out.path.empty()) {
             out.path = cleanPath(out.path);
-            const bool ends = out.path.size() >= kRoot.size() &&
-                              out.path.compare(out.path.size() - 3, 3, kRoot) == 0;
-            if (!ends && !overridePath) out.path += kRoot;
+            if (!endsInApiRoot(out.path) && !overridePath) out.path += kRoot;
         } else if (!overridePath) {
             out.path = kRoot;
         }

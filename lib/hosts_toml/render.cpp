@@ -31,9 +31,7 @@ struct Place {
 Place placeOf(const Mirror& mirror) {
     Place place{mirror.url.text(), mirror.overridePath};
     if (mirror.repositoryPrefix.empty()) return place;
-    const bool endsInV2 = mirror.url.path.size() >= 3 &&
-                          mirror.url.path.compare(mirror.url.path.size() - 3, 3, "/v2") == 0;
-    if (!mirror.overridePath && !endsInV2) place.url += "/v2";
+    if (!mirror.overridePath && !endsInApiRoot(mirror.url.path)) place.url += "/v2";
     place.url += "/" + mirror.repositoryPrefix;
     place.overridePath = true;
     return place;
@@ -90,9 +88,7 @@ ChainHost chainHost(const Mirror& mirror) {
     host.scheme = mirror.url.scheme;
     host.host = mirror.url.host;
     host.path = mirror.url.path;
-    const bool endsInV2 =
-        host.path.size() >= 3 && host.path.compare(host.path.size() - 3, 3, "/v2") == 0;
-    if (!mirror.overridePath && !endsInV2) host.path += "/v2";
+    if (!mirror.overridePath && !endsInApiRoot(host.path)) host.path += "/v2";
     if (!mirror.repositoryPrefix.empty()) host.path += "/" + mirror.repositoryPrefix;
     host.capabilities = mirror.capabilities;
     for (const auto& [name, values] : mirror.headers)

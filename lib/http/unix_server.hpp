@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/result.hpp"
-#include "ports/containerd.hpp"
+#include "ports/task.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>

@@ -10,15 +10,11 @@ namespace nodemirror {
 
 namespace {
 
-bool endsInV2(const std::string& path) {
-    return path.size() >= 3 && path.compare(path.size() - 3, 3, "/v2") == 0;
-}
-
 /// Splits a chain host's path into what a mirror's entry says: url path, prefix, overridePath.
 void placePath(const std::string& path, Mirror& out) {
     static const std::regex prefix("/v2/([a-z0-9._-]+(/[a-z0-9._-]+)*)");
     std::smatch match;
-    if (endsInV2(path)) {
+    if (endsInApiRoot(path)) {
         out.url.path = path.substr(0, path.size() - 3);
     } else if (std::regex_match(path, match, prefix)) {
         out.repositoryPrefix = match[1];
@@ -99,7 +95,7 @@ void importLast(const ChainHost& last, const ContainerdVersion& version, Importe
     Chain upstream(1);
     fillDefaultHost(upstream, out.name, version);
     if (last == upstream.front()) return;
-    if (isPlain(last) && endsInV2(last.path)) {
+    if (isPlain(last) && endsInApiRoot(last.path)) {
         if (auto url = parseUrl(last.scheme + "://" + last.host +
                                 last.path.substr(0, last.path.size() - 3))) {
             out.server = std::move(*url);

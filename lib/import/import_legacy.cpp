@@ -31,7 +31,7 @@ void importEndpoint(const std::string& endpoint, const std::vector<LegacyHost>& 
     ImportedMirror item;
     item.mirror.url = std::move(*url);
     std::string& path = item.mirror.url.path;
-    const bool v2 = path.size() >= 3 && path.compare(path.size() - 3, 3, "/v2") == 0;
+    const bool v2 = endsInApiRoot(path);
     if (v2)
         path.resize(path.size() - 3);
     else

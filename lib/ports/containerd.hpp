@@ -2,17 +2,13 @@
 
 #include "base/result.hpp"
 #include "observed/node.hpp"
-
-#include <boost/asio/awaitable.hpp>
+#include "ports/task.hpp"
 
 #include <chrono>
 #include <string>
 #include <vector>
 
 namespace nodemirror {
-
-template <class T>
-using Task = boost::asio::awaitable<T>;
 
 /// What the daemon asks of containerd. Every call has a deadline of its own and ends when the
 /// client is stopped.

@@ -2,7 +2,7 @@
 
 #include "base/result.hpp"
 #include "observed/node.hpp"
-#include "ports/containerd.hpp"
+#include "ports/task.hpp"
 
 #include <string>
 

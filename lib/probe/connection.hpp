@@ -1,7 +1,7 @@
 #pragma once
 
 #include "observed/exchange.hpp"
-#include "ports/containerd.hpp"
+#include "ports/task.hpp"
 #include "probe/resolver.hpp"
 #include "probe/tls_client.hpp"
 #include "registry_protocol/http_url.hpp"

@@ -7,6 +7,7 @@
 #include <netdb.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <mutex>
 

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "ports/containerd.hpp"
+#include "base/result.hpp"
+#include "ports/task.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>

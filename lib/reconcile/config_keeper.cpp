@@ -25,12 +25,6 @@ constexpr seconds kCriStart{60};
 constexpr milliseconds kPoll{100};
 constexpr size_t kLargestConfig = 16U << 20;
 
-std::string backupName(const std::string& path) {
-    std::string name = "containerd-config";
-    for (const char c : path) name += c == '/' ? '@' : c;
-    return name;
-}
-
 /// The file behind symbolic links: a link that a person made stays a link.
 std::string resolved(const std::string& path) {
     const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
@@ -120,7 +114,7 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
         file.path = edit.path;
         file.existed = edit.existed;
         file.afterSha256 = sha256Hex(edit.after);
-        file.backup = backupName(edit.path);
+        file.backup = "containerd-config" + StateDir::backupName(edit.path);
         if (edit.existed)
             if (const auto kept = state_.storeBackup(file.backup, edit.before); !kept) return kept;
         record.files.push_back(std::move(file));

@@ -17,21 +17,6 @@
 
 namespace nodemirror {
 
-/// The node beside its certs.d, as status shows it.
-struct NodeView {
-    ObservedNode observed;
-    std::optional<bool> reachable;  ///< nothing until it was tried
-    std::string unreachable;        ///< why not
-    std::string sandboxImage;
-    EffectiveConfigPath configPath;
-    std::vector<RequiredImage> required;
-    std::map<std::string, std::string> imageErrors;
-    std::string pauseSource;
-    std::vector<UnitView> units;
-    std::vector<Reason> reasons;
-    bool passed = false;  ///< at least one pass has been made
-};
-
 /// Keeps containerd's configuration, the pause image, other images and the services as desired: a
 /// pass observes, plans and applies, and is made whenever something may have changed.
 class NodeKeeper {

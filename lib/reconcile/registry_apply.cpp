@@ -18,12 +18,6 @@ constexpr size_t kDigestsKept = 4;
 /// How many files wait for the disk together.
 constexpr size_t kAtOnce = 4096;
 
-std::string backupName(const std::string& path) {
-    std::string name = path;
-    std::replace(name.begin(), name.end(), '/', '@');
-    return name;
-}
-
 BackedUpEntry backupOf(const std::string& path, const ObservedEntry& entry) {
     BackedUpEntry out;
     out.path = path;
@@ -35,7 +29,7 @@ BackedUpEntry backupOf(const std::string& path, const ObservedEntry& entry) {
         out.stored = entry.target;
     } else {
         out.type = BackedUpEntry::Type::File;
-        out.stored = backupName(path);
+        out.stored = StateDir::backupName(path);
         out.sha256 = entry.sha256;
     }
     return out;

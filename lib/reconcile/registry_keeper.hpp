@@ -6,6 +6,7 @@
 #include "plan/registry_plan.hpp"
 #include "reconcile/registry_intents.hpp"
 #include "state/state_dir.hpp"
+#include "views/registry_view.hpp"
 
 #include <functional>
 #include <map>
@@ -15,35 +16,6 @@
 #include <vector>
 
 namespace nodemirror {
-
-enum class RegistryState { InSync, Drifted, Contested, Unmanaged, Invalid };
-
-/// A registry as status shows it.
-struct RegistryView {
-    std::string name;
-    std::string directory;
-    RegistryState state = RegistryState::Drifted;
-    std::string fallback;            ///< upstream, none, or empty where it is not declared
-    Chain chain;                     ///< header values are never in it
-    std::vector<std::string> roles;  ///< of the chain's hosts: mirror, server or upstream
-    std::string why;      ///< why the chain is another than the declared one; empty when it is that
-    std::string problem;  ///< why it is not in sync, or what is wrong with the file
-    std::vector<std::string> warnings;
-    std::optional<WallTime> healedAt;
-    std::string healCause;
-};
-
-/// A change that is to be made, for people to read.
-struct PlannedChange {
-    std::string subject;
-    std::string reason;
-    std::string diff;  ///< unified, without secrets; may be empty
-};
-
-struct Now {
-    SteadyTime steady;
-    WallTime wall;
-};
 
 /// Keeps the certs.d tree as desired: observes, plans and applies one registry at a time, keeps
 /// what was there before, and gives it back. Its work is bounded by what it is asked to look at, so

@@ -4,6 +4,7 @@
 #include "plan/reason.hpp"
 #include "ports/units.hpp"
 #include "state/state_dir.hpp"
+#include "views/node_view.hpp"
 
 #include <map>
 #include <optional>
@@ -12,17 +13,6 @@
 #include <vector>
 
 namespace nodemirror {
-
-/// A unit as status shows it.
-struct UnitView {
-    std::string unit;
-    Seen<ObservedUnit> observed;
-    size_t restarts = 0;  ///< that the daemon asked for and that the state still remembers
-    std::optional<WallTime> lastAt;
-    std::string lastReason;
-    std::string lastResult;
-    int budgetLeft = 0;
-};
 
 /// Restarts units, never outside the budget; the budget survives a restart of the daemon, since a
 /// restart is recorded on disk before it is asked for.

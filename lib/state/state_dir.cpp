@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace nodemirror {
@@ -103,6 +104,11 @@ Result<void> StateDir::saveManifest(const Manifest& manifest) const {
     return writeStateJson(path_ + "/manifest.json", std::move(json));
 }
 
+std::string StateDir::backupName(std::string path) {
+    std::replace(path.begin(), path.end(), '/', '@');
+    return path;
+}
+
 Result<void> StateDir::storeBackup(const std::string& name, const std::string& content) const {
     return writeStateText(path_ + "/backups/" + name, content);
 }
@@ -170,7 +176,6 @@ Result<ConfigEditRecord> StateDir::loadConfigEdit() const {
                 file.existed = item.at("existed").get<bool>();
                 file.backup = item.at("backup").get<std::string>();
                 file.afterSha256 = item.at("afterSha256").get<std::string>();
-                file.mode = item.at("mode").get<mode_t>();
                 out.files.push_back(std::move(file));
             }
         });
@@ -184,7 +189,6 @@ Result<void> StateDir::saveConfigEdit(const ConfigEditRecord& record) const {
         item["existed"] = file.existed;
         item["backup"] = file.backup;
         item["afterSha256"] = file.afterSha256;
-        item["mode"] = file.mode;
         list.push_back(std::move(item));
     }
     Json json;

@@ -27,7 +27,6 @@ struct ConfigEditRecord {
         bool existed = true;
         std::string backup;  ///< name in the state directory's backups
         std::string afterSha256;
-        mode_t mode = 0644;
     };
     Stage stage = Stage::None;
     std::vector<File> files;
@@ -64,6 +63,8 @@ class StateDir {
     Result<Manifest> loadManifest() const;
     Result<void> saveManifest(const Manifest& manifest) const;
 
+    /// The name of the backup of a file with this path.
+    static std::string backupName(std::string path);
     Result<void> storeBackup(const std::string& name, const std::string& content) const;
     Result<std::string> loadBackup(const std::string& name) const;
     void dropBackup(const std::string& name) const;

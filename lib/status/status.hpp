@@ -3,8 +3,9 @@
 #include "desired/desired.hpp"
 #include "health/host_health.hpp"
 #include "plan/reason.hpp"
-#include "reconcile/node_keeper.hpp"
-#include "reconcile/registry_keeper.hpp"
+#include "views/desired_view.hpp"
+#include "views/node_view.hpp"
+#include "views/registry_view.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -16,25 +17,6 @@
 namespace nodemirror {
 
 enum class Phase { Starting, Ready, Degraded, Blocked };
-
-/// The desired-state file as it was last read.
-struct DesiredView {
-    std::string path;
-    std::string sha256;
-    std::optional<WallTime> loadedAt;  ///< when the state that is in force was loaded
-    bool valid = false;
-    std::vector<Problem> problems;
-    bool lastGood = false;  ///< the state in force comes from the state directory
-    bool inForce = false;   ///< there is a state in force at all
-};
-
-struct ReconcileView {
-    size_t count = 0;
-    size_t heals = 0;
-    std::optional<WallTime> lastAt;
-    int64_t lastDurationMs = 0;
-    std::string lastError;
-};
 
 /// Everything that status tells, as values.
 struct Status {

@@ -29,7 +29,7 @@ class SystemdUnits : public Units {
     /// All processes that systemd knows of. It looks them up itself (GetUnitProcesses), so that the
     /// caller needs to see nothing of /proc.
     Task<Result<std::vector<ObservedProcess>>> processes();
-    /// Drops the connection: calls under way end with an error.
+    /// Drops the connection: calls under way are given up with whoever made them.
     void stop();
 
   private:

@@ -1,0 +1,108 @@
+#include "status/status.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+
+using namespace nodemirror;
+
+namespace {
+
+/// As after a pass that found everything as desired.
+Status sound() {
+    Status status;
+    status.desired.valid = true;
+    status.desired.inForce = true;
+    status.nodeView.passed = true;
+    RegistryView view;
+    view.name = "docker.io";
+    view.directory = "docker.io";
+    view.fallback = "upstream";
+    view.state = RegistryState::InSync;
+    status.registries.push_back(view);
+    return status;
+}
+
+Phase phaseOf(Status status, const TreeState& tree = {}) {
+    judge(status, tree);
+    return status.phase;
+}
+
+std::vector<std::string> codesOf(Status status, const TreeState& tree = {}) {
+    judge(status, tree);
+    std::vector<std::string> out;
+    for (const auto& reason : status.reasons) out.push_back(reason.code);
+    return out;
+}
+
+using Codes = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("the phase follows from the gravest reason") {
+    Status status = sound();
+    CHECK(phaseOf(status) == Phase::Ready);
+    SECTION("a note changes nothing") {
+        status.nodeView.reasons.push_back(makeReason(Reason::Weight::Note, "N", "", "", ""));
+        CHECK(phaseOf(status) == Phase::Ready);
+    }
+    SECTION("the gravest comes first") {
+        using Weight = Reason::Weight;
+        for (const auto weight : {Weight::Note, Weight::Degraded, Weight::Blocked})
+            status.nodeView.reasons.push_back(
+                makeReason(weight, std::to_string(static_cast<int>(weight)), "", "", ""));
+        CHECK(codesOf(status) == Codes{"2", "1", "0"});
+        CHECK(phaseOf(status) == Phase::Blocked);
+    }
+    SECTION("before the first pass it is starting, unless it is blocked") {
+        status.nodeView.passed = false;
+        CHECK(phaseOf(status) == Phase::Starting);
+        status.registries[0].state = RegistryState::Invalid;
+        CHECK(phaseOf(status) == Phase::Blocked);
+    }
+}
+
+TEST_CASE("a desired state that is not valid") {
+    Status status = sound();
+    status.desired.valid = false;
+    status.desired.problems = {{3, 1, "mirors", "unknown key"}};
+    CHECK(codesOf(status) == Codes{"DesiredInvalid"});
+    CHECK(phaseOf(status) == Phase::Degraded);  // the last good one is in force
+    status.desired.inForce = false;
+    CHECK(phaseOf(status) == Phase::Blocked);
+}
+
+TEST_CASE("registries and the tree that they are in") {
+    Status status = sound();
+    auto& registry = status.registries[0];
+    const auto with = [&](RegistryState state) {
+        registry.state = state;
+        return codesOf(status);
+    };
+    CHECK(with(RegistryState::Drifted) == Codes{"RegistryDrifted"});
+    CHECK(with(RegistryState::Contested) == Codes{"RegistryContested"});
+    CHECK(with(RegistryState::Invalid) == Codes{"RegistryInvalid"});
+    CHECK(with(RegistryState::Unmanaged).empty());
+    registry.fallback.clear();  // a file of somebody else's: worth knowing, and theirs
+    CHECK(with(RegistryState::Invalid) == Codes{"UnmanagedInvalid"});
+    CHECK(phaseOf(status) == Phase::Ready);
+    TreeState tree;
+    tree.unwatched = "no watches are left";
+    CHECK(phaseOf(sound(), tree) == Phase::Degraded);
+    tree.problem = "it is a file";
+    CHECK(codesOf(sound(), tree) == Codes{"CertsDirUnusable", "WatchesExhausted"});
+    CHECK(phaseOf(sound(), tree) == Phase::Blocked);
+}
+
+TEST_CASE("what could not be looked at is null in the document, and not false") {
+    Status status = sound();
+    RequiredImage image;
+    image.name = "registry.k8s.io/pause:3.8";
+    image.pause = true;
+    status.nodeView.required.push_back(image);
+    judge(status, {});
+    const Document document = toDocument(status);
+    CHECK(document["phase"] == "Ready");
+    CHECK(document["pause"]["required"][0]["present"].is_null());
+    CHECK(document["containerd"]["reachable"].is_null());
+}
