@@ -1,4 +1,5 @@
 #include "base/text.hpp"
+#include "desired/url.hpp"
 #include "import/imported.hpp"
 
 #include <regex>
@@ -25,6 +26,10 @@ std::string list(const std::vector<std::string>& items) {
 void comment(std::string& out, const std::string& indent, const std::string& text) {
     for (const auto& line : split(printable(text), '\n')) out += indent + "# " + line + "\n";
 }
+
+/// YAML takes a key in quotes of 1024 characters at most (YAML 1.2, 7.4.2), and escaping makes six
+/// of one. No header's name is near it.
+bool isTooLongForKey(const std::string& name) { return name.size() > 150; }
 
 /// A file name for a secret header of a host.
 std::string secretFile(const std::string& host, const std::string& header) {
@@ -54,6 +59,7 @@ void writeMirror(std::string& out, const ImportedMirror& item) {
     if (!mirror.headers.empty()) {
         out += indent + "headers:\n";
         for (const auto& [name, values] : mirror.headers) {
+            if (isTooLongForKey(name)) continue;
             std::vector<std::string> texts;
             for (const auto& value : values) texts.push_back(value.reveal());
             out += indent + "  " + scalar(name) + ": " + list(texts) + "\n";
@@ -63,13 +69,17 @@ void writeMirror(std::string& out, const ImportedMirror& item) {
     comment(out, indent, "The values are not repeated here: write each into its file (mode 0600).");
     out += indent + "headerFiles:\n";
     for (const auto& name : item.secretHeaders)
-        out +=
-            indent + "  " + scalar(name) + ": " + scalar(secretFile(mirror.url.host, name)) + "\n";
+        if (!isTooLongForKey(name))
+            out += indent + "  " + scalar(name) + ": " + scalar(secretFile(mirror.url.host, name)) +
+                   "\n";
 }
 
-/// Whether there is anything to declare: a registry needs mirrors or a server.
-bool isEmpty(const ImportedRegistry& registry) {
-    return registry.mirrors.empty() && !registry.server;
+/// Why a registry is not declared; empty where it is. It needs a name, and mirrors or a server.
+std::string whyLeftOut(const ImportedRegistry& registry) {
+    if (const std::string wrong = registryNameProblem(registry.name); !wrong.empty())
+        return "not declared, the name " + wrong;
+    const bool empty = registry.mirrors.empty() && !registry.server;
+    return empty ? "nothing to declare, its own upstream is asked" : "";
 }
 
 }  // namespace
@@ -82,20 +92,20 @@ std::string writeDesired(const std::vector<ImportedRegistry>& registries,
     for (const auto& note : notes) comment(out, "", note);
     out += "apiVersion: nodemirrord/v1\n";
     std::string body;
+    bool any = false;
     for (const auto& registry : registries) {
         for (const auto& note : registry.notes) comment(body, "  ", registry.name + ": " + note);
-        if (isEmpty(registry)) {
-            comment(body, "  ", registry.name + ": nothing to declare, its own upstream is asked");
+        if (const std::string why = whyLeftOut(registry); !why.empty()) {
+            comment(body, "  ", registry.name + ": " + why);
             continue;
         }
+        any = true;
         body += "  " + scalar(registry.name) + ":\n";
         if (registry.fallback == Fallback::None) body += "    fallback: none\n";
         if (registry.server) body += "    server: " + scalar(registry.server->text()) + "\n";
         if (!registry.mirrors.empty()) body += "    mirrors:\n";
         for (const auto& mirror : registry.mirrors) writeMirror(body, mirror);
     }
-    bool any = false;
-    for (const auto& registry : registries) any = any || !isEmpty(registry);
     out += any ? "registries:\n" + body : body + "registries: {}\n";
     return out;
 }
