@@ -193,6 +193,23 @@ TEST_CASE("doctor finds each trap of certs.d") {
     facts.registries = {reading};
     facts.emptyDirectories = {"quay.io"};
     CHECK(codes(facts) == Codes{"empty-directory"});
+    facts = wellNode();
+    facts.registriesUnknown = "cannot list it: Permission denied";
+    CHECK(codes(facts) == Codes{"certs-dir-unreadable"});
+}
+
+TEST_CASE("doctor names the table that containerd reads in the file that is there") {
+    NodeFacts facts = wellNode();
+    facts.version = ContainerdVersion{2, 1, 0};
+    config(facts).configPath = "";
+    config(facts).files.resize(1);
+    for (const auto& [version, table] : std::map<int, std::string>{
+             {2, "io.containerd.grpc.v1.cri"}, {3, "io.containerd.cri.v1.images"}}) {
+        config(facts).files[0].version = version;
+        const auto findings = examineNode(facts);
+        REQUIRE(findings.size() == 1);
+        CHECK_THAT(findings[0].remedy, Catch::Contains(table));
+    }
 }
 
 TEST_CASE("doctor finds hosts that do not answer, proxies in the way and clocks that differ") {
