@@ -27,8 +27,9 @@ struct YamlNode {
     bool hasKey(const std::string& name) const;
 };
 
-/// The first document of a text, read in one pass. yaml-cpp's own nodes take ten times the memory
-/// and several times as long, and its LoadAll finds documents without end in a text such as ",".
+/// The first document of a text, read in one pass. yaml-cpp's own nodes are several allocations
+/// each, which counts where there are thousands of registries; and its LoadAll finds documents
+/// without end in a text such as ",".
 class YamlTree {
   public:
     /// Throws YAML::Exception for what is no YAML.

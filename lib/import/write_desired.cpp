@@ -27,9 +27,15 @@ void comment(std::string& out, const std::string& indent, const std::string& tex
     for (const auto& line : split(printable(text), '\n')) out += indent + "# " + line + "\n";
 }
 
-/// YAML takes a key in quotes of 1024 characters at most (YAML 1.2, 7.4.2), and escaping makes six
-/// of one. No header's name is near it.
-bool isTooLongForKey(const std::string& name) { return name.size() > 150; }
+/// Says so where a header cannot be carried over for its name: YAML takes a key in quotes of 1024
+/// characters at most (YAML 1.2, 7.4.2), and escaping makes six of one.
+bool leavesOut(std::string& out, const std::string& indent, const std::string& header) {
+    constexpr size_t kLongest = 150;
+    if (header.size() <= kLongest) return false;
+    comment(out, indent,
+            "Left out: a header whose name has " + std::to_string(header.size()) + " characters.");
+    return true;
+}
 
 /// A file name for a secret header of a host.
 std::string secretFile(const std::string& host, const std::string& header) {
@@ -59,7 +65,7 @@ void writeMirror(std::string& out, const ImportedMirror& item) {
     if (!mirror.headers.empty()) {
         out += indent + "headers:\n";
         for (const auto& [name, values] : mirror.headers) {
-            if (isTooLongForKey(name)) continue;
+            if (leavesOut(out, indent, name)) continue;
             std::vector<std::string> texts;
             for (const auto& value : values) texts.push_back(value.reveal());
             out += indent + "  " + scalar(name) + ": " + list(texts) + "\n";
@@ -69,7 +75,7 @@ void writeMirror(std::string& out, const ImportedMirror& item) {
     comment(out, indent, "The values are not repeated here: write each into its file (mode 0600).");
     out += indent + "headerFiles:\n";
     for (const auto& name : item.secretHeaders)
-        if (!isTooLongForKey(name))
+        if (!leavesOut(out, indent, name))
             out += indent + "  " + scalar(name) + ": " + scalar(secretFile(mirror.url.host, name)) +
                    "\n";
 }

@@ -196,12 +196,6 @@ Task<void> NodeKeeper::keepConfig() {
 Task<void> NodeKeeper::keepKubelet() {
     if (kubeletReason_.empty() || !missingPause_.empty()) co_return;
     const Service service = desired_->kubelet;
-    const auto& seen = restarter_.observed(service.unit);
-    // A unit that a person stopped stays stopped.
-    if (seen.isKnown() && seen.value().exists && seen.value().activeState == "inactive") {
-        kubeletReason_.clear();
-        co_return;
-    }
     auto restart = restarter_.restart(service, kubeletReason_, &reasons_);
     const auto outcome = co_await std::move(restart);
     if (outcome == Restarter::Outcome::Restarted || outcome == Restarter::Outcome::Never)

@@ -1,6 +1,8 @@
 #include "base/diff.hpp"
 #include "reconcile/node_keeper.hpp"
 
+#include <utility>
+
 namespace nodemirror {
 
 namespace {
@@ -18,12 +20,10 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
     std::vector<PlannedChange> out;
     if (!desired_) co_return out;
     // A pass that is under way has the observation in hand; then the last one is shown.
-    const bool looks = !passing_;
-    const std::vector<Reason> ofLastPass = reasons_;
     std::vector<Reason> found;
-    if (looks) {
+    if (!passing_) {
         passing_ = true;
-        reasons_.clear();
+        std::vector<Reason> ofLastPass = std::exchange(reasons_, {});
         auto look = observe();
         co_await std::move(look);
         if (observed_.version.isKnown()) judgeCri();
@@ -31,7 +31,7 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
         co_await std::move(images);
         passing_ = false;
         found = std::move(reasons_);
-        reasons_ = ofLastPass;
+        reasons_ = std::move(ofLastPass);
     }
     const ConfigPlan config = planConfig(*desired_, observed_, surroundings());
     // What a pass found stands: it knows of pulls and restarts too.

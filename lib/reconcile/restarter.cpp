@@ -55,13 +55,6 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
                                             std::vector<Reason>* reasons) {
     using Weight = Reason::Weight;
     const std::string unit = service.unit;
-    if (!service.restart) {
-        reasons->push_back(
-            makeReason(Weight::Degraded, "RestartNeeded", unit,
-                       unit + " needs a restart, and its restart is never: " + reason,
-                       "systemctl restart " + unit));
-        co_return Outcome::Never;
-    }
     auto look = observe(unit);
     co_await std::move(look);
     const auto& seen = seen_[unit];
@@ -71,13 +64,21 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
                          inQuotes(reason));
         co_return Outcome::Never;
     }
-    // What cannot be looked at is not touched, and what a person stopped stays stopped.
+    // What a person stopped stays stopped.
+    if (seen.isKnown() && seen.value().activeState == "inactive") co_return Outcome::Never;
+    if (!service.restart) {
+        reasons->push_back(
+            makeReason(Weight::Degraded, "RestartNeeded", unit,
+                       unit + " needs a restart, and its restart is never: " + reason,
+                       "systemctl restart " + unit));
+        co_return Outcome::Never;
+    }
+    // What cannot be looked at is not touched.
     if (seen.isUnknown()) {
         reasons->push_back(makeReason(Weight::Degraded, "RestartNotPossible", unit, seen.why(),
                                       "systemctl restart " + unit + ", or mend D-Bus"));
         co_return Outcome::NotNow;
     }
-    if (seen.value().activeState == "inactive") co_return Outcome::Never;
     if (budgetLeft(unit) <= 0) {
         reasons->push_back(makeReason(Weight::Degraded, "RestartBudget", unit,
                                       unit + " needs a restart, and the budget of " +

@@ -88,6 +88,17 @@ TEST_CASE("nothing is restarted that cannot be looked at, or that a person stopp
         node.units.unit->activeState = "inactive";
         CHECK(finish(node.io, restarter.restart(service, "x", &reasons)) == Outcome::Never);
         CHECK(node.units.restarts.empty());
+        // Nothing is owed to it either, whatever its policy.
+        const Service never{"kubelet.service", false};
+        CHECK(finish(node.io, restarter.restart(never, "x", &reasons)) == Outcome::Never);
+        CHECK(reasons.empty());
+    }
+    SECTION("its restart is never") {
+        const Service never{"kubelet.service", false};
+        CHECK(finish(node.io, restarter.restart(never, "x", &reasons)) == Outcome::Never);
+        REQUIRE(reasons.size() == 1);
+        CHECK(reasons[0].code == "RestartNeeded");
+        CHECK(node.units.restarts.empty());
     }
     SECTION("the budget is used up, and the reason says until when") {
         Desired desired;
