@@ -5,10 +5,10 @@ BUILD_PACKAGES="g++ cmake ninja-build pkg-config git ca-certificates
  libsystemd-dev libtomlplusplus-dev libyaml-cpp-dev nlohmann-json3-dev prometheus-cpp-dev
  protobuf-compiler"
 # What runs on a test node is judged by a client of CRI made of gRPC's own parts.
-NODE_PACKAGES="dbus docker-registry iproute2 libgrpc++-dev openssl procps protobuf-compiler-grpc python3
+NODE_PACKAGES="curl dbus docker-registry iproute2 libgrpc++-dev openssl procps protobuf-compiler-grpc python3
  runc systemd util-linux"
 FUZZ_PACKAGES="clang-19 libclang-rt-19-dev iproute2 util-linux"
-TEST_PACKAGES="curl catch2 clang-format strace $NODE_PACKAGES"
+TEST_PACKAGES="catch2 clang-format strace $NODE_PACKAGES"
 
 # Installs what is missing of the packages named, without starting any service of theirs.
 install_packages() {
