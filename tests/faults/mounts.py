@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
 from daemon import Daemon, build_and_rest  # noqa: E402
+from node import unshare_mounts  # noqa: E402
 
 BUILD = None
 EARLIER = '# by hand\nserver = "https://registry-1.docker.io"\n'
@@ -140,7 +141,6 @@ class Mounts(unittest.TestCase):
 if __name__ == "__main__":
     if os.environ.get("MOUNTS") != "private":
         os.environ["MOUNTS"] = "private"
-        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable,
-                              *sys.argv])
+        os.execvp("unshare", [*unshare_mounts(), sys.executable, *sys.argv])
     BUILD, rest = build_and_rest()
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

@@ -63,14 +63,18 @@ exec /usr/sbin/runc "$@"
 """
 
 
-def unshare_command():
-    """unshare with the namespaces of a node. In a plain chroot the root is no mount point, and its
-    propagation cannot be changed from there: boot_node.sh then makes a root that is one."""
-    command = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "--net",
-               "--cgroup"]
+def unshare_mounts():
+    """unshare with a mount namespace. In a plain chroot the root is no mount point, and its
+    propagation cannot be changed from there."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     rooted = any(line.split()[4] == "/" for line in mounts)
-    return command if rooted else command + ["--propagation", "unchanged"]
+    return ["unshare", "--mount", *([] if rooted else ["--propagation", "unchanged"])]
+
+
+def unshare_command():
+    """unshare with the namespaces of a node. boot_node.sh makes a root that is a mount point."""
+    return [*unshare_mounts(), "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net",
+            "--cgroup"]
 
 
 def wait_until(condition, what, seconds=60, interval=0.05):
