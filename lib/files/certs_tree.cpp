@@ -69,8 +69,9 @@ Result<std::vector<std::string>> CertsTree::list() const {
     if (!root) return root.error();
     auto names = namesIn(root->get());
     if (!names) return names.error();
-    names->erase(std::remove_if(names->begin(), names->end(),
-                                [](const std::string& name) { return name.front() == '.'; }),
+    names->erase(std::remove_if(
+                     names->begin(), names->end(),
+                     [](const std::string& name) { return name.front() == '.' || isAside(name); }),
                  names->end());
     return names;
 }
@@ -99,7 +100,7 @@ Seen<ObservedRegistry> CertsTree::observe(const std::string& directory) const {
 }
 
 Result<std::string> CertsTree::write(const std::string& directory, std::string_view content,
-                                     mode_t mode, const std::string& keepAs) const {
+                                     mode_t mode, const Kept& keep) const {
     const auto root = open();
     if (!root) return root.error();
     const auto type = typeOf(root->get(), directory);
@@ -110,10 +111,11 @@ Result<std::string> CertsTree::write(const std::string& directory, std::string_v
     struct stat status {};
     if (::fstat(parent->get(), &status) != 0) return Error::system("look at", directory, errno);
     if (status.st_uid != ::geteuid())
-        return replaceForeign(root->get(), parent->get(), directory, content, mode);
+        return replaceForeign(root->get(), parent->get(), directory, content, mode, keep.directory);
     if (const auto closed = closeToOthers(parent->get(), status, directory); !closed)
         return closed.error();
-    return placeHosts(parent->get(), directory, content, mode, keepAs);
+    return placeHosts(parent->get(), directory, content, mode,
+                      keep.hosts.substr(keep.hosts.find('/') + 1));
 }
 
 std::vector<Result<void>> CertsTree::writeFresh(const std::vector<Fresh>& all) const {
@@ -142,20 +144,68 @@ std::vector<Result<void>> CertsTree::writeFresh(const std::vector<Fresh>& all) c
 }
 
 std::string CertsTree::keptText(const BackedUpEntry& entry) const {
-    const size_t slash = entry.stored.find('/');
+    const bool whole = entry.path.find('/') == std::string::npos;
+    const std::string path = whole ? entry.stored + "/" + kHosts : entry.stored;
+    const size_t slash = path.find('/');
     const auto root = open();
     if (!root || slash == std::string::npos) return "";
-    const auto parent = openBelow(root->get(), entry.stored.substr(0, slash));
+    const auto parent = openBelow(root->get(), path.substr(0, slash));
     if (!parent) return "";
-    auto kept = observeEntry(parent->get(), entry.stored.substr(slash + 1));
+    auto kept = observeEntry(parent->get(), path.substr(slash + 1));
     return kept ? std::move(kept->content) : std::string();
 }
 
-std::string CertsTree::nameToKeep(const std::string& directory) const {
+Result<std::string> CertsTree::nameToKeep(const std::string& path) const {
     const auto root = open();
-    if (!root) return "";
+    if (!root) return root.error();
+    const size_t slash = path.find('/');
+    if (slash == std::string::npos) return asideName(root->get(), path);
+    const std::string directory = path.substr(0, slash);
     const auto parent = openBelow(root->get(), directory);
-    return parent ? asideName(parent->get(), kHosts) : std::string();
+    if (!parent) return parent.error();
+    auto name = asideName(parent->get(), path.substr(slash + 1));
+    return name ? Result<std::string>(directory + "/" + *name) : name;
+}
+
+Result<bool> CertsTree::isThere(const BackedUpEntry& entry) const {
+    const auto root = open();
+    if (!root) return root.error();
+    struct stat status {};
+    if (::fstatat(root->get(), entry.stored.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0)
+        return true;
+    if (errno == ENOENT || errno == ENOTDIR) return false;
+    return Error::system("look at", entry.stored, errno);
+}
+
+Result<bool> CertsTree::discardUnused(const BackedUpEntry& entry, const Ownership& owned) const {
+    const auto root = open();
+    if (!root) return root.error();
+    const size_t slash = entry.stored.find('/');
+    const bool whole = slash == std::string::npos;
+    const std::string place = entry.stored.substr(0, slash);
+    const std::string name = whole ? kHosts : entry.stored.substr(slash + 1);
+    const auto type = typeOf(root->get(), place);
+    if (!type) return type.error();
+    if (*type != Type::Directory) return false;
+    const auto directory = openBelow(root->get(), place);
+    if (!directory) return directory.error();
+    struct stat status {};
+    if (::fstat(directory->get(), &status) != 0) return Error::system("look at", place, errno);
+    if (status.st_uid != ::geteuid()) return false;
+    const auto hosts = observeEntry(directory->get(), name);
+    if (!hosts) return within(place, hosts.error());
+    if (whole && hosts->type == Type::Absent)
+        return ::unlinkat(root->get(), place.c_str(), AT_REMOVEDIR) == 0;
+    if (hosts->type != Type::File || isForeign(hosts->uid, hosts->gid) ||
+        !owned.wrote(hosts->sha256))
+        return false;
+    if (whole) {
+        if (const auto gone = discardCarried(root->get(), place, entry.path); !gone)
+            return gone.error();
+    } else if (::unlinkat(directory->get(), name.c_str(), 0) != 0) {
+        return Error::system("remove", entry.stored, errno);
+    }
+    return true;
 }
 
 Result<void> CertsTree::remove(const std::string& directory) const {

@@ -41,13 +41,20 @@ class CertsTree {
         mode_t mode = 0644;
     };
 
+    /// Under which names (nameToKeep) things are to be found later; empty: under any, or none.
+    struct Kept {
+        std::string directory;
+        std::string hosts;
+    };
+
     explicit CertsTree(std::string root) : root_(std::move(root)) {}
     const std::string& root() const { return root_; }
 
     /// Creates the root (mode 0755) where it is missing.
     Result<void> ensureRoot() const;
 
-    /// The names of what could be registry directories; hidden names are passed over.
+    /// The names of what could be registry directories; hidden names, and those that things are
+    /// kept under, are passed over.
     Result<std::vector<std::string>> list() const;
 
     /// Unknown where it cannot be looked at.
@@ -55,21 +62,30 @@ class CertsTree {
 
     /// Puts hosts.toml in place. A directory that is missing appears together with its file, never
     /// empty, for an empty one would hide _default. What stands in the way is exchanged in one
-    /// step; a directory that is not empty, or is another user's, is set aside, and its new name
-    /// (relative to the root) is returned so that it can be put back. A hosts.toml of another user
-    /// is kept in the same directory under the name `keepAs`, where one is given.
+    /// step. What cannot be written anew as it was (a directory of another user, a hosts.toml of
+    /// another user, a directory in the place of hosts.toml) is kept under a name of its own in the
+    /// same instant: as `keep` says where that is free. Gives the name under which a directory was
+    /// kept, or nothing.
     Result<std::string> write(const std::string& directory, std::string_view content, mode_t mode,
-                              const std::string& keepAs = "") const;
-
-    /// The text of a hosts.toml that is kept in its directory; empty where it cannot be read.
-    std::string keptText(const BackedUpEntry& entry) const;
-
-    /// A free name to keep the hosts.toml of a directory under.
-    std::string nameToKeep(const std::string& directory) const;
+                              const Kept& keep) const;
 
     /// The same for many directories that are not there yet: each appears whole, but the disk is
     /// waited for together. Says for each whether it was done.
     std::vector<Result<void>> writeFresh(const std::vector<Fresh>& all) const;
+
+    /// The text of a hosts.toml that is kept under another name, or in a directory that is; empty
+    /// where it cannot be read.
+    std::string keptText(const BackedUpEntry& entry) const;
+
+    /// A free path for what is at `path`, a registry's directory or the hosts.toml in it.
+    Result<std::string> nameToKeep(const std::string& path) const;
+
+    /// Whether there is something under the name that an entry was to be kept under.
+    Result<bool> isThere(const BackedUpEntry& entry) const;
+
+    /// Removes what a crash left of ours under the name that an entry was to be kept under. True
+    /// where there was such a thing.
+    Result<bool> discardUnused(const BackedUpEntry& entry, const Ownership& owned) const;
 
     /// Removes hosts.toml, and the directory with it in one step where nothing else is in it.
     Result<void> remove(const std::string& directory) const;

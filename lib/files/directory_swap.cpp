@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace nodemirror::files {
@@ -13,8 +14,11 @@ namespace {
 
 using Type = ObservedEntry::Type;
 
-/// How often a directory that was given to another user is replaced: what it was each time stays.
-constexpr int kMostAside = 3;
+/// Of directories of ours that hold what another one has: they are renamed, never exchanged, so
+/// that what is in one is nobody's alone.
+constexpr std::string_view kCarryingPrefix = ".nodemirrord-carrying-";
+
+bool isCarrying(const std::string& name) { return name.rfind(kCarryingPrefix, 0) == 0; }
 
 /// Gives `to` what else is in `from`: hard links of what is this user's, copies of what can be
 /// read.
@@ -40,6 +44,22 @@ Result<void> carryOver(int from, int to) {
     return {};
 }
 
+/// Whether two directories have the same file, or the same in it, under a name.
+Result<bool> isSame(int one, int other, const std::string& name) {
+    const auto first = observeEntry(one, name);
+    if (!first) return first.error();
+    const auto second = observeEntry(other, name);
+    if (!second) return second.error();
+    if (first->type != second->type) return false;
+    if (first->type == Type::Symlink) return first->target == second->target;
+    if (first->type != Type::File) return false;
+    const auto a = stampOf(one, name);
+    const auto b = stampOf(other, name);
+    if (a && b && a->device == b->device && a->inode == b->inode) return true;
+    const bool read = !first->unreadable && !first->tooLarge && !second->unreadable;
+    return read && first->sha256 == second->sha256;
+}
+
 /// A directory of this daemon's own making, with all that it put into it.
 void discardMade(int root, const std::string& made) {
     if (const auto directory = openBelow(root, made))
@@ -51,6 +71,7 @@ void discardMade(int root, const std::string& made) {
 }  // namespace
 
 void discard(int parent, const std::string& name) {
+    if (isCarrying(name)) return discardMade(parent, name);
     if (::unlinkat(parent, name.c_str(), 0) == 0 || errno != EISDIR) return;
     if (const auto directory = openBelow(parent, name))
         if (const auto names = namesIn(directory->get()))
@@ -58,6 +79,36 @@ void discard(int parent, const std::string& name) {
                 if (inner == kHosts || isTemporary(inner))
                     ::unlinkat(directory->get(), inner.c_str(), 0);
     ::unlinkat(parent, name.c_str(), AT_REMOVEDIR);
+}
+
+Result<void> discardCarried(int root, const std::string& made, const std::string& original) {
+    const auto ours = openBelow(root, made);
+    if (!ours) return ours.error();
+    const auto type = typeOf(root, original);
+    if (!type) return type.error();
+    UniqueFd theirs;
+    if (*type == Type::Directory) {
+        auto opened = openBelow(root, original);
+        if (!opened) return opened.error();
+        theirs = std::move(*opened);
+    }
+    auto names = namesIn(ours->get());
+    if (!names) return names.error();
+    // hosts.toml last, for by it a directory of ours is known.
+    std::stable_partition(names->begin(), names->end(),
+                          [](const std::string& name) { return name != kHosts; });
+    for (const auto& name : *names) {
+        const bool own = name == kHosts || isTemporary(name);
+        const auto same =
+            own || !theirs ? Result<bool>(own) : isSame(ours->get(), theirs.get(), name);
+        if (!same) return same.error();
+        if (*same && ::unlinkat(ours->get(), name.c_str(), 0) != 0)
+            return Error::system("remove", made + "/" + name, errno);
+    }
+    // What somebody else put into it stays, and the directory with it.
+    if (::unlinkat(root, made.c_str(), AT_REMOVEDIR) != 0 && errno != ENOTEMPTY)
+        return Error::system("remove", made, errno);
+    return {};
 }
 
 Result<std::string> setAside(int parent, const std::string& taken, const std::string& name) {
@@ -68,15 +119,18 @@ Result<std::string> setAside(int parent, const std::string& taken, const std::st
     }
     const bool directory = S_ISDIR(status.st_mode);
     if (::unlinkat(parent, taken.c_str(), directory ? AT_REMOVEDIR : 0) == 0) return std::string();
-    const std::string aside = asideName(parent, name);
-    if (::renameat(parent, taken.c_str(), parent, aside.c_str()) != 0)
+    auto aside = asideName(parent, name);
+    if (!aside) return aside;
+    if (::renameat(parent, taken.c_str(), parent, aside->c_str()) != 0)
         return Error::system("set aside", name, errno);
     return aside;
 }
 
 Result<std::string> makeDirectory(int root, std::string_view content, mode_t mode, Durable durable,
                                   int earlier) {
-    const std::string temporary = temporaryName();
+    const std::string temporary = earlier < 0 ? temporaryName()
+                                              : std::string(kCarryingPrefix) +
+                                                    temporaryName().substr(kTemporaryPrefix.size());
     if (::mkdirat(root, temporary.c_str(), 0755) != 0)
         return Error::system("create a directory in", "certs.d", errno);
     const auto fill = [&]() -> Result<void> {
@@ -131,8 +185,7 @@ namespace {
 /// The new directory takes the name under which the other one is kept, then the two change places:
 /// at no moment is somebody's directory under a name that is cleared away.
 Result<std::string> exchangeAside(int root, const std::string& temporary,
-                                  const std::string& directory) {
-    const std::string aside = asideName(root, directory);
+                                  const std::string& directory, const std::string& aside) {
     if (renameNoReplace(root, temporary, aside) != 0) {
         const int code = errno;
         discardMade(root, temporary);
@@ -150,18 +203,24 @@ Result<std::string> exchangeAside(int root, const std::string& temporary,
 }  // namespace
 
 Result<std::string> replaceForeign(int root, int parent, const std::string& directory,
-                                   std::string_view content, mode_t mode) {
+                                   std::string_view content, mode_t mode,
+                                   const std::string& keepAs) {
     struct stat status {};
     if (::fstat(parent, &status) != 0) return Error::system("look at", directory, errno);
     const std::string owner = "it belongs to uid " + std::to_string(status.st_uid);
     const std::string remedy = "chown root:root " + directory;
-    const auto last = typeOf(root, directory + ".aside-" + std::to_string(kMostAside));
+    const auto last = typeOf(root, asideNumber(directory, kMostAside));
     if (!last) return last.error();
     if (*last != Type::Absent)
         return Error("write", directory, owner + ", again and again",
                      remedy + ", and remove " + directory + ".aside-*");
+    const auto kept = typeOf(root, keepAs);
+    if (!kept) return kept.error();
+    const auto aside = !keepAs.empty() && *kept == Type::Absent ? Result<std::string>(keepAs)
+                                                                : asideName(root, directory);
+    if (!aside) return aside.error();
     const auto temporary = makeDirectory(root, content, mode, Durable::Now, parent);
-    auto placed = temporary ? exchangeAside(root, *temporary, directory) : temporary;
+    auto placed = temporary ? exchangeAside(root, *temporary, directory, *aside) : temporary;
     if (placed) return placed;
     return Error("write", directory,
                  owner + " and cannot be replaced: " + placed.error().object() + ": " +

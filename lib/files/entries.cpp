@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 
 namespace nodemirror::files {
@@ -20,6 +21,7 @@ namespace {
 
 using Type = ObservedEntry::Type;
 
+constexpr char kAside[] = ".aside-";
 constexpr off_t kLargestHosts = 4 << 20;  // a hosts.toml of any sense is far smaller
 
 Type typeOf(mode_t mode) {
@@ -145,14 +147,26 @@ Result<std::vector<std::string>> namesIn(int directory) {
     return names;
 }
 
-std::string asideName(int parent, const std::string& name) {
-    constexpr int kMost = 1000000;
+std::string asideNumber(const std::string& name, int number) {
+    return name + kAside + std::to_string(number);
+}
+
+Result<std::string> asideName(int parent, const std::string& name) {
+    constexpr int kMost = 1000;
     for (int i = 1; i < kMost; ++i) {
-        std::string candidate = name + ".aside-" + std::to_string(i);
+        std::string candidate = asideNumber(name, i);
         const auto type = typeOf(parent, candidate);
-        if (type && *type == Type::Absent) return candidate;
+        if (!type) return type.error();
+        if (*type == Type::Absent) return candidate;
     }
-    return name + ".aside";  // nothing can be told: a rename to it will fail
+    return Error("keep", name, "every name for it is taken", "remove " + name + kAside + "*");
+}
+
+bool isAside(const std::string& name) {
+    const size_t at = name.rfind(kAside);
+    if (at == std::string::npos || at == 0) return false;
+    const std::string number = name.substr(at + std::strlen(kAside));
+    return !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
 }
 
 }  // namespace nodemirror::files

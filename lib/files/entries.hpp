@@ -52,8 +52,14 @@ bool isFresh(const Stamp& stamp);
 /// Whether a name is one of our temporary ones (files/atomic_write.hpp).
 bool isTemporary(const std::string& name);
 
-/// A name beside `name` that is free: NAME.aside-1 and so on.
-std::string asideName(int parent, const std::string& name);
+/// A name beside `name` that is free: NAME.aside-1 and so on. An Error: it cannot be told.
+Result<std::string> asideName(int parent, const std::string& name);
+
+/// The names that asideName tries, from 1.
+std::string asideNumber(const std::string& name, int number);
+
+/// Whether a name is one that asideName gives.
+bool isAside(const std::string& name);
 
 /// Whether somebody may not do it, rather than nobody can.
 bool isDenied(const Error& error);

@@ -12,29 +12,12 @@ namespace nodemirror::files {
 
 namespace {
 
-/// hosts.toml is a directory: exchanged for a file in one step.
-Result<std::string> replaceInnerDirectory(int parent, const std::string& directory,
-                                          std::string_view content, const Access& access) {
-    const std::string temporary = temporaryName();
-    if (const auto written = writeNew(parent, temporary, content, access); !written)
-        return written.error();
-    if (exchange(parent, temporary, kHosts) != 0) {
-        const int code = errno;
-        ::unlinkat(parent, temporary.c_str(), 0);
-        return Error::system("put in place", directory + "/" + kHosts, code);
-    }
-    const auto aside = setAside(parent, temporary, kHosts);
-    if (!aside) return aside;
-    if (const auto synced = syncDirectory(parent); !synced) return synced.error();
-    return aside->empty() ? std::string() : directory + "/" + *aside;
-}
-
-/// Writes hosts.toml so that the foreign file that is there is found under `keepAs` in the same
-/// instant. A crash in between leaves a file of ours under that name, which is written again.
+/// Writes hosts.toml so that what is there is found under `keepAs` in the same instant. A crash in
+/// between leaves a file of ours under that name (CertsTree::discardUnused).
 Result<void> writeBeside(int parent, std::string_view content, const Access& access,
                          const std::string& keepAs) {
-    ::unlinkat(parent, keepAs.c_str(), 0);
-    if (const auto written = writeNew(parent, keepAs, content, access); !written) return written;
+    if (const auto written = writeAtomically(parent, keepAs, content, access); !written)
+        return written;
     if (exchange(parent, keepAs, kHosts) != 0) {
         const int code = errno;
         ::unlinkat(parent, keepAs.c_str(), 0);
@@ -43,22 +26,18 @@ Result<void> writeBeside(int parent, std::string_view content, const Access& acc
     return syncDirectory(parent);
 }
 
-/// Whether the file that was there before is still to be moved to `keepAs`.
-bool isToBeKept(int parent, const std::string& keepAs) {
-    struct stat hosts {};
-    struct stat kept {};
-    if (keepAs.empty() || ::fstatat(parent, kHosts, &hosts, AT_SYMLINK_NOFOLLOW) != 0) return false;
-    if (!S_ISREG(hosts.st_mode) || !isForeign(hosts.st_uid, hosts.st_gid)) return false;
-    return ::fstatat(parent, keepAs.c_str(), &kept, AT_SYMLINK_NOFOLLOW) != 0 ||
-           (S_ISREG(kept.st_mode) && !isForeign(kept.st_uid, kept.st_gid));
-}
-
 /// Gives what was set aside its name again, in one step.
 Result<void> putBack(int parent, const BackedUpEntry& entry, const std::string& name) {
     const std::string from = entry.stored.substr(entry.stored.rfind('/') + 1);
     if (renameNoReplace(parent, from, name) != 0) {
         if (exchange(parent, from, name) != 0) return Error::system("put back", entry.path, errno);
-        discard(parent, from);
+        const auto type = typeOf(parent, from);
+        if (!type) return type.error();
+        if (*type == ObservedEntry::Type::Directory) {
+            if (const auto gone = discardCarried(parent, from, name); !gone) return gone;
+        } else if (::unlinkat(parent, from.c_str(), 0) != 0) {
+            return Error::system("remove", from, errno);
+        }
     }
     return syncDirectory(parent);
 }
@@ -99,15 +78,24 @@ Result<std::string> placeHosts(int parent, const std::string& directory, std::st
                                mode_t mode, const std::string& keepAs) {
     Access access;
     access.mode = mode;
-    const auto written = isToBeKept(parent, keepAs)
-                             ? writeBeside(parent, content, access, keepAs)
-                             : writeAtomically(parent, kHosts, content, access);
-    if (written) return std::string();
-    struct stat status {};
+    struct stat there {};
+    const bool seen = ::fstatat(parent, kHosts, &there, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!seen && errno != ENOENT) return Error::system("look at", directory + "/" + kHosts, errno);
     const bool inTheWay =
-        ::fstatat(parent, kHosts, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
-    if (!inTheWay) return within(directory, written.error());
-    return replaceInnerDirectory(parent, directory, content, access);
+        seen && S_ISDIR(there.st_mode) && ::unlinkat(parent, kHosts, AT_REMOVEDIR) != 0;
+    const bool foreign = seen && S_ISREG(there.st_mode) && isForeign(there.st_uid, there.st_gid);
+    const auto kept = typeOf(parent, keepAs);
+    if (!kept) return within(directory, kept.error());
+    const bool free = !keepAs.empty() && *kept == ObservedEntry::Type::Absent;
+    if (!inTheWay && !(foreign && free)) {
+        const auto written = writeAtomically(parent, kHosts, content, access);
+        return written ? Result<std::string>(std::string()) : within(directory, written.error());
+    }
+    const auto name = free ? Result<std::string>(keepAs) : asideName(parent, kHosts);
+    if (!name) return within(directory, name.error());
+    if (const auto written = writeBeside(parent, content, access, *name); !written)
+        return within(directory, written.error());
+    return inTheWay ? directory + "/" + *name : std::string();
 }
 
 Result<void> putEntry(int parent, const std::string& name, const BackedUpEntry& entry,

@@ -10,9 +10,9 @@
 
 namespace nodemirror::files {
 
-/// Puts hosts.toml into an open registry directory, whatever is there under its name. Gives the
-/// path below the root under which something that was in the way is kept, or nothing. A foreign
-/// file is kept as `keepAs`, unless that is empty.
+/// Puts hosts.toml into an open registry directory, whatever is there under its name: a foreign
+/// file is kept as `keepAs` while that name is free, a directory that is not empty under that or
+/// another name. Gives the path below the root of such a directory, or nothing.
 Result<std::string> placeHosts(int parent, const std::string& directory, std::string_view content,
                                mode_t mode, const std::string& keepAs);
 

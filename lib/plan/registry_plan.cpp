@@ -74,7 +74,6 @@ std::optional<RegistryAction> planDeclared(const IntendedHosts& intended, const 
     write.rendered = intended.rendered;
     write.sha256 = intended.sha256;
     write.mode = intended.mode();
-    write.takesOver = owned == nullptr;
     const ObservedEntry& hosts = observed.value().hosts;
     if (owned == nullptr) {
         write.reason = hosts.type == Type::Absent

@@ -18,8 +18,7 @@ struct WriteHosts {
     RenderedHosts rendered;
     std::string sha256;
     mode_t mode = 0644;
-    bool takesOver = false;  ///< the daemon does not own it yet: what is there is kept first
-    bool drifted = false;    ///< it was in place before and somebody changed it
+    bool drifted = false;  ///< it was in place before and somebody changed it
     std::string reason;
 };
 

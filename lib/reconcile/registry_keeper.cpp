@@ -31,12 +31,15 @@ Result<void> RegistryKeeper::start() {
 }
 
 std::string RegistryKeeper::earlierText(const std::string& registry) const {
-    const std::string directory = ownDirectoryName(registry);
+    return earlierIn(ownDirectoryName(registry));
+}
+
+std::string RegistryKeeper::earlierIn(const std::string& directory) const {
     const auto owned = manifest_.find(directory);
     if (owned == manifest_.end()) return "";
     for (const auto& entry : owned->second.backups) {
-        if (entry.path != directory + "/hosts.toml") continue;
         if (entry.type == BackedUpEntry::Type::Aside) return tree_.keptText(entry);
+        if (entry.path != directory + "/hosts.toml") continue;
         if (entry.type != BackedUpEntry::Type::File) continue;
         if (auto stored = state_.loadBackup(entry.stored)) return std::move(*stored);
     }

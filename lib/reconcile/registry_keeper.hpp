@@ -93,6 +93,7 @@ class RegistryKeeper {
         std::optional<Ownership> ownedBefore;  ///< what the manifest said before the claim
     };
 
+    std::string earlierIn(const std::string& directory) const;
     RegistryView declaredView(const Registry& registry) const;
     std::optional<Step> planFor(const std::string& directory,
                                 const Seen<ObservedRegistry>& observed) const;
@@ -106,14 +107,20 @@ class RegistryKeeper {
                      const Now& now);
     bool mustWait(const std::string& directory, const Now& now) const;
     Result<void> claim(Step& step);
+    Result<void> claimAgain(const Step& step, Ownership& ownership);
     Result<void> keepEarlier(const Step& step, Ownership& ownership);
+    Result<void> keepEntry(const std::string& path, const ObservedEntry& entry, bool asItIs,
+                           Ownership& ownership);
+    Result<bool> settleAsides(const std::string& directory, Ownership& ownership);
+    Result<void> discardUnclaimed(const std::string& directory, const Ownership& ownership);
     bool isRepeated(const Step& step) const;
     void tellContest(Track& track) const;
     void apply(const Step& step, bool repeated, const std::optional<Result<void>>& written,
                const Now& now);
-    std::string keptName(const std::string& directory) const;
+    std::string keptName(const std::string& path) const;
     Result<void> write(const WriteHosts& action);
-    Result<void> release(const ReleaseHosts& action);
+    Result<void> putBack(const BackedUpEntry& entry, const std::string& directory);
+    Result<void> release(const ReleaseHosts& action, const ObservedRegistry& observed);
     Result<void> prune(const PruneHosts& action);
     void failed(const std::string& directory, const Error& error, const Now& now);
     void checkUndeclared(const std::string& directory, Track& track) const;

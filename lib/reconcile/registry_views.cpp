@@ -119,12 +119,7 @@ std::vector<PlannedChange> RegistryKeeper::preview() const {
         } else if (const auto* release = std::get_if<ReleaseHosts>(&step->action)) {
             reason = release->reason;
             if (release->leaveFile) after = before;
-            const auto owned = manifest_.find(directory);
-            if (!release->leaveFile && owned != manifest_.end())
-                for (const auto& entry : owned->second.backups)
-                    if (entry.type == BackedUpEntry::Type::File)
-                        if (const auto stored = state_.loadBackup(entry.stored))
-                            after = redactHostsToml(*stored);
+            if (!release->leaveFile) after = redactHostsToml(earlierIn(directory));
         } else if (const auto* prune = std::get_if<PruneHosts>(&step->action)) {
             reason = prune->reason;
         }

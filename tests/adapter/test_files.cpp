@@ -60,7 +60,7 @@ TEST_CASE("hosts.toml is put in place whatever stands there") {
     SECTION("an empty directory in the file's place") {
         fs::create_directories(root / "certs.d/docker.io/hosts.toml");
     }
-    const auto aside = tree.write("docker.io", "wanted", 0644);
+    const auto aside = tree.write("docker.io", "wanted", 0644, {});
     REQUIRE(aside);
     CHECK(aside->empty());
     CHECK(root.read("certs.d/docker.io/hosts.toml") == "wanted");
@@ -78,8 +78,11 @@ TEST_CASE("a directory that is not empty is set aside and can be put back") {
     const TemporaryDirectory root;
     const files::CertsTree tree(root / "certs.d");
     root.write("certs.d/docker.io/hosts.toml/inner", "precious");
-    const auto aside = tree.write("docker.io", "wanted", 0600);
+    const auto name = tree.nameToKeep("docker.io/hosts.toml");
+    REQUIRE(name);
+    const auto aside = tree.write("docker.io", "wanted", 0600, {"", *name});
     REQUIRE(aside);
+    CHECK(*aside == *name);
     CHECK(root.read("certs.d/" + *aside + "/inner") == "precious");
     CHECK(modeOf(root / "certs.d/docker.io/hosts.toml") == 0600);
     BackedUpEntry entry;

@@ -57,8 +57,9 @@ TEST_CASE("a crash before another user's hosts.toml was moved does not lose it")
     const WithoutCapabilities as;
     // As after a crash between the claim and the exchange.
     world.want(desire({"docker.io"}));
+    const std::string ours = world.hosts("docker.io");
     fs::rename(world.root / "certs.d/docker.io/hosts.toml.aside-1", world.root / kHosts);
-    world.root.write("certs.d/docker.io/hosts.toml.aside-1", "half of ours");
+    world.root.write("certs.d/docker.io/hosts.toml.aside-1", ours);
     world.restart();
     CHECK(world.want(desire({"docker.io"})) == 1);
     CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
@@ -124,6 +125,170 @@ TEST_CASE("another user's directory is taken over whole and given back whole") {
     world.want(desire({}));
     CHECK(world.hosts("docker.io") == "# theirs\n");
     CHECK(ownerOf(world.root / "certs.d/docker.io") == kSomebody);
+}
+
+TEST_CASE("a crash before another user's directory was exchanged loses nothing") {
+    const bool made = GENERATE(false, true);  // the new one, under the name to keep theirs under
+    const bool declared = GENERATE(false, true);
+    CAPTURE(made, declared);
+    World world;
+    world.root.write(kHosts, "# theirs\n");
+    world.root.write("certs.d/docker.io/ca.crt", "certificate");
+    give(world.root / kHosts, 0644);
+    give(world.root / "certs.d/docker.io", 0755);
+    const std::string place = world.root / "certs.d/docker.io";
+    const std::string kept = world.root / "certs.d/docker.io.aside-1";
+    const WithoutCapabilities as;
+    world.want(desire({"docker.io"}));
+    REQUIRE(fs::exists(kept));
+    fs::rename(place, world.root / "ours");
+    fs::rename(kept, place);
+    if (made) fs::rename(world.root / "ours", kept);
+    world.restart();
+    if (declared) {
+        CHECK(world.want(desire({"docker.io"})) == 1);
+        CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+        CHECK(ownerOf(kept) == kSomebody);
+        CHECK(world.keeper->earlierText("docker.io") == "# theirs\n");
+        CHECK_FALSE(world.root.exists("certs.d/docker.io.aside-2"));
+    }
+    world.want(desire({}));
+    CHECK(world.hosts("docker.io") == "# theirs\n");
+    CHECK(world.root.read("certs.d/docker.io/ca.crt") == "certificate");
+    CHECK(ownerOf(place) == kSomebody);
+    CHECK_FALSE(fs::exists(kept));
+}
+
+TEST_CASE("what could not be taken over and was then given to root is kept like any other") {
+    World world;
+    world.root.write(kHosts, "# theirs\n");
+    give(world.root / "certs.d/docker.io", 0755);
+    fs::create_directories(world.root / "certs.d/docker.io/nested");
+    const auto reconcile = [&] {
+        const WithoutCapabilities as;
+        world.now.steady += std::chrono::hours(1);
+        world.keeper->reconcileAll(world.now);
+    };
+    world.keeper->intents().setDesired(desire({"docker.io"}));
+    reconcile();
+    CHECK(world.hosts("docker.io") == "# theirs\n");
+    CHECK_THAT(world.view("docker.io").problem, Catch::Contains("chown root:root"));
+    give(world.root / "certs.d/docker.io", 0755, ::geteuid());
+    reconcile();
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    world.want(desire({}));
+    CHECK(world.hosts("docker.io") == "# theirs\n");
+    CHECK(world.root.exists("certs.d/docker.io/nested"));
+}
+
+TEST_CASE(
+    "what is kept aside is never pruned, and what says the same as ours is never taken for it") {
+    World world;
+    const auto names = desire({"docker.io"}, "mirror.example", UnmanagedPolicy::Prune);
+    world.want(desire({"docker.io"}));
+    const std::string ours = world.hosts("docker.io");
+    world.want(desire({}));
+    world.root.write(kHosts, ours);
+    give(world.root / kHosts, 0644);
+    give(world.root / "certs.d/docker.io", 0755);
+    const std::string place = world.root / "certs.d/docker.io";
+    const std::string kept = world.root / "certs.d/docker.io.aside-1";
+    const WithoutCapabilities as;
+    world.want(names);
+    CHECK(world.keeper->reconcileAll(world.now) == 0);
+    CHECK(world.root.read("certs.d/docker.io.aside-1/hosts.toml") == ours);
+    SECTION("given back") {}
+    SECTION("not taken over when it ended") {
+        fs::rename(place, world.root / "gone");
+        fs::rename(kept, place);
+        world.restart();
+    }
+    SECTION("given back when it ended, and ours not yet gone") {
+        fs::rename(place, world.root / "between");
+        fs::rename(kept, place);
+        fs::rename(world.root / "between", kept);
+        world.restart();
+    }
+    world.want(desire({}));
+    CHECK(world.hosts("docker.io") == ours);
+    CHECK(ownerOf(place) == kSomebody);
+    CHECK_FALSE(fs::exists(kept));
+}
+
+TEST_CASE("a claim to give something back outlives a pass whose state cannot be saved") {
+    World world;
+    world.root.write(kHosts, "# earlier\n");
+    world.want(desire({"docker.io"}));
+    {
+        const WithoutCapabilities as;
+        REQUIRE(::chmod((world.root / "state").c_str(), 0500) == 0);
+        world.want(desire({"quay.io"}));
+        CHECK_THAT(world.view("quay.io").problem, Catch::Contains("Permission denied"));
+        REQUIRE(::chmod((world.root / "state").c_str(), 0700) == 0);
+    }
+    world.now.steady += std::chrono::hours(1);
+    world.keeper->reconcileAll(world.now);
+    CHECK(world.hosts("docker.io") == "# earlier\n");
+    CHECK_THAT(world.hosts("quay.io"), Catch::Contains("mirror.example"));
+}
+
+TEST_CASE("nothing of another user's directory is left beside it once it is given back") {
+    World world;
+    world.root.write(kHosts, "# theirs\n");
+    world.root.write("certs.d/docker.io/ca.crt", "certificate");
+    world.root.write("certs.d/docker.io/theirs.crt", "theirs");
+    fs::create_symlink("ca.crt", world.root / "certs.d/docker.io/link");
+    give(world.root / "certs.d/docker.io/theirs.crt", 0644);
+    give(world.root / "certs.d/docker.io", 0755);
+    const auto want = [&](const std::vector<std::string>& names) {
+        const WithoutCapabilities as;
+        world.want(desire(names));
+    };
+    want({"docker.io"});
+    SECTION("as it was") {
+        want({});
+        CHECK_FALSE(world.root.exists("certs.d/docker.io.aside-1"));
+        CHECK(ownerOf(world.root / "certs.d/docker.io") == kSomebody);
+        CHECK(world.root.read("certs.d/docker.io/theirs.crt") == "theirs");
+    }
+    SECTION("but for what somebody put into ours meanwhile") {
+        world.root.write("certs.d/docker.io/new.crt", "new");
+        want({});
+        CHECK(world.root.read("certs.d/docker.io.aside-1/new.crt") == "new");
+        CHECK_FALSE(world.root.exists("certs.d/docker.io.aside-1/ca.crt"));
+        CHECK(ownerOf(world.root / "certs.d/docker.io") == kSomebody);
+    }
+    SECTION("when it is gone, ours goes all the same") {
+        fs::remove_all(world.root / "certs.d/docker.io.aside-1");
+        want({});
+        CHECK_FALSE(world.root.exists(kHosts));
+    }
+}
+
+TEST_CASE("a directory in the place of hosts.toml comes back, whenever the crash is") {
+    World world;
+    world.root.write("certs.d/docker.io/hosts.toml/precious", "precious");
+    const std::string kept = world.root / "certs.d/docker.io/hosts.toml.aside-1";
+    world.want(desire({"docker.io"}));
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    SECTION("no crash") {}
+    SECTION("before the exchange") {
+        fs::rename(world.root / kHosts, world.root / "ours");
+        fs::rename(kept, world.root / kHosts);
+        fs::rename(world.root / "ours", kept);
+        world.restart();
+        CHECK(world.want(desire({"docker.io"})) == 1);
+        CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    }
+    SECTION("and another one came meanwhile") {
+        fs::remove(world.root / kHosts);
+        world.root.write("certs.d/docker.io/hosts.toml/other", "other");
+        CHECK(world.keeper->reconcileAll(world.now) == 1);
+        CHECK(world.root.read("certs.d/docker.io/hosts.toml.aside-2/other") == "other");
+    }
+    world.want(desire({}));
+    CHECK(world.root.read("certs.d/docker.io/hosts.toml/precious") == "precious");
+    CHECK_FALSE(fs::exists(kept));
 }
 
 TEST_CASE("a tree of another user is told, not fought") {

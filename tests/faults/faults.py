@@ -18,7 +18,7 @@ from pathlib import Path
 KINDS = {"openat": "EMFILE", "write": "ENOSPC", "fsync": "EIO", "renameat": "EIO",
          "renameat2": "EINVAL", "unlinkat": "EACCES", "mkdir": "ENOSPC", "mkdirat": "ENOSPC",
          "read": "EIO", "newfstatat": "EACCES", "fchmod": "EPERM", "getdents64": "EIO",
-         "flock": "EWOULDBLOCK"}
+         "flock": "EWOULDBLOCK", "linkat": "EPERM"}
 
 EARLIER = '# by hand\nserver = "https://registry-1.docker.io"\n\n[host."https://old.example"]\n'
 
@@ -31,9 +31,12 @@ def desired(**mirrors):
 
 
 BEFORE = desired(docker_io="one.example", ghcr_io="one.example", k8s_io="one.example",
-                 lab_io="one.example")
+                 lab_io="one.example", lent_io="one.example", odd_io="one.example",
+                 loan_io="one.example")
 AFTER = desired(docker_io="two.example", ghcr_io="one.example", gcr_io="one.example",
-                mcr_io="one.example")
+                mcr_io="one.example", theirs_io="one.example", inner_io="one.example",
+                file_io="one.example")
+SOMEBODY = 1234
 NOTHING = desired()
 
 
@@ -57,29 +60,48 @@ class World:
         return subprocess.run([*prefix, *self.command()], capture_output=True, text=True,
                               env=environment, timeout=120)
 
-    def hosts(self):
-        """The hosts.toml files by registry; a directory without one is None."""
+    def tree(self):
+        """All there is below certs.d: owner, group, mode, and content of files, by path."""
         out = {}
-        for directory in sorted(self.certs.iterdir()) if self.certs.exists() else []:
-            file = directory / "hosts.toml"
-            out[directory.name] = file.read_text() if file.exists() else None
+        for path in sorted(self.certs.rglob("*")):
+            status = path.stat()
+            out[str(path.relative_to(self.certs))] = (
+                status.st_uid, status.st_gid, oct(status.st_mode),
+                path.read_text() if path.is_file() else None)
         return out
+
+    def hosts(self, registry):
+        return (self.certs / registry / "hosts.toml").read_text()
 
     def leftovers(self):
         return [str(path) for path in self.path.rglob(".nodemirrord-*")]
 
 
-def prepare(build, path):
-    """Files of a user's, one of which the daemon has taken over, one drifted, one given back."""
-    world = World(build, path)
-    for name in ("docker.io", "quay.io"):
+def users_files(world):
+    """Files of a user's; of somebody else two directories and two files; two directories where
+    hosts.toml should be."""
+    for name in ("docker.io", "quay.io", "lab.io", "lent.io", "theirs.io", "loan.io", "file.io"):
         (world.certs / name).mkdir(parents=True)
-        (world.certs / name / "hosts.toml").write_text(EARLIER)
-    (world.certs / "lab.io").mkdir()
-    (world.certs / "lab.io/hosts.toml").write_text(EARLIER + "# lab\n")
+        (world.certs / name / "hosts.toml").write_text(f"{EARLIER}# {name}\n")
+    for name in ("lent.io", "theirs.io"):
+        (world.certs / name / "ca.crt").write_text("a certificate\n")
+        for path in (world.certs / name / "hosts.toml", world.certs / name):
+            os.chown(path, SOMEBODY, SOMEBODY)
+    for name in ("loan.io", "file.io"):
+        os.chown(world.certs / name / "hosts.toml", SOMEBODY, SOMEBODY)
+    for name in ("odd.io", "inner.io"):
+        (world.certs / name / "hosts.toml").mkdir(parents=True)
+        (world.certs / name / "hosts.toml/precious").write_text("precious\n")
+
+
+def prepare(build, path):
+    """Of the user's files some taken over and to be given back, some yet to be taken over; a drift."""
+    world = World(build, path)
+    users_files(world)
+    given = world.tree()
     world.run(BEFORE)
     (world.certs / "ghcr.io/hosts.toml").write_text("# drift\n")
-    return world
+    return world, given
 
 
 class Reader(threading.Thread):
@@ -108,27 +130,31 @@ class Reader(threading.Thread):
 class Harness:
     def __init__(self, build, scratch):
         self.build, self.scratch = build, scratch
-        self.start = prepare(build, scratch / "start")
-        self.before = self.start.hosts()["docker.io"]
+        self.start, self.given = prepare(build, scratch / "start")
+        self.before = self.start.hosts("docker.io")
         reference = self.copy("reference")
         reference.run(AFTER)
-        self.after = reference.hosts()
+        self.after = reference.tree()
+        self.now = reference.hosts("docker.io")
         reference.run(NOTHING)
-        self.given_back = reference.hosts()
-        self.check_reference()
+        self.check_reference(reference)
         self.failures = []
         self.hit = 0
 
-    def check_reference(self):
-        assert self.after["quay.io"] == EARLIER and "two.example" in self.after["docker.io"]
-        assert self.given_back == {"docker.io": EARLIER, "quay.io": EARLIER,
-                                   "lab.io": EARLIER + "# lab\n"}, self.given_back
+    def check_reference(self, given_back):
+        for name in ("docker.io", "ghcr.io", "gcr.io", "mcr.io", "theirs.io", "inner.io", "file.io"):
+            host = "two.example" if name == "docker.io" else "one.example"
+            assert host in self.after[f"{name}/hosts.toml"][3], self.after
+        for name in ("quay.io", "lab.io", "lent.io", "odd.io", "loan.io"):
+            of = {path: seen for path, seen in self.given.items() if path.split("/")[0] == name}
+            assert of.items() <= self.after.items(), (of, self.after)
+        assert given_back.tree() == self.given, (given_back.tree(), self.given)
 
     def copy(self, name):
         path = self.scratch / name
         shutil.rmtree(path, ignore_errors=True)
-        shutil.copytree(self.start.path, path, symlinks=True,
-                        ignore=lambda _, names: [n for n in names if n == "socket"])
+        subprocess.run(["cp", "-a", self.start.path, path], check=True)
+        (path / "socket").unlink(missing_ok=True)
         return World(self.build, path)
 
     def places(self, kind):
@@ -153,16 +179,18 @@ class Harness:
             problems.append(f"ended with {faulted.returncode}: {faulted.stderr[-2000:]}")
         if "ERROR: AddressSanitizer" in faulted.stderr or "runtime error" in faulted.stderr:
             problems.append(faulted.stderr[-3000:])
-        if not seen <= {self.before, self.after["docker.io"]}:
-            problems.append(f"a reader saw {seen - {self.before, self.after['docker.io']}}")
+        if not seen <= {self.before, self.now}:
+            problems.append(f"a reader saw {seen - {self.before, self.now}}")
         again = world.run(AFTER)
-        if world.hosts() != self.after:
-            problems.append(f"not converged: {again.stderr[-1000:]} {world.hosts()}")
+        if world.tree() != self.after:
+            other = set(world.tree().items()) ^ set(self.after.items())
+            problems.append(f"not converged: {again.stderr[-1000:]} {sorted(other, key=str)}")
         if world.leftovers():
             problems.append(f"left over: {world.leftovers()}")
         world.run(NOTHING)
-        if world.hosts() != self.given_back:
-            problems.append(f"not given back: {world.hosts()}")
+        if world.tree() != self.given:
+            other = set(world.tree().items()) ^ set(self.given.items())
+            problems.append(f"not given back: {sorted(other, key=str)}")
         for problem in problems:
             self.failures.append(f"{what}: {problem}")
             print(f"FAILED {what}: {problem}", flush=True)

@@ -1,0 +1,187 @@
+/// Claims a registry before it is written: what was there before is kept, and the manifest says so.
+#include "base/text.hpp"
+#include "files/directory_swap.hpp"
+#include "files/entries.hpp"
+#include "reconcile/registry_keeper.hpp"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace nodemirror {
+
+namespace {
+
+constexpr size_t kDigestsKept = 4;
+
+BackedUpEntry backupOf(const std::string& path, const ObservedEntry& entry) {
+    BackedUpEntry out;
+    out.path = path;
+    out.mode = entry.mode;
+    out.uid = entry.uid;
+    out.gid = entry.gid;
+    if (entry.type == ObservedEntry::Type::Symlink) {
+        out.type = BackedUpEntry::Type::Symlink;
+        out.stored = entry.target;
+    } else {
+        out.type = BackedUpEntry::Type::File;
+        out.stored = StateDir::backupName(path);
+        out.sha256 = entry.sha256;
+    }
+    return out;
+}
+
+/// What is kept as it is, beside the new one: a copy could not be given back to another user.
+BackedUpEntry asideOf(const std::string& path, const ObservedEntry& entry,
+                      const std::string& name) {
+    BackedUpEntry out;
+    out.path = path;
+    out.type = BackedUpEntry::Type::Aside;
+    out.mode = entry.mode;
+    out.uid = entry.uid;
+    out.gid = entry.gid;
+    out.stored = name;
+    return out;
+}
+
+bool isForeignFile(const ObservedEntry& entry) {
+    return entry.type == ObservedEntry::Type::File && files::isForeign(entry.uid, entry.gid);
+}
+
+bool isForeignDirectory(const ObservedEntry& entry) {
+    return entry.type == ObservedEntry::Type::Directory && entry.uid != ::geteuid();
+}
+
+}  // namespace
+
+/// Notes what stands at a path so that it can be put back: a copy of it, or the name that it is
+/// kept under once the new one is in place.
+Result<void> RegistryKeeper::keepEntry(const std::string& path, const ObservedEntry& entry,
+                                       bool asItIs, Ownership& ownership) {
+    using Type = ObservedEntry::Type;
+    if (entry.tooLarge)
+        return Error("keep a copy of", path, "it is larger than 4 MiB", "move it away");
+    if (asItIs) {
+        const auto name = tree_.nameToKeep(path);
+        if (!name) return name.error();
+        ownership.backups.push_back(asideOf(path, entry, *name));
+        return {};
+    }
+    if (entry.type != Type::File && entry.type != Type::Symlink) return {};
+    if (entry.unreadable)
+        return Error("keep a copy of", path,
+                     "it is uid " + std::to_string(entry.uid) + "'s, who lets nobody read it",
+                     "chown root:root " + tree_.root() + "/" + path);
+    BackedUpEntry backup = backupOf(path, entry);
+    if (backup.type == BackedUpEntry::Type::File)
+        if (const auto stored = state_.storeBackup(backup.stored, entry.content); !stored)
+            return stored;
+    ownership.backups.push_back(std::move(backup));
+    return {};
+}
+
+Result<void> RegistryKeeper::keepEarlier(const Step& step, Ownership& ownership) {
+    using Type = ObservedEntry::Type;
+    const ObservedRegistry& observed = step.observed.value();
+    const bool writes = std::holds_alternative<WriteHosts>(step.action);
+    // Another user's directory is set aside whole when the new one takes its place.
+    const bool whole = writes && isForeignDirectory(observed.directory);
+    if (const auto kept = keepEntry(step.directory, observed.directory, whole, ownership);
+        whole || !kept)
+        return kept;
+    const bool asItIs =
+        writes && (isForeignFile(observed.hosts) || observed.hosts.type == Type::Directory);
+    return keepEntry(step.directory + "/hosts.toml", observed.hosts, asItIs, ownership);
+}
+
+/// What a claim says is kept aside may never have been: a crash, or a failure, came before. Takes
+/// away what that left of ours, and strikes out what is not there. True where there was any.
+Result<bool> RegistryKeeper::settleAsides(const std::string& directory, Ownership& ownership) {
+    bool any = false;
+    auto& backups = ownership.backups;
+    for (auto entry = backups.begin(); entry != backups.end();) {
+        if (entry->type != BackedUpEntry::Type::Aside) {
+            ++entry;
+            continue;
+        }
+        const auto discarded = tree_.discardUnused(*entry, ownership);
+        if (!discarded) return discarded.error();
+        const auto there = tree_.isThere(*entry);
+        if (!there) return there.error();
+        if (*there && !*discarded) {
+            ++entry;
+            continue;
+        }
+        if (!*discarded)
+            spdlog::warn("directory={} msg=\"what was to be kept of it is not there\" aside={}",
+                         inQuotes(directory), inQuotes(entry->stored));
+        entry = backups.erase(entry);
+        any = true;
+    }
+    return any;
+}
+
+/// A heal that a crash cut short left a directory of ours under a name that no claim has.
+Result<void> RegistryKeeper::discardUnclaimed(const std::string& directory,
+                                              const Ownership& ownership) {
+    for (int number = 1; number <= files::kMostAside; ++number) {
+        BackedUpEntry entry;
+        entry.path = directory;
+        entry.type = BackedUpEntry::Type::Aside;
+        entry.stored = files::asideNumber(directory, number);
+        if (const auto gone = tree_.discardUnused(entry, ownership); !gone) return gone.error();
+    }
+    return {};
+}
+
+/// A claim of before is as good as what came of it.
+Result<void> RegistryKeeper::claimAgain(const Step& step, Ownership& ownership) {
+    const ObservedRegistry& observed = step.observed.value();
+    const auto settled = settleAsides(step.directory, ownership);
+    if (!settled) return settled.error();
+    if (isForeignDirectory(observed.directory))
+        if (const auto gone = discardUnclaimed(step.directory, ownership); !gone) return gone;
+    if (!*settled) return {};
+    manifestDirty_ = true;
+    const bool ours = observed.hosts.type == ObservedEntry::Type::File &&
+                      ownership.wrote(observed.hosts.sha256) && !isForeignFile(observed.hosts) &&
+                      !isForeignDirectory(observed.directory);
+    return ours ? Result<void>() : keepEarlier(step, ownership);
+}
+
+/// Records in the manifest, before anything is changed, what is about to be owned.
+Result<void> RegistryKeeper::claim(Step& step) {
+    const auto known = manifest_.find(step.directory);
+    Ownership ownership;
+    if (known != manifest_.end()) {
+        ownership = known->second;
+        step.ownedBefore = known->second;
+    }
+    if (std::holds_alternative<ReleaseHosts>(step.action)) return {};
+    // A file that comes back after it was pruned is somebody's newest word: it is kept instead.
+    const bool prunedAgain = ownership.pruned && std::holds_alternative<PruneHosts>(step.action);
+    if (prunedAgain) ownership.backups.clear();
+    if (known == manifest_.end() || prunedAgain) {
+        if (const auto kept = keepEarlier(step, ownership); !kept) return kept;
+        manifestDirty_ = true;
+    } else if (const auto again = claimAgain(step, ownership); !again) {
+        return again;
+    }
+    ownership.directory = step.directory;
+    const auto* write = std::get_if<WriteHosts>(&step.action);
+    ownership.pruned = write == nullptr;
+    if (write != nullptr &&
+        (ownership.digests.empty() || ownership.digests.front() != write->sha256)) {
+        auto& digests = ownership.digests;
+        digests.erase(std::remove(digests.begin(), digests.end(), write->sha256), digests.end());
+        digests.insert(digests.begin(), write->sha256);
+        if (digests.size() > kDigestsKept) digests.resize(kDigestsKept);
+        manifestDirty_ = true;
+    }
+    if (known == manifest_.end() || known->second.pruned != ownership.pruned) manifestDirty_ = true;
+    manifest_[step.directory] = std::move(ownership);
+    return {};
+}
+
+}  // namespace nodemirror
