@@ -193,8 +193,29 @@ Task<void> NodeKeeper::keepConfig() {
         kubeletReason_ = "containerd was restarted because CRI had not been loaded";
 }
 
+void NodeKeeper::judgeCri() {
+    for (const auto& reason : reasons_)
+        if (reason.code == "CriDisabled") return;  // the same, with its cause
+    if (auto reason =
+            reasonOfCri(observed_.cri, desired_->containerd.unit, paths_.containerdConfig))
+        reasons_.push_back(std::move(*reason));
+}
+
+void NodeKeeper::judgeImages() {
+    view_.imageErrors.clear();
+    for (const auto& image : view_.required) {
+        const auto& seen = observed_.images[image.name];
+        if (seen.isKnown() && !seen.value().resolves)
+            view_.imageErrors[image.name] = images_.error(image.name);
+    }
+    for (auto& reason : reasonsOfImages(view_.required, observed_, view_.imageErrors))
+        reasons_.push_back(std::move(reason));
+    if (const auto back = pauseAbsence_.follow(view_.required, observed_); !back.empty())
+        kubeletReason_ = "the pause image " + back + " was missing and is back";
+}
+
 Task<void> NodeKeeper::keepKubelet() {
-    if (kubeletReason_.empty() || !missingPause_.empty()) co_return;
+    if (kubeletReason_.empty() || pauseAbsence_.any()) co_return;
     const Service service = desired_->kubelet;
     auto restart = restarter_.restart(service, kubeletReason_, &reasons_);
     const auto outcome = co_await std::move(restart);

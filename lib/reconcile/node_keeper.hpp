@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plan/node_reasons.hpp"
 #include "reconcile/config_keeper.hpp"
 #include "reconcile/image_keeper.hpp"
 #include "reconcile/registry_keeper.hpp"
@@ -60,6 +61,8 @@ class NodeKeeper {
   private:
     Task<void> pass();
     Task<void> observe();
+    bool noteVersion(const std::string& text);
+    void observeConfig();
     Task<void> observeImages();
     Task<void> keepConfig();
     Task<void> keepKubelet();
@@ -83,13 +86,13 @@ class NodeKeeper {
     ObservedNode observed_;
     std::vector<Reason> reasons_;
     NodeView view_;
-    std::set<std::string> missingPause_;  ///< seen missing and not yet back
-    std::string kubeletReason_;           ///< why kubelet is to be restarted; empty: it is not
-    bool configSeen_ = false;             ///< containerd's configuration has been there
-    bool configNoted_ = false;            ///< and the state directory says so
-    int provenProcess_ = 0;               ///< the containerd that was seen to read certs.d
-    bool unitsUnknown_ = false;           ///< systemd could not be asked
-    int unreachableFor_ = 0;              ///< passes in a row
+    PauseAbsence pauseAbsence_;
+    std::string kubeletReason_;  ///< why kubelet is to be restarted; empty: it is not
+    bool configSeen_ = false;    ///< containerd's configuration has been there
+    bool configNoted_ = false;   ///< and the state directory says so
+    int provenProcess_ = 0;      ///< the containerd that was seen to read certs.d
+    bool unitsUnknown_ = false;  ///< systemd could not be asked
+    int unreachableFor_ = 0;     ///< passes in a row
     boost::asio::steady_timer wake_;
     bool triggered_ = true;
     bool passing_ = false;

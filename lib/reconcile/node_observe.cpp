@@ -28,36 +28,41 @@ Task<void> NodeKeeper::observe() {
     const auto version = co_await std::move(ask);
     view_.reachable = version.has_value();
     view_.unreachable = version ? "" : version.error().text();
+    unreachableFor_ = version ? 0 : unreachableFor_ + 1;
     if (!version) {
-        ++unreachableFor_;
         observed_ = ObservedNode();
-        Reason reason;
-        reason.code = "ContainerdUnreachable";
-        reason.message = version.error().brief();
-        reason.remedy = "systemctl status " + desired_->containerd.unit;
-        reasons_.push_back(std::move(reason));
+        reasons_.push_back(makeReason(Reason::Weight::Degraded, "ContainerdUnreachable", "",
+                                      version.error().brief(),
+                                      "systemctl status " + desired_->containerd.unit));
         co_return;
     }
-    unreachableFor_ = 0;
-    observed_.versionText = *version;
-    const auto parsed = parseContainerdVersion(*version);
+    if (!noteVersion(*version)) co_return;
+    auto askCri = containerd_.criState();
+    const auto cri = co_await std::move(askCri);
+    observed_.cri = cri ? Seen<CriState>::known(*cri) : Seen<CriState>::unknown(cri.error().text());
+    observeConfig();
+}
+
+/// False where the version cannot be read: what the others may mean is not known then.
+bool NodeKeeper::noteVersion(const std::string& text) {
+    observed_.versionText = text;
+    const auto parsed = parseContainerdVersion(text);
     if (!parsed) {
-        observed_.version = Seen<ContainerdVersion>::unknown("unknown version " + *version);
-        Reason reason;
-        reason.code = "ContainerdVersionUnknown";
-        reason.message =
-            "containerd says its version is " + inQuotes(*version) + ", which cannot be read";
-        reason.remedy = "install a released containerd";
-        reasons_.push_back(std::move(reason));
-        co_return;
+        observed_.version = Seen<ContainerdVersion>::unknown("unknown version " + text);
+        reasons_.push_back(makeReason(
+            Reason::Weight::Degraded, "ContainerdVersionUnknown", "",
+            "containerd says its version is " + inQuotes(text) + ", which cannot be read",
+            "install a released containerd"));
+        return false;
     }
     const bool changed = !observed_.version.isKnown() || observed_.version.value() != *parsed;
     observed_.version = Seen<ContainerdVersion>::known(*parsed);
     if (changed && onVersion_) onVersion_(*parsed);
-    auto askCri = containerd_.criState();
-    const auto cri = co_await std::move(askCri);
-    observed_.cri = cri ? Seen<CriState>::known(*cri) : Seen<CriState>::unknown(cri.error().text());
-    auto config = readContainerdConfig(paths_.containerdConfig, *parsed);
+    return true;
+}
+
+void NodeKeeper::observeConfig() {
+    auto config = readContainerdConfig(paths_.containerdConfig, observed_.version.value());
     // A file that was there is not replaced by a minimal one: what it said would be lost.
     if (config && !config->exists && configSeen_)
         config = Error("read containerd's configuration", paths_.containerdConfig,

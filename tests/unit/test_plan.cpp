@@ -5,6 +5,7 @@
 #include "plan/budget.hpp"
 #include "plan/contest.hpp"
 #include "plan/image_plan.hpp"
+#include "plan/node_reasons.hpp"
 #include "plan/registry_plan.hpp"
 #include "reference/image_reference.hpp"
 #include "support/result_printer.hpp"
@@ -104,7 +105,6 @@ TEST_CASE("each kind of drift is written over and named") {
         REQUIRE(action);
         const auto& write = std::get<WriteHosts>(*action);
         CHECK(write.drifted);
-        CHECK_FALSE(write.takesOver);
         CHECK_THAT(write.reason, Catch::Contains(told));
         // Once it is applied there is nothing left to do.
         CHECK_FALSE(planDeclared(intended(), &owned, known(place("wanted\n")), 0));
@@ -115,13 +115,13 @@ TEST_CASE("taking over, changing and giving back") {
     SECTION("a file that was there is kept first") {
         const auto action = planDeclared(intended(), nullptr, known(place("mine\n")), 0);
         REQUIRE(action);
-        CHECK(std::get<WriteHosts>(*action).takesOver);
+        CHECK_THAT(std::get<WriteHosts>(*action).reason, Catch::Contains("kept aside"));
         CHECK_FALSE(std::get<WriteHosts>(*action).drifted);
     }
     SECTION("even when it says the same already") {
         const auto action = planDeclared(intended(), nullptr, known(place("wanted\n")), 0);
         REQUIRE(action);
-        CHECK(std::get<WriteHosts>(*action).takesOver);
+        CHECK_THAT(std::get<WriteHosts>(*action).reason, Catch::Contains("kept aside"));
     }
     SECTION("a changed desire is no drift") {
         const Ownership owned = owning("older\n");
@@ -153,6 +153,72 @@ TEST_CASE("taking over, changing and giving back") {
         empty.directory.type = Type::Directory;
         CHECK_FALSE(planUndeclared("quay.io", nullptr, known(empty), UnmanagedPolicy::Prune));
     }
+}
+
+TEST_CASE("kubelet is restarted for the last pause image that comes back") {
+    std::vector<RequiredImage> required(3);
+    required[0].name = "pause:1";
+    required[1].name = "pause:2";
+    required[0].pause = required[1].pause = true;
+    required[2].name = "other";
+    ObservedNode node;
+    const auto set = [&](const std::string& name, bool resolves) {
+        ObservedImage image;
+        image.resolves = resolves;
+        node.images[name] = Seen<ObservedImage>::known(image);
+    };
+    PauseAbsence absence;
+    CHECK(absence.follow(required, node).empty());  // nothing is known yet
+    CHECK_FALSE(absence.any());
+    set("pause:1", false);
+    set("pause:2", false);
+    set("other", false);
+    CHECK(absence.follow(required, node).empty());
+    CHECK(absence.any());
+    CHECK(reasonsOfImages(required, node, {{"pause:2", "it is forbidden"}}).size() == 3);
+    CHECK(reasonsOfImages(required, node, {{"pause:2", "it is forbidden"}})[1].message ==
+          "it is forbidden");
+    set("other", true);
+    set("pause:1", true);
+    CHECK(absence.follow(required, node).empty());
+    // What cannot be looked at is missing still.
+    node.images["pause:2"] = Seen<ObservedImage>::unknown("CRI is not ready");
+    CHECK(absence.follow(required, node).empty());
+    CHECK(absence.any());
+    CHECK(reasonsOfImages(required, node, {}).empty());
+    set("pause:2", true);
+    CHECK(absence.follow(required, node) == "pause:2");
+    CHECK_FALSE(absence.any());
+    CHECK(absence.follow(required, node).empty());
+    // A name that nobody asks for any more is not waited for.
+    set("pause:1", false);
+    CHECK(absence.follow(required, node).empty());
+    CHECK(absence.follow({required[1]}, node).empty());
+    CHECK_FALSE(absence.any());
+    // One came back while the other, which nobody waits for in the end, was missing.
+    CHECK(absence.follow(required, node).empty());
+    set("pause:1", true);
+    set("pause:2", false);
+    CHECK(absence.follow(required, node).empty());
+    CHECK(absence.follow({required[0]}, node) == "pause:1");
+}
+
+TEST_CASE("CRI that waits, that is refused, and that cannot be asked") {
+    CriState state;
+    const auto reason = [&] {
+        return reasonOfCri(Seen<CriState>::known(state), "containerd.service", "/etc/c.toml");
+    };
+    CHECK(reason()->code == "CriNotReady");
+    state.refused = true;
+    state.error = "invalid plugin config";
+    CHECK(reason()->code == "CriNotLoaded");
+    CHECK(reason()->weight == Reason::Weight::Blocked);
+    CHECK_THAT(reason()->message, Catch::Contains("invalid plugin config"));
+    state.ready = true;
+    CHECK_FALSE(reason());
+    const auto unknown = reasonOfCri(Seen<CriState>::unknown("no answer"), "c", "f");
+    CHECK(unknown->message == "no answer");
+    CHECK(unknown->weight == Reason::Weight::Degraded);
 }
 
 TEST_CASE("the budget counts what was asked for within its period") {
@@ -277,7 +343,9 @@ TEST_CASE("image references are normalised as CRI does") {
     }
     const std::string digest = "sha256:" + std::string(64, 'a');
     CHECK(parseImageReference("x:1@" + digest)->text() == "docker.io/library/x@" + digest);
-    for (const std::string bad : {"", "UPPER", "a//b", "a:", "a@sha256:1", "a b", "http://x/y"})
+    for (const std::string bad :
+         {"", "UPPER", "a//b", "a:", "a@sha256:1", "a b", "http://x/y", "a@",
+          "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"})
         CHECK_FALSE(parseImageReference(bad));
 }
 

@@ -1,0 +1,60 @@
+#include "plan/node_reasons.hpp"
+
+#include <utility>
+
+namespace nodemirror {
+
+namespace {
+
+/// Known to be there, known to be missing, or neither.
+std::optional<bool> resolves(const ObservedNode& node, const std::string& name) {
+    const auto seen = node.images.find(name);
+    if (seen == node.images.end() || !seen->second.isKnown()) return std::nullopt;
+    return seen->second.value().resolves;
+}
+
+}  // namespace
+
+std::optional<Reason> reasonOfCri(const Seen<CriState>& cri, const std::string& unit,
+                                  const std::string& configFile) {
+    if (cri.isKnown() && cri.value().ready) return std::nullopt;
+    const bool refused = cri.isKnown() && cri.value().refused;
+    return makeReason(refused ? Reason::Weight::Blocked : Reason::Weight::Degraded,
+                      refused ? "CriNotLoaded" : "CriNotReady", unit,
+                      cri.isKnown() ? "CRI is not loaded: " + cri.value().error : cri.why(),
+                      "mend what containerd names in " + configFile + " and restart containerd");
+}
+
+std::vector<Reason> reasonsOfImages(const std::vector<RequiredImage>& required,
+                                    const ObservedNode& node,
+                                    const std::map<std::string, std::string>& errors) {
+    std::vector<Reason> out;
+    for (const auto& image : required) {
+        if (resolves(node, image.name).value_or(true)) continue;
+        const auto error = errors.find(image.name);
+        const bool known = error != errors.end() && !error->second.empty();
+        out.push_back(makeReason(
+            Reason::Weight::Degraded, image.pause ? "PauseImageMissing" : "ImageMissing",
+            image.name, known ? error->second : "it is being brought to the node",
+            image.pause ? "give a reachable copy in pause.sources, or mend the mirrors of its "
+                          "registry"
+                        : "mend the mirrors of its registry"));
+    }
+    return out;
+}
+
+std::string PauseAbsence::follow(const std::vector<RequiredImage>& required,
+                                 const ObservedNode& node) {
+    std::set<std::string> still;
+    for (const auto& image : required) {
+        if (!image.pause) continue;
+        const bool before = missing_.count(image.name) > 0;
+        const auto there = resolves(node, image.name);
+        if (there ? !*there : before) still.insert(image.name);
+        if (there && *there && before) back_ = image.name;
+    }
+    missing_ = std::move(still);
+    return missing_.empty() ? std::exchange(back_, {}) : std::string();
+}
+
+}  // namespace nodemirror
