@@ -7,7 +7,6 @@
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
 
 namespace nodemirror {
@@ -60,9 +59,8 @@ void Connection::cancel() {
 
 Connection::Plain& Connection::lowest() { return secure_ ? secure_->next_layer() : *plain_; }
 
-template <class Stream>
-Task<bool> Connection::talk(Stream& stream, const HttpRequest& request, Patience patience,
-                            Exchange& out) {
+std::optional<http::request<http::empty_body>> Connection::messageOf(const HttpRequest& request,
+                                                                     Exchange& out) const {
     http::request<http::empty_body> message;
     message.method_string(request.method);
     message.target(viaPlainProxy_ ? request.url.text() : request.url.target);
@@ -72,20 +70,28 @@ Task<bool> Connection::talk(Stream& stream, const HttpRequest& request, Patience
         if (value.size() > kLargestField) {
             out.fault = Fault::Protocol;
             out.error = "the value of the header " + name + " is longer than 32 KiB";
-            co_return false;
+            return std::nullopt;
         }
         message.insert(name, value);
     }
     if (viaPlainProxy_)
         if (const auto basic = proxyAuthorization(proxy_); !basic.empty())
             message.set(http::field::proxy_authorization, basic);
+    return message;
+}
+
+template <class Stream>
+Task<bool> Connection::talk(Stream& stream, const HttpRequest& request, Patience patience,
+                            Exchange& out) {
+    const auto message = messageOf(request, out);
+    if (!message) co_return false;
     const auto began = Clock::now();
     error_code error;
     lowest().expires_after(patience.answer);
     auto send =
-        http::async_write(stream, message, asio::redirect_error(asio::use_awaitable, error));
+        http::async_write(stream, *message, asio::redirect_error(asio::use_awaitable, error));
     co_await std::move(send);
-    http::response_parser<http::buffer_body> parser;
+    Parser parser;
     parser.header_limit(kHeaderLimit);
     parser.body_limit(boost::none);
     if (request.method == "HEAD") parser.skip(true);
@@ -100,16 +106,28 @@ Task<bool> Connection::talk(Stream& stream, const HttpRequest& request, Patience
         co_return false;
     }
     copyHead(parser.get(), out);
+    auto body = readBody(stream, parser, request, patience, out);
+    co_await std::move(body);
+    // A body that was not read to its end leaves the connection in no state to go on.
+    if (!out.bodyComplete || !parser.keep_alive()) close();
+    co_return true;
+}
+
+/// As much of the body as is wanted. It may come slowly as long as it comes, up to a limit for all
+/// of it.
+template <class Stream>
+Task<void> Connection::readBody(Stream& stream, Parser& parser, const HttpRequest& request,
+                                Patience patience, Exchange& out) {
     Sha256 digest;
     char chunk[16 << 10];
-    // A body may come slowly as long as it comes, up to a limit for all of it.
+    error_code error;
     const auto latest = Clock::now() + kSlowestBody * patience.body;
-    while (!parser.is_done() && out.bodySize < request.readLimit) {
+    while (!error && !parser.is_done() && out.bodySize < request.readLimit) {
         lowest().expires_at(std::min(latest, Clock::now() + patience.body));
-        parser.get().body().data = chunk;
-        parser.get().body().size =
+        const auto offered =
             static_cast<size_t>(std::min<uint64_t>(sizeof chunk, request.readLimit - out.bodySize));
-        const size_t offered = parser.get().body().size;
+        parser.get().body().data = chunk;
+        parser.get().body().size = offered;
         auto read = http::async_read(stream, buffer_, parser,
                                      asio::redirect_error(asio::use_awaitable, error));
         co_await std::move(read);
@@ -119,7 +137,6 @@ Task<bool> Connection::talk(Stream& stream, const HttpRequest& request, Patience
         out.bodySize += got;
         if (out.body.size() < request.keepLimit)
             out.body.append(chunk, std::min<size_t>(got, request.keepLimit - out.body.size()));
-        if (error) break;
     }
     out.bodyComplete = !error && parser.is_done();
     if (out.bodyComplete) out.bodySha256 = digest.hex();
@@ -127,9 +144,6 @@ Task<bool> Connection::talk(Stream& stream, const HttpRequest& request, Patience
         fail(out, Fault::Hang, "the body stopped coming");
     else if (error)
         fail(out, Fault::Truncated, "unexpected EOF");
-    // A body that was not read to its end leaves the connection in no state to go on.
-    if (!out.bodyComplete || !parser.keep_alive()) close();
-    co_return true;
 }
 
 Task<bool> Connection::attempt(const HttpRequest& request, Patience patience, Exchange& out) {

@@ -9,9 +9,11 @@
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,6 +65,7 @@ class Connection {
     void close();
     using Plain = boost::beast::tcp_stream;
     using Secure = boost::asio::ssl::stream<Plain>;
+    using Parser = boost::beast::http::response_parser<boost::beast::http::buffer_body>;
 
     Task<bool> connect(HttpUrl url, Patience patience, Exchange& out);
     Task<bool> connectTcp(std::string host, std::string port, Patience patience, Exchange& out);
@@ -71,6 +74,12 @@ class Connection {
     Task<bool> attempt(const HttpRequest& request, Patience patience, Exchange& out);
     template <class Stream>
     Task<bool> talk(Stream& stream, const HttpRequest& request, Patience patience, Exchange& out);
+    template <class Stream>
+    Task<void> readBody(Stream& stream, Parser& parser, const HttpRequest& request,
+                        Patience patience, Exchange& out);
+    /// Nothing, and a fault, where the request cannot be written.
+    std::optional<boost::beast::http::request<boost::beast::http::empty_body>> messageOf(
+        const HttpRequest& request, Exchange& out) const;
     Plain& lowest();
 
     boost::asio::io_context& io_;

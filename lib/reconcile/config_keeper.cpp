@@ -1,18 +1,10 @@
 #include "reconcile/config_keeper.hpp"
 
-#include "base/digest.hpp"
-#include "base/read_file.hpp"
 #include "base/text.hpp"
-#include "files/atomic_write.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <memory>
 
 namespace nodemirror {
 
@@ -23,35 +15,6 @@ using std::chrono::seconds;
 
 constexpr seconds kCriStart{60};
 constexpr milliseconds kPoll{100};
-constexpr size_t kLargestConfig = 16U << 20;
-
-/// The file behind symbolic links: a link that a person made stays a link.
-std::string resolved(const std::string& path) {
-    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
-                                                           &std::free);
-    return real ? std::string(real.get()) : path;
-}
-
-/// Writes a configuration file with the mode that it had.
-Result<void> writeConfig(const std::string& path, const std::string& text,
-                         files::Existing existing = files::Existing::Replace) {
-    files::Access access;
-    struct stat status {};
-    if (::stat(path.c_str(), &status) == 0) {
-        access.mode = status.st_mode & 07777;
-        // Only CAP_CHOWN could give a new file to another user or group, and the service has none.
-        if (status.st_uid != ::geteuid() || status.st_gid != ::getegid())
-            return Error("edit", path,
-                         "it belongs to uid " + std::to_string(status.st_uid) + " and gid " +
-                             std::to_string(status.st_gid) + ", which an edit would change",
-                         "chown root:root " + path + ", or make the edit by hand");
-    }
-    const std::string target = resolved(path);
-    if (const size_t slash = target.rfind('/'); slash != std::string::npos && slash > 0)
-        ::mkdir(target.substr(0, slash).c_str(), 0755);
-    return files::writeAtomically(target, text, access, existing);
-}
-
 /// A unit that does not exist cannot be restarted from here, and the need does not go away.
 void tellRestartNeeded(const Service& service, const std::string& why,
                        std::vector<Reason>* reasons) {
@@ -61,14 +24,6 @@ void tellRestartNeeded(const Service& service, const std::string& why,
         Reason::Weight::Degraded, "RestartNeeded", service.unit,
         "containerd needs a restart, and " + service.unit + " cannot be restarted: " + why,
         "restart containerd, and name its unit under services"));
-}
-
-/// Whether the file is as it was edited; an error where that cannot be told.
-Result<bool> holds(const ConfigEditRecord::File& file) {
-    const auto text = readWholeFile(file.path, kLargestConfig);
-    if (!text && text.error().code() == ENOENT) return false;
-    if (!text) return text.error();
-    return sha256Hex(*text) == file.afterSha256;
 }
 
 }  // namespace
@@ -103,52 +58,6 @@ Task<CriState> ConfigKeeper::waitForCri() {
         auto wait = timer.async_wait(boost::asio::use_awaitable);
         co_await std::move(wait);
     }
-}
-
-Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
-    ConfigEditRecord record;
-    record.stage = ConfigEditRecord::Stage::Applying;
-    record.fingerprint = plan.fingerprint;
-    for (const auto& edit : plan.edits) {
-        ConfigEditRecord::File file;
-        file.path = edit.path;
-        file.existed = edit.existed;
-        file.afterSha256 = sha256Hex(edit.after);
-        file.backup = "containerd-config" + StateDir::backupName(edit.path);
-        if (edit.existed)
-            if (const auto kept = state_.storeBackup(file.backup, edit.before); !kept) return kept;
-        record.files.push_back(std::move(file));
-    }
-    if (const auto saved = state_.saveConfigEdit(record); !saved) return saved;
-    record_ = std::move(record);
-    for (const auto& edit : plan.edits) {
-        // Somebody may have written in between: their text must not be lost.
-        const auto now = readWholeFile(edit.path, kLargestConfig);
-        if (edit.existed && (!now || *now != edit.before))
-            return Error("edit", edit.path, "it changed meanwhile");
-        const auto existing = edit.existed ? files::Existing::Replace : files::Existing::Keep;
-        if (const auto written = writeConfig(edit.path, edit.after, existing); !written)
-            return written;
-        spdlog::info("file={} event=edited reason={}", edit.path, inQuotes(plan.editReason));
-    }
-    return {};
-}
-
-Result<void> ConfigKeeper::putBack() {
-    for (const auto& file : record_.files) {
-        // Only what is still ours is taken back; a later change is somebody's own.
-        const auto ours = holds(file);
-        if (!ours) return ours.error();
-        if (!*ours) continue;
-        if (!file.existed) {
-            if (::unlink(file.path.c_str()) != 0) return Error::system("remove", file.path, errno);
-            continue;
-        }
-        const auto before = state_.loadBackup(file.backup);
-        if (!before) return before.error();
-        if (const auto written = writeConfig(file.path, *before); !written) return written;
-    }
-    return {};
 }
 
 void ConfigKeeper::tellNotPutBack(const Error& error, std::vector<Reason>* reasons) const {
@@ -216,49 +125,54 @@ Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<
     co_return true;
 }
 
-Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Reason>* reasons) {
-    if (plan.edits.empty()) {
-        if (!plan.restart) co_return false;
-        auto restart = restarter_.restart(service, plan.restartReason, reasons);
-        const auto outcome = co_await std::move(restart);
-        if (outcome == Restarter::Outcome::Never)
-            tellRestartNeeded(service, plan.restartReason, reasons);
-        if (outcome != Restarter::Outcome::Restarted) co_return false;
-        auto wait = waitForCri();
-        (void)co_await std::move(wait);
-        co_return true;
-    }
-    if (unreadable_) {
-        reasons->push_back(makeReason(
+/// A restart with nothing edited: the configuration on disk is right, and is not in force.
+Task<bool> ConfigKeeper::restartAlone(Service service, std::string why,
+                                      std::vector<Reason>* reasons) {
+    auto restart = restarter_.restart(service, why, reasons);
+    const auto outcome = co_await std::move(restart);
+    if (outcome == Restarter::Outcome::Never) tellRestartNeeded(service, why, reasons);
+    if (outcome != Restarter::Outcome::Restarted) co_return false;
+    auto wait = waitForCri();
+    (void)co_await std::move(wait);
+    co_return true;
+}
+
+/// What stands against an edit; nothing where it may be made.
+std::optional<Reason> ConfigKeeper::refusal(const ConfigPlan& plan, const Service& service) const {
+    if (unreadable_)
+        return makeReason(
             Reason::Weight::Blocked, "StateUnreadable", unreadable_->object(),
             "an edit of containerd's configuration may be half done: " + unreadable_->brief(),
             "compare the configuration with " + state_.path() + "/backups, remove " +
-                unreadable_->object() + ", and restart nodemirrord"));
-        co_return false;
-    }
+                unreadable_->object() + ", and restart nodemirrord");
     // Room for the restart, and for a second one should the edit have to be taken back.
     const int needed = std::min(2, restarter_.budget().restarts);
     const int left = restarter_.budgetLeft(service.unit);
-    if (service.restart && (left < needed || left <= 0)) {
-        Reason reason;
-        reason.code = "RestartBudget";
-        reason.subject = service.unit;
-        reason.message =
-            "the configuration is to be edited, which needs restarts that the budget "
-            "does not allow now: " +
-            plan.editReason;
-        reason.remedy = "wait, or raise services.budget";
-        reason.until = restarter_.freeAt(service.unit, std::max(needed, 1));
-        reasons->push_back(std::move(reason));
+    if (!service.restart || (left >= needed && left > 0)) return std::nullopt;
+    Reason reason = makeReason(
+        Reason::Weight::Degraded, "RestartBudget", service.unit,
+        "the configuration is to be edited, which needs restarts that the budget does not allow "
+        "now: " +
+            plan.editReason,
+        "wait, or raise services.budget");
+    reason.until = restarter_.freeAt(service.unit, std::max(needed, 1));
+    return reason;
+}
+
+Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Reason>* reasons) {
+    if (plan.edits.empty()) {
+        if (!plan.restart) co_return false;
+        auto restart = restartAlone(service, plan.restartReason, reasons);
+        co_return co_await std::move(restart);
+    }
+    if (auto refused = refusal(plan, service)) {
+        reasons->push_back(std::move(*refused));
         co_return false;
     }
     if (const auto written = keepAndWrite(plan); !written) {
         spdlog::error("msg={}", inQuotes(written.error().text()));
-        Reason reason;
-        reason.code = "ConfigNotWritten";
-        reason.message = written.error().text();
-        reason.remedy = written.error().remedy();
-        reasons->push_back(std::move(reason));
+        reasons->push_back(makeReason(Reason::Weight::Degraded, "ConfigNotWritten", "",
+                                      written.error().text(), written.error().remedy()));
         if (const auto back = putBack(); back) {
             record_ = ConfigEditRecord();
             save();
@@ -275,16 +189,12 @@ Task<bool> ConfigKeeper::resume(Service service, bool runsConfig, std::vector<Re
         co_return co_await std::move(restart);
     }
     if (record_.stage != ConfigEditRecord::Stage::Applying) co_return false;
-    bool written = !record_.files.empty();
-    for (const auto& file : record_.files) {
-        const auto ours = holds(file);
-        if (!ours) {
-            tellNotPutBack(ours.error(), reasons);
-            co_return false;
-        }
-        written = written && *ours;
-    }
+    const auto written = isWritten();
     if (!written) {
+        tellNotPutBack(written.error(), reasons);
+        co_return false;
+    }
+    if (!*written) {
         // Some files may hold the edit and others not: back to what was there before all of it.
         if (const auto back = putBack(); !back) {
             tellNotPutBack(back.error(), reasons);

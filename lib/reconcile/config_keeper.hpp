@@ -39,6 +39,10 @@ class ConfigKeeper {
   private:
     Result<void> keepAndWrite(const ConfigPlan& plan);
     Result<void> putBack();
+    /// Whether every file of the edit is as it was edited; an error where that cannot be told.
+    Result<bool> isWritten() const;
+    std::optional<Reason> refusal(const ConfigPlan& plan, const Service& service) const;
+    Task<bool> restartAlone(Service service, std::string why, std::vector<Reason>* reasons);
     Task<bool> prove(Service service, std::string reason, std::vector<Reason>* reasons);
     Task<bool> restartOwed(Service service, std::vector<Reason>* reasons);
     Task<void> takeBack(Service service, std::string error, std::vector<Reason>* reasons);

@@ -51,81 +51,93 @@ WallTime Restarter::freeAt(const std::string& unit, int needed) const {
                         needed);
 }
 
-Task<Restarter::Outcome> Restarter::restart(Service service, std::string reason,
-                                            std::vector<Reason>* reasons) {
-    using Weight = Reason::Weight;
-    const std::string unit = service.unit;
-    auto look = observe(unit);
-    co_await std::move(look);
+/// What stands against a restart; nothing where it may be asked for.
+std::optional<Restarter::Outcome> Restarter::refusal(const Service& service, const std::string& why,
+                                                     std::vector<Reason>* reasons) {
+    const std::string& unit = service.unit;
     const auto& seen = seen_[unit];
+    const auto tell = [&](const char* code, const std::string& message, const std::string& remedy) {
+        reasons->push_back(makeReason(Reason::Weight::Degraded, code, unit, message, remedy));
+    };
+    const std::string byHand = "systemctl restart " + unit;
     if (seen.isKnown() && !seen.value().exists) {
         if (toldMissing_.insert(unit).second)
             spdlog::warn("unit={} msg=\"there is no such unit to restart\" reason={}", unit,
-                         inQuotes(reason));
-        co_return Outcome::Never;
+                         inQuotes(why));
+        return Outcome::Never;
     }
     // What a person stopped stays stopped.
-    if (seen.isKnown() && seen.value().activeState == "inactive") co_return Outcome::Never;
+    if (seen.isKnown() && seen.value().activeState == "inactive") return Outcome::Never;
     if (!service.restart) {
-        reasons->push_back(
-            makeReason(Weight::Degraded, "RestartNeeded", unit,
-                       unit + " needs a restart, and its restart is never: " + reason,
-                       "systemctl restart " + unit));
-        co_return Outcome::Never;
+        tell("RestartNeeded", unit + " needs a restart, and its restart is never: " + why, byHand);
+        return Outcome::Never;
     }
     // What cannot be looked at is not touched.
     if (seen.isUnknown()) {
-        reasons->push_back(makeReason(Weight::Degraded, "RestartNotPossible", unit, seen.why(),
-                                      "systemctl restart " + unit + ", or mend D-Bus"));
-        co_return Outcome::NotNow;
+        tell("RestartNotPossible", seen.why(), byHand + ", or mend D-Bus");
+        return Outcome::NotNow;
     }
-    if (budgetLeft(unit) <= 0) {
-        reasons->push_back(makeReason(Weight::Degraded, "RestartBudget", unit,
-                                      unit + " needs a restart, and the budget of " +
-                                          std::to_string(budget_.restarts) + " in " +
-                                          formatGoDuration(budget_.per) + " is used up: " + reason,
-                                      "wait, raise services.budget, or systemctl restart " + unit));
-        reasons->back().until = freeAt(unit);
-        co_return Outcome::NotNow;
-    }
+    if (budgetLeft(unit) > 0) return std::nullopt;
+    tell("RestartBudget",
+         unit + " needs a restart, and the budget of " + std::to_string(budget_.restarts) + " in " +
+             formatGoDuration(budget_.per) + " is used up: " + why,
+         "wait, raise services.budget, or " + byHand);
+    reasons->back().until = freeAt(unit);
+    return Outcome::NotNow;
+}
+
+/// Counts a restart before it is asked for: a crash must not make it free.
+Result<void> Restarter::charge(const std::string& unit) {
     auto& times = history_[unit];
     times.push_back(wallNow());
     if (times.size() > kRemembered) times.erase(times.begin());
-    if (const auto saved = state_.saveRestarts(history_); !saved) {
-        times.pop_back();
-        reasons->push_back(makeReason(Weight::Degraded, "StateNotWritable", unit,
-                                      saved.error().text(),
-                                      "make room on the file system of the state directory"));
-        co_return Outcome::Failed;
-    }
-    spdlog::info("unit={} event=restarting reason={}", unit, inQuotes(reason));
+    const auto saved = state_.saveRestarts(history_);
+    if (!saved) times.pop_back();
+    return saved;
+}
+
+/// No job was made: nothing was restarted, and nothing is charged.
+void Restarter::refund(const std::string& unit) {
+    history_[unit].pop_back();
+    (void)state_.saveRestarts(history_);
+}
+
+Task<Restarter::Outcome> Restarter::restart(Service service, std::string why,
+                                            std::vector<Reason>* reasons) {
+    const std::string unit = service.unit;
+    const auto failed = [&](const char* code, const std::string& message,
+                            const std::string& remedy) {
+        reasons->push_back(makeReason(Reason::Weight::Degraded, code, unit, message, remedy));
+        spdlog::error("unit={} event=restart-failed msg={}", unit, inQuotes(message));
+        return Outcome::Failed;
+    };
+    auto look = observe(unit);
+    co_await std::move(look);
+    if (const auto refused = refusal(service, why, reasons)) co_return *refused;
+    if (const auto charged = charge(unit); !charged)
+        co_return failed("StateNotWritable", charged.error().text(),
+                         "make room on the file system of the state directory");
+    spdlog::info("unit={} event=restarting reason={}", unit, inQuotes(why));
     auto task = units_.restart(unit);
     const RestartAnswer answer = co_await std::move(task);
     if (!answer.asked) {
-        // No job was made: nothing was restarted, and nothing is charged.
-        history_[unit].pop_back();
-        (void)state_.saveRestarts(history_);
-        reasons->push_back(makeReason(Weight::Degraded, "RestartNotPossible", unit, answer.result,
-                                      "systemctl restart " + unit + ", or mend D-Bus"));
-        spdlog::error("unit={} event=restart-not-possible msg={}", unit, inQuotes(answer.result));
-        co_return Outcome::Failed;
+        refund(unit);
+        co_return failed("RestartNotPossible", answer.result,
+                         "systemctl restart " + unit + ", or mend D-Bus");
     }
     Last last;
     last.at = history_[unit].back();
-    last.reason = reason;
+    last.reason = why;
     last.result = answer.result;
     last_[unit] = last;
     auto lookAgain = observe(unit);
     co_await std::move(lookAgain);
-    if (answer.result == "done") {
-        spdlog::info("unit={} event=restarted", unit);
-        co_return Outcome::Restarted;
-    }
-    reasons->push_back(makeReason(Weight::Degraded, "RestartFailed", unit,
-                                  "the restart of " + unit + " ended as " + inQuotes(last.result),
-                                  "journalctl -u " + unit));
-    spdlog::error("unit={} event=restart-failed result={}", unit, inQuotes(last.result));
-    co_return Outcome::Failed;
+    if (answer.result != "done")
+        co_return failed("RestartFailed",
+                         "the restart of " + unit + " ended as " + inQuotes(answer.result),
+                         "journalctl -u " + unit);
+    spdlog::info("unit={} event=restarted", unit);
+    co_return Outcome::Restarted;
 }
 
 UnitView Restarter::view(const std::string& unit) const {

@@ -30,7 +30,7 @@ class Restarter {
     void setDesired(const Desired& desired) { budget_ = desired.budget; }
 
     Task<void> observe(std::string unit);
-    Task<Outcome> restart(Service service, std::string reason, std::vector<Reason>* reasons);
+    Task<Outcome> restart(Service service, std::string why, std::vector<Reason>* reasons);
 
     int budgetLeft(const std::string& unit) const;
     const Budget& budget() const { return budget_; }
@@ -45,6 +45,11 @@ class Restarter {
         std::string reason;
         std::string result;
     };
+    std::optional<Outcome> refusal(const Service& service, const std::string& why,
+                                   std::vector<Reason>* reasons);
+    Result<void> charge(const std::string& unit);
+    void refund(const std::string& unit);
+
     Units& units_;
     StateDir state_;
     Budget budget_;

@@ -1,0 +1,114 @@
+/// The files of an edit of containerd's configuration: kept, written, put back.
+#include "base/digest.hpp"
+#include "base/read_file.hpp"
+#include "base/text.hpp"
+#include "files/atomic_write.hpp"
+#include "reconcile/config_keeper.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+
+namespace nodemirror {
+
+namespace {
+
+constexpr size_t kLargestConfig = 16U << 20;
+
+/// The file behind symbolic links: a link that a person made stays a link.
+std::string resolved(const std::string& path) {
+    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
+                                                           &std::free);
+    return real ? std::string(real.get()) : path;
+}
+
+/// Writes a configuration file with the mode that it had.
+Result<void> writeConfig(const std::string& path, const std::string& text,
+                         files::Existing existing = files::Existing::Replace) {
+    files::Access access;
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0) {
+        access.mode = status.st_mode & 07777;
+        // Only CAP_CHOWN could give a new file to another user or group, and the service has none.
+        if (status.st_uid != ::geteuid() || status.st_gid != ::getegid())
+            return Error("edit", path,
+                         "it belongs to uid " + std::to_string(status.st_uid) + " and gid " +
+                             std::to_string(status.st_gid) + ", which an edit would change",
+                         "chown root:root " + path + ", or make the edit by hand");
+    }
+    const std::string target = resolved(path);
+    if (const size_t slash = target.rfind('/'); slash != std::string::npos && slash > 0)
+        ::mkdir(target.substr(0, slash).c_str(), 0755);
+    return files::writeAtomically(target, text, access, existing);
+}
+
+/// Whether the file is as it was edited; an error where that cannot be told.
+Result<bool> holds(const ConfigEditRecord::File& file) {
+    const auto text = readWholeFile(file.path, kLargestConfig);
+    if (!text && text.error().code() == ENOENT) return false;
+    if (!text) return text.error();
+    return sha256Hex(*text) == file.afterSha256;
+}
+
+}  // namespace
+
+Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
+    ConfigEditRecord record;
+    record.stage = ConfigEditRecord::Stage::Applying;
+    record.fingerprint = plan.fingerprint;
+    for (const auto& edit : plan.edits) {
+        ConfigEditRecord::File file;
+        file.path = edit.path;
+        file.existed = edit.existed;
+        file.afterSha256 = sha256Hex(edit.after);
+        file.backup = "containerd-config" + StateDir::backupName(edit.path);
+        if (edit.existed)
+            if (const auto kept = state_.storeBackup(file.backup, edit.before); !kept) return kept;
+        record.files.push_back(std::move(file));
+    }
+    if (const auto saved = state_.saveConfigEdit(record); !saved) return saved;
+    record_ = std::move(record);
+    for (const auto& edit : plan.edits) {
+        // Somebody may have written in between: their text must not be lost.
+        const auto now = readWholeFile(edit.path, kLargestConfig);
+        if (edit.existed && (!now || *now != edit.before))
+            return Error("edit", edit.path, "it changed meanwhile");
+        const auto existing = edit.existed ? files::Existing::Replace : files::Existing::Keep;
+        if (const auto written = writeConfig(edit.path, edit.after, existing); !written)
+            return written;
+        spdlog::info("file={} event=edited reason={}", edit.path, inQuotes(plan.editReason));
+    }
+    return {};
+}
+
+Result<void> ConfigKeeper::putBack() {
+    for (const auto& file : record_.files) {
+        // Only what is still ours is taken back; a later change is somebody's own.
+        const auto ours = holds(file);
+        if (!ours) return ours.error();
+        if (!*ours) continue;
+        if (!file.existed) {
+            if (::unlink(file.path.c_str()) != 0) return Error::system("remove", file.path, errno);
+            continue;
+        }
+        const auto before = state_.loadBackup(file.backup);
+        if (!before) return before.error();
+        if (const auto written = writeConfig(file.path, *before); !written) return written;
+    }
+    return {};
+}
+
+Result<bool> ConfigKeeper::isWritten() const {
+    bool written = !record_.files.empty();
+    for (const auto& file : record_.files) {
+        const auto ours = holds(file);
+        if (!ours) return ours.error();
+        written = written && *ours;
+    }
+    return written;
+}
+
+}  // namespace nodemirror
