@@ -1,11 +1,11 @@
 #pragma once
 
-#include "agent/chain_prover.hpp"
 #include "agent/desired_source.hpp"
-#include "agent/mirror_health.hpp"
 #include "containerd/containerd_client.hpp"
 #include "files/tree_watch.hpp"
 #include "http/unix_server.hpp"
+#include "mirrors/chain_prover.hpp"
+#include "mirrors/mirror_health.hpp"
 #include "reconcile/node_keeper.hpp"
 #include "reconcile/registry_keeper.hpp"
 #include "status/status.hpp"

@@ -28,6 +28,12 @@ Error Error::system(std::string context, std::string object, int code) {
     return out;
 }
 
+Error Error::unreachable(std::string context, std::string object, std::string reason) {
+    Error out(std::move(context), std::move(object), std::move(reason));
+    out.unreachable_ = true;
+    return out;
+}
+
 bool Error::transient() const {
     switch (code_) {
         case EMFILE:

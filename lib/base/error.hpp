@@ -23,6 +23,9 @@ class Error {
     /// out, or a device failed.
     bool transient() const;
 
+    /// Whether whoever was asked could not be reached, so that nothing is known of the object.
+    bool unreachable() const { return unreachable_; }
+
     /// "cannot <context> <object>: <reason>"
     std::string brief() const;
     /// The same with "; <remedy>".
@@ -30,6 +33,8 @@ class Error {
 
     /// An Error for a failed system call; `code` is an errno value.
     static Error system(std::string context, std::string object, int code);
+    /// An Error of which unreachable() is true.
+    static Error unreachable(std::string context, std::string object, std::string reason);
 
   private:
     std::string context_;
@@ -37,6 +42,7 @@ class Error {
     std::string reason_;
     std::string remedy_;
     int code_ = 0;
+    bool unreachable_ = false;
 };
 
 /// Thrown only by Result::value() on an error: a bug, since expected failures are tested for.

@@ -32,7 +32,8 @@ Error failed(std::string doing, std::string object, const RpcStatus& status) {
     std::string reason = printable(status.message);
     if (status.code == RpcStatus::DeadlineExceeded) reason = "containerd did not answer in time";
     if (status.code == RpcStatus::Unavailable)
-        reason = "containerd cannot be reached (" + reason + ")";
+        return Error::unreachable(std::move(doing), std::move(object),
+                                  "containerd cannot be reached (" + reason + ")");
     return {std::move(doing), std::move(object), std::move(reason)};
 }
 

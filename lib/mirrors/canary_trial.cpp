@@ -1,4 +1,4 @@
-#include "agent/canary_trial.hpp"
+#include "mirrors/canary_trial.hpp"
 
 #include "base/text.hpp"
 #include "diagnose/pull_words.hpp"
@@ -91,7 +91,7 @@ Task<CanaryTrial::Answer> CanaryTrial::pull(const Registry& registry, std::strin
     out.passed = pulled.has_value();
     if (!pulled) {
         // containerd that is away proves nothing about a chain.
-        out.conclusive = pulled.error().reason().find("cannot be reached") == std::string::npos;
+        out.conclusive = !pulled.error().unreachable();
         out.evidence = pulled.error().reason() + " (" + hosts.evidence + ")";
     }
     co_return out;

@@ -1,4 +1,4 @@
-#include "agent/mirror_health.hpp"
+#include "mirrors/mirror_health.hpp"
 
 #include "base/text.hpp"
 #include "hosts_toml/render.hpp"

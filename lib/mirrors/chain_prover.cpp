@@ -1,4 +1,4 @@
-#include "agent/chain_prover.hpp"
+#include "mirrors/chain_prover.hpp"
 
 #include "base/digest.hpp"
 #include "base/text.hpp"
@@ -30,42 +30,13 @@ ChainProver::ChainProver(asio::io_context& io, Containerd& containerd, RegistryK
                          StateDir state, Hooks hooks)
     : io_(io),
       registries_(registries),
-      state_(std::move(state)),
+      proofs_(std::move(state)),
       hooks_(std::move(hooks)),
       trial_(io, containerd, registries.root()),
       retry_(io) {}
 
-Result<void> ChainProver::start() {
-    auto proofs = state_.loadProofs();
-    if (!proofs) return proofs.error();
-    proofs_ = std::move(*proofs);
-    return {};
-}
-
 void ChainProver::setContainerd(ContainerdVersion version, ProxySettings proxies) {
     trial_.setContainerd(version, std::move(proxies));
-}
-
-void ChainProver::save() {
-    if (const auto saved = state_.saveProofs(proofs_); !saved)
-        spdlog::error("msg={}", inQuotes(saved.error().text()));
-}
-
-bool ChainProver::isRejected(const std::string& registry, const std::string& sha256) const {
-    const auto proof = proofs_.find(registry);
-    if (proof == proofs_.end() || proof->second.rejectedSha256 != sha256) return false;
-    const auto age = std::chrono::system_clock::now() - proof->second.rejectedAt;
-    return age >= hours(0) && age < kRetry;
-}
-
-/// A rejection of another change than the one that is declared now is over.
-void ChainProver::forgetRejection(const std::string& registry, const std::string& declared) {
-    const auto proof = proofs_.find(registry);
-    if (proof == proofs_.end() || proof->second.rejectedSha256.empty() ||
-        proof->second.rejectedSha256 == declared)
-        return;
-    proof->second.rejectedSha256.clear();
-    proof->second.evidence.clear();
 }
 
 /// Whether a failed change may give way to a hosts.toml that somebody wrote before: never to one
@@ -87,10 +58,9 @@ std::optional<ChainProver::Case> ChainProver::caseFor(const Registry& registry) 
     out.registry = registry;
     out.sha256 = sha256Hex(rendered->text);
     out.text = std::move(*rendered);
-    const auto proof = proofs_.find(registry.name);
-    if (proof != proofs_.end() && !proof->second.knownGood.empty()) {
-        if (proof->second.knownGood == out.text.text) return std::nullopt;
-        out.before = renderedText(proof->second.knownGood, proof->second.secret);
+    if (const ProofRecord* last = proofs_.lastGood(registry.name)) {
+        if (last->knownGood == out.text.text) return std::nullopt;
+        out.before = renderedText(last->knownGood, last->secret);
         out.beforeName = "the chain that was last proven";
         out.proven = true;
     } else if (auto earlier = registries_.earlierText(registry.name);
@@ -111,15 +81,12 @@ void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
     desired_ = std::move(desired);
     failing_.clear();
     underWay_.clear();
-    std::erase_if(proofs_, [this](const auto& entry) {
-        const Registry* registry = desired_->find(entry.first);
-        return registry == nullptr || registry->canary.empty();
-    });
+    proofs_.keepOnly(*desired_);
     for (const auto& registry : desired_->registries) {
         const auto subject = caseFor(registry);
-        forgetRejection(registry.name, subject ? subject->sha256 : "");
+        proofs_.forgetOtherRejection(registry.name, subject ? subject->sha256 : "");
         if (!subject) continue;
-        if (isRejected(registry.name, subject->sha256))
+        if (proofs_.isRejected(registry.name, subject->sha256))
             (void)registries_.intents().setStandIn(
                 registry.name, subject->before,
                 subject->beforeName + " is in force: the change failed");
@@ -150,7 +117,7 @@ void ChainProver::prove(const std::string& name) {
     const Registry* registry = desired_->find(name);
     if (registry == nullptr || underWay_.count(name)) return;
     auto subject = caseFor(*registry);
-    if (!subject || isRejected(name, subject->sha256)) return;
+    if (!subject || proofs_.isRejected(name, subject->sha256)) return;
     const auto failing = failing_.find(name);
     if (failing != failing_.end() && failing->second.retryAt > std::chrono::steady_clock::now())
         return;
@@ -169,11 +136,7 @@ void ChainProver::prove(const std::string& name) {
 /// Rejected changes are tried again after an hour, and canaries that nobody has ever more seldom.
 void ChainProver::armRetry() {
     const Duration never = 2 * kRetry;
-    Duration wait = never;
-    for (const auto& [name, proof] : proofs_)
-        if (!proof.rejectedSha256.empty())
-            wait = std::min<Duration>(wait,
-                                      proof.rejectedAt + kRetry - std::chrono::system_clock::now());
+    Duration wait = proofs_.untilRetry(never);
     for (const auto& [name, failing] : failing_)
         if (underWay_.count(name) == 0)
             wait = std::min<Duration>(wait, failing.retryAt - std::chrono::steady_clock::now());
@@ -215,22 +178,14 @@ void ChainProver::putInPlace(const Case& subject, std::optional<RenderedHosts> s
 }
 
 void ChainProver::accept(const Case& subject) {
-    ProofRecord record;
-    record.knownGood = subject.text.text;
-    record.secret = subject.text.secret;
-    proofs_[subject.registry.name] = std::move(record);
+    proofs_.accept(subject.registry.name, subject.text);
     failing_.erase(subject.registry.name);
-    save();
     spdlog::info("registry={} event=proven canary={}", subject.registry.name,
                  subject.registry.canary);
 }
 
 void ChainProver::reject(const Case& subject, const std::string& evidence) {
-    ProofRecord& record = proofs_[subject.registry.name];
-    record.rejectedSha256 = subject.sha256;
-    record.rejectedAt = std::chrono::system_clock::now();
-    record.evidence = evidence;
-    save();
+    proofs_.reject(subject.registry.name, subject.sha256, evidence);
     putInPlace(subject, subject.before, subject.beforeName + " is in force: the change failed");
     spdlog::error("registry={} event=rolled-back canary={} msg={}", subject.registry.name,
                   subject.registry.canary, inQuotes(evidence));
@@ -301,23 +256,8 @@ void ChainProver::fail(const Case& subject, const std::string& evidence) {
 }
 
 std::vector<Reason> ChainProver::reasons() const {
-    std::vector<Reason> out;
-    if (!desired_) return out;
-    for (const auto& [name, proof] : proofs_) {
-        const Registry* registry = desired_->find(name);
-        if (registry == nullptr || proof.rejectedSha256.empty()) continue;
-        out.push_back(makeReason(Reason::Weight::Degraded, "ChangeRolledBack", name,
-                                 "the change of its mirrors was taken back at " +
-                                     rfc3339(proof.rejectedAt) + ": the canary " +
-                                     registry->canary +
-                                     " cannot be had through them, and can through "
-                                     "the chain before: " +
-                                     proof.evidence,
-                                 "correct the mirrors of " + name +
-                                     " in the desired state; the same change is tried "
-                                     "again after " +
-                                     rfc3339(proof.rejectedAt + kRetry)));
-    }
+    if (!desired_) return {};
+    std::vector<Reason> out = proofs_.reasons(*desired_);
     for (const auto& [name, failing] : failing_)
         out.push_back(makeReason(Reason::Weight::Degraded, "CanaryFails", name,
                                  "the canary " + desired_->find(name)->canary +

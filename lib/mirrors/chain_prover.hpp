@@ -1,9 +1,9 @@
 #pragma once
 
-#include "agent/canary_trial.hpp"
+#include "mirrors/canary_trial.hpp"
+#include "mirrors/proof_book.hpp"
 #include "plan/reason.hpp"
 #include "reconcile/registry_keeper.hpp"
-#include "state/state_dir.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -38,7 +38,7 @@ class ChainProver {
     ChainProver(boost::asio::io_context& io, Containerd& containerd, RegistryKeeper& registries,
                 StateDir state, Hooks hooks);
 
-    Result<void> start();
+    Result<void> start() { return proofs_.load(); }
     /// Sets stand-ins for changes that are not to be tried (again) yet. Call it before the tree is
     /// reconciled to a new desired state.
     void setDesired(std::shared_ptr<const Desired> desired);
@@ -74,22 +74,18 @@ class ChainProver {
     Task<bool> waitUntilReady(unsigned generation);
     std::optional<Case> caseFor(const Registry& registry) const;
     bool mayReturnTo(const std::string& text, const Registry& registry) const;
-    void forgetRejection(const std::string& registry, const std::string& declared);
     void accept(const Case& subject);
     void reject(const Case& subject, const std::string& evidence);
     void putInPlace(const Case& subject, std::optional<RenderedHosts> standIn,
                     const std::string& why);
-    bool isRejected(const std::string& registry, const std::string& sha256) const;
-    void save();
     void armRetry();
 
     boost::asio::io_context& io_;
     RegistryKeeper& registries_;
-    StateDir state_;
+    ProofBook proofs_;
     Hooks hooks_;
     CanaryTrial trial_;
     std::shared_ptr<const Desired> desired_;
-    Proofs proofs_;
     std::map<std::string, Failing> failing_;  ///< canaries that fail with either chain
     std::set<std::string> underWay_;
     boost::asio::steady_timer retry_;

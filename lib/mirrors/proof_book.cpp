@@ -1,0 +1,97 @@
+#include "mirrors/proof_book.hpp"
+
+#include "base/text.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace nodemirror {
+
+namespace {
+
+constexpr std::chrono::hours kRejectedFor{1};
+
+}  // namespace
+
+Result<void> ProofBook::load() {
+    auto proofs = state_.loadProofs();
+    if (!proofs) return proofs.error();
+    proofs_ = std::move(*proofs);
+    return {};
+}
+
+void ProofBook::save() const {
+    if (const auto saved = state_.saveProofs(proofs_); !saved)
+        spdlog::error("msg={}", inQuotes(saved.error().text()));
+}
+
+void ProofBook::keepOnly(const Desired& desired) {
+    std::erase_if(proofs_, [&](const auto& entry) {
+        const Registry* registry = desired.find(entry.first);
+        return registry == nullptr || registry->canary.empty();
+    });
+}
+
+const ProofRecord* ProofBook::lastGood(const std::string& registry) const {
+    const auto proof = proofs_.find(registry);
+    return proof == proofs_.end() || proof->second.knownGood.empty() ? nullptr : &proof->second;
+}
+
+void ProofBook::accept(const std::string& registry, const RenderedHosts& text) {
+    ProofRecord record;
+    record.knownGood = text.text;
+    record.secret = text.secret;
+    proofs_[registry] = std::move(record);
+    save();
+}
+
+void ProofBook::reject(const std::string& registry, const std::string& sha256,
+                       const std::string& evidence) {
+    ProofRecord& record = proofs_[registry];
+    record.rejectedSha256 = sha256;
+    record.rejectedAt = std::chrono::system_clock::now();
+    record.evidence = evidence;
+    save();
+}
+
+void ProofBook::forgetOtherRejection(const std::string& registry, const std::string& declared) {
+    const auto proof = proofs_.find(registry);
+    if (proof == proofs_.end() || proof->second.rejectedSha256 == declared) return;
+    proof->second.rejectedSha256.clear();
+    proof->second.evidence.clear();
+}
+
+bool ProofBook::isRejected(const std::string& registry, const std::string& sha256) const {
+    const auto proof = proofs_.find(registry);
+    if (proof == proofs_.end() || proof->second.rejectedSha256 != sha256) return false;
+    const auto age = std::chrono::system_clock::now() - proof->second.rejectedAt;
+    return age >= std::chrono::hours(0) && age < kRejectedFor;
+}
+
+Duration ProofBook::untilRetry(Duration longest) const {
+    const auto now = std::chrono::system_clock::now();
+    for (const auto& [name, proof] : proofs_)
+        if (!proof.rejectedSha256.empty())
+            longest = std::min<Duration>(longest, proof.rejectedAt + kRejectedFor - now);
+    return longest;
+}
+
+std::vector<Reason> ProofBook::reasons(const Desired& desired) const {
+    std::vector<Reason> out;
+    for (const auto& [name, proof] : proofs_) {
+        const Registry* registry = desired.find(name);
+        if (registry == nullptr || proof.rejectedSha256.empty()) continue;
+        out.push_back(makeReason(
+            Reason::Weight::Degraded, "ChangeRolledBack", name,
+            "the change of its mirrors was taken back at " + rfc3339(proof.rejectedAt) +
+                ": the canary " + registry->canary +
+                " cannot be had through them, and can through the chain before: " + proof.evidence,
+            "correct the mirrors of " + name +
+                " in the desired state; the same change is tried again after " +
+                rfc3339(proof.rejectedAt + kRejectedFor)));
+    }
+    return out;
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "desired/desired.hpp"
+#include "hosts_toml/render.hpp"
+#include "plan/reason.hpp"
+#include "state/state_dir.hpp"
+
+#include <string>
+#include <vector>
+
+namespace nodemirror {
+
+/// What canary pulls have shown of the registries' chains, kept over restarts: the text that last
+/// passed, and the change that failed and is not to be tried again for an hour.
+class ProofBook {
+  public:
+    explicit ProofBook(StateDir state) : state_(std::move(state)) {}
+    Result<void> load();
+
+    /// Forgets registries that have no canary any more.
+    void keepOnly(const Desired& desired);
+    /// The text that last passed; null where none has.
+    const ProofRecord* lastGood(const std::string& registry) const;
+    void accept(const std::string& registry, const RenderedHosts& text);
+    void reject(const std::string& registry, const std::string& sha256,
+                const std::string& evidence);
+    /// A rejection of another change than the one that is declared now is over.
+    void forgetOtherRejection(const std::string& registry, const std::string& declared);
+    /// Whether the change failed within the hour.
+    bool isRejected(const std::string& registry, const std::string& sha256) const;
+    /// How long until a rejected change is to be tried again, at most `longest`.
+    Duration untilRetry(Duration longest) const;
+    /// The changes that were taken back, for people.
+    std::vector<Reason> reasons(const Desired& desired) const;
+
+  private:
+    void save() const;
+
+    StateDir state_;
+    Proofs proofs_;
+};
+
+}  // namespace nodemirror
