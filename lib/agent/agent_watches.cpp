@@ -1,9 +1,9 @@
 /// What wakes the daemon: files that change, and timers.
 #include "agent/agent.hpp"
+#include "agent/idle_memory.hpp"
 #include "systemd/notify.hpp"
 
 #include <fcntl.h>
-#include <malloc.h>
 
 namespace nodemirror {
 
@@ -178,7 +178,7 @@ void Agent::trimSoon() {
     trimTimer_.expires_after(kTrimAfter);
     trimTimer_.async_wait([this](const error_code& error) {
         trimArmed_ = false;
-        if (!error && !stopping_) ::malloc_trim(0);
+        if (!error && !stopping_) giveBackIdleMemory();
     });
 }
 
