@@ -41,7 +41,10 @@ def load(program, socket, clients, into):
 def drift(count, files):
     done = subprocess.run([sys.executable, HERE / "drift.py", str(count), str(PAUSE), *files],
                           capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)["seconds"]
+    answer = json.loads(done.stdout)
+    if answer["missed"]:
+        raise SystemExit(f"{answer['missed']} of {count} edits were not healed within two seconds")
+    return answer["seconds"]
 
 
 def measure(build, work, tools, arguments):
@@ -57,11 +60,19 @@ def measure(build, work, tools, arguments):
         floor = subprocess.Popen([tools / "floor", "heal", bare], stdout=subprocess.PIPE, text=True)
         floor.stdout.readline()
         chosen = {"floor": [bare], "nodemirrord": files}
+        count = arguments.heals // ROUNDS
+
+        def edits(who):
+            """Goes on with the file after the one that was edited last."""
+            paths = chosen[who]
+            chosen[who] = paths[count % len(paths):] + paths[:count % len(paths)]
+            return drift(count, paths)
+
         for _ in range(ROUNDS):
-            for who, paths in chosen.items():
-                seconds[who, "alone"] += drift(arguments.heals // ROUNDS, paths)
+            for who in chosen:
+                seconds[who, "alone"] += edits(who)
                 with load(tools / "load", daemon.socket, arguments.clients, loads):
-                    seconds[who, "loaded"] += drift(arguments.heals // ROUNDS, paths)
+                    seconds[who, "loaded"] += edits(who)
         floor.terminate()
         floor.wait()
     return seconds, loads
