@@ -2,7 +2,6 @@
 """A daemon that cannot watch files, or is flooded with changes, heals all the same.
     watching.py --build build/sanitize"""
 import datetime
-import multiprocessing
 import os
 import re
 import signal
@@ -23,12 +22,12 @@ DESIRED = "apiVersion: nodemirrord/v1\nregistries:\n" + "".join(
     f"  r{n}.example: {{mirrors: [{{url: https://m.example}}]}}\n" for n in range(3))
 
 
-def flood(path, written):
-    while True:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-        os.write(fd, b"# flood\n")
-        os.close(fd)
-        written.value += 1
+def compiled(directory, name, *options):
+    """A program or library of this folder's, written in C."""
+    out = directory / name
+    source = Path(__file__).with_name(name).with_suffix(".c")
+    subprocess.run(["cc", "-O2", *options, "-o", out, source], check=True)
+    return out
 
 
 def peak(daemon):
@@ -64,10 +63,8 @@ class Watching(unittest.TestCase):
     def test_a_flood_of_changes(self):
         daemon = self.daemon()
         other = self.hosts.parent.parent / "r2.example/hosts.toml"
-        written = multiprocessing.Value("l", 0)
-        writers = [multiprocessing.Process(target=flood, args=(other, written)) for _ in range(2)]
-        for writer in writers:
-            writer.start()
+        tool, counter = compiled(daemon.work, "flood"), daemon.work / "counter"
+        writer = subprocess.Popen([tool, other, counter])
         try:
             began = time.monotonic()
             daemon.wait(lambda: any(item["state"] == "Contested"
@@ -76,11 +73,11 @@ class Watching(unittest.TestCase):
                 self.hosts.write_text("# drift\n")
                 daemon.wait(self.healed, "the others are healed meanwhile", 10)
                 time.sleep(0.2)  # edits too close to each other count as a fight
-            rate = written.value / (time.monotonic() - began)
+            written = int.from_bytes(counter.read_bytes(), sys.byteorder)
+            rate = written / (time.monotonic() - began)
         finally:
-            for writer in writers:
-                writer.terminate()
-                writer.join()
+            writer.kill()
+            writer.wait()
         print(f"{rate:.0f} changes a second", file=sys.stderr)
         daemon.wait(lambda: other.read_text() == self.wanted, "healed when it is over", 90)
 
@@ -97,9 +94,7 @@ class Watching(unittest.TestCase):
 
     def test_the_clock_jumps_by_a_day(self):
         tools = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="watching.")))
-        clock, offset = tools / "clock.so", tools / "offset"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", clock, Path(__file__).with_name("clock.c")],
-                       check=True)
+        clock, offset = compiled(tools, "clock", "-shared", "-fPIC"), tools / "offset"
         offset.write_text("0")
         # The sanitizer's own library need not be the first one.
         environment = {"LD_PRELOAD": str(clock), "CLOCK_OFFSET": str(offset),
