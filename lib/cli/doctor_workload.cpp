@@ -56,6 +56,7 @@ void printImage(const ExplainedImage& image, const Output& output) {
         std::cout << "    " << paint(output, Colour::Dim, "remedy: " + remedy) << "\n";
     for (const auto& command : image.commands)
         std::cout << "    would work now: " << oneLine(command) << "\n";
+    std::cout << std::flush;
 }
 
 Document toDocument(const std::vector<ExplainedImage>& images, const WorkloadReport& report) {
@@ -126,22 +127,27 @@ Task<int> examine(asio::io_context& io, SurveyOptions options, WorkloadReport re
         co_return kUsage;
     }
     std::vector<ExplainedImage> images;
+    const bool text = output.format == Format::Text;
+    const auto tell = [&](ExplainedImage image) {
+        // At once: a mirror that hangs may keep the next one waiting for long.
+        if (text) printImage(image, output);
+        images.push_back(std::move(image));
+    };
     for (const auto& waiting : report.images) {
         if (images.size() >= kMostExplained) {
             ExplainedImage untried;
             untried.waiting = waiting;
             untried.remedies = {"nodemirrorctl explain " + waiting.image};
-            images.push_back(std::move(untried));
+            tell(std::move(untried));
             continue;
         }
         auto task = explainWaiting(io, resolver, *facts, waiting, patience);
         ExplainedImage explained = co_await std::move(task);
         // A pull that works only takes its time.
         if (explained.waiting.reason == kPulling && explained.works) continue;
-        images.push_back(std::move(explained));
+        tell(std::move(explained));
     }
-    if (output.format == Format::Text) {
-        for (const auto& image : images) printImage(image, output);
+    if (text) {
         printFindings(report.findings, output);
         if (images.empty() && report.findings.empty())
             std::cout

@@ -46,9 +46,10 @@ int validate(const std::string& path, const Output& output) {
     const std::string name = path == "-" ? "<stdin>" : path;
     if (output.format == Format::Text) {
         for (const auto& problem : parsed.problems) printProblem(name, problem, output);
+        const size_t count = parsed.desired ? parsed.desired->registries.size() : 0;
         if (parsed.problems.empty())
             std::cout << printable(name) << ": " << paint(output, Colour::Good, "valid") << ", "
-                      << parsed.desired->registries.size() << " registries\n";
+                      << count << (count == 1 ? " registry\n" : " registries\n");
         else
             std::cout << parsed.problems.size()
                       << (parsed.problems.size() == 1 ? " error\n" : " errors\n");

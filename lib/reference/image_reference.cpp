@@ -47,11 +47,15 @@ bool matches(const std::string& text, const char* pattern) {
 Result<ImageReference> parseImageReference(std::string_view text) {
     if (text.empty()) return refused(text, "it is empty");
     if (text.size() > kLongestReference) return refused(text, "it is too long");
+    // distribution's ParseNormalizedNamed, since it could be an image's id.
+    if (matches(std::string(text), "[a-f0-9]{64}"))
+        return refused(text, "64 hexadecimal digits are no name");
     ImageReference out;
     std::string_view name = text;
     if (const size_t at = name.find('@'); at != std::string_view::npos) {
         out.digest = std::string(name.substr(at + 1));
         name = name.substr(0, at);
+        if (out.digest.empty()) return refused(text, "its digest is not valid");
     }
     const size_t slash = name.rfind('/');
     const size_t colon = name.rfind(':');

@@ -214,7 +214,8 @@ Document planDocument(const std::vector<PlannedChange>& changes,
     std::vector<Reason> standing;
     for (const auto& reason : reasons)
         if (reason.weight == Reason::Weight::Blocked || reason.code == "DesiredInvalid" ||
-            reason.code == "ContainerdUnreachable" || reason.code == "ConfigPathNotSet")
+            reason.code == "ContainerdUnreachable" || reason.code == "ConfigPathNotSet" ||
+            reason.code == "ChangeRolledBack")
             standing.push_back(reason);
     out["reasons"] = toDocument(standing);
     return out;
