@@ -152,9 +152,11 @@ void printServices(const Document& services, const Output& output) {
                            text(service["budgetLeft"]) + " restarts left in the budget")
                   << "\n";
         if (last.empty()) continue;
+        // Of a restart before the daemon's own last start only the time is known.
+        const std::string reason = text(service["lastRestart"]["reason"]);
         std::cout << "    "
                   << paint(output, Colour::Dim,
-                           "restarted " + last + ": " + text(service["lastRestart"]["reason"]))
+                           "restarted " + last + (reason.empty() ? "" : ": " + reason))
                   << "\n";
     }
 }
@@ -177,10 +179,13 @@ void printStatus(const Document& status, const Output& output) {
     printImages(status, output);
     printServices(status["services"], output);
     const auto& reconcile = status["reconcile"];
+    const std::string passes = text(reconcile["count"]);
+    const std::string heals = text(reconcile["heals"]);
     std::cout << "\n"
               << paint(output, Colour::Dim,
-                       text(reconcile["count"]) + " passes, " + text(reconcile["heals"]) +
-                           " heals, last " + text(reconcile["lastAt"]))
+                       passes + (passes == "1" ? " pass, " : " passes, ") + heals +
+                           (heals == "1" ? " heal, last " : " heals, last ") +
+                           text(reconcile["lastAt"]))
               << "\n";
 }
 

@@ -3,6 +3,7 @@
 #include "files/directory_swap.hpp"
 #include "files/entries.hpp"
 #include "files/placement.hpp"
+#include "hosts_toml/reader.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -3,6 +3,7 @@
 #include "base/digest.hpp"
 #include "base/read_file.hpp"
 #include "files/atomic_write.hpp"
+#include "hosts_toml/reader.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,7 +13,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 
 namespace nodemirror::files {
@@ -21,7 +21,6 @@ namespace {
 
 using Type = ObservedEntry::Type;
 
-constexpr char kAside[] = ".aside-";
 constexpr off_t kLargestHosts = 4 << 20;  // a hosts.toml of any sense is far smaller
 
 Type typeOf(mode_t mode) {
@@ -160,13 +159,6 @@ Result<std::string> asideName(int parent, const std::string& name) {
         if (*type == Type::Absent) return candidate;
     }
     return Error("keep", name, "every name for it is taken", "remove " + name + kAside + "*");
-}
-
-bool isAside(const std::string& name) {
-    const size_t at = name.rfind(kAside);
-    if (at == std::string::npos || at == 0) return false;
-    const std::string number = name.substr(at + std::strlen(kAside));
-    return !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
 }
 
 }  // namespace nodemirror::files

@@ -58,9 +58,6 @@ Result<std::string> asideName(int parent, const std::string& name);
 /// The names that asideName tries, from 1.
 std::string asideNumber(const std::string& name, int number);
 
-/// Whether a name is one that asideName gives.
-bool isAside(const std::string& name);
-
 /// Whether somebody may not do it, rather than nobody can.
 bool isDenied(const Error& error);
 

@@ -172,6 +172,13 @@ std::string certificateError(const ChainHost& host) {
 
 }  // namespace
 
+bool isAside(const std::string& name) {
+    const size_t at = name.rfind(kAside);
+    if (at == std::string::npos || at == 0) return false;
+    const std::string number = name.substr(at + std::strlen(kAside));
+    return !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+}
+
 Seen<std::vector<std::string>> directoriesUnder(const std::string& root) {
     using Answer = Seen<std::vector<std::string>>;
     const auto unknown = [&root](int code) {
@@ -183,7 +190,7 @@ Seen<std::vector<std::string>> directoriesUnder(const std::string& root) {
     std::vector<std::string> names;
     errno = 0;
     while (const dirent* entry = ::readdir(dir.get()))
-        if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+        if (entry->d_name[0] != '.' && !isAside(entry->d_name)) names.emplace_back(entry->d_name);
     if (errno != 0) return unknown(errno);
     std::sort(names.begin(), names.end());
     return Answer::known(std::move(names));

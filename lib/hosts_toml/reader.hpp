@@ -37,7 +37,12 @@ std::vector<std::string> directoryNames(const std::string& registry);
 /// nothing else in the tree can hide it.
 std::string ownDirectoryName(const std::string& registry);
 
-/// The names in a certs.d tree, hidden ones passed over, in order; absent where there is no tree.
+/// What nodemirrord keeps something under while a file of its own is in the place: NAME.aside-1.
+inline constexpr char kAside[] = ".aside-";
+bool isAside(const std::string& name);
+
+/// The names in a certs.d tree, in order, but for hidden ones and those that something is kept
+/// under; absent where there is no tree.
 Seen<std::vector<std::string>> directoriesUnder(const std::string& root);
 
 /// The registry that a directory name stands for: host_port_ is host:port.

@@ -120,6 +120,8 @@ void RegistryKeeper::observeOnly(const std::string& directory,
 /// Looks at one directory and plans for it; what needs nothing is noted.
 void RegistryKeeper::look(const std::string& directory, const files::CertsTree::Seals& seals,
                           std::vector<Step>& steps, const Now& now) {
+    // What is kept aside is nobody's registry, whatever befalls it.
+    if (isAside(directory) && !intents_.declares(directory)) return;
     if (mustWait(directory, now)) return;
     // Before it is read: what changes from now on has another seal.
     const auto seal = seals.of(directory);

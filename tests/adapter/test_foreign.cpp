@@ -196,7 +196,9 @@ TEST_CASE(
     const WithoutCapabilities as;
     world.want(names);
     CHECK(world.keeper->reconcileAll(world.now) == 0);
+    CHECK(world.keeper->reconcile({"docker.io", "docker.io.aside-1"}, world.now) == 0);
     CHECK(world.root.read("certs.d/docker.io.aside-1/hosts.toml") == ours);
+    CHECK(world.view("docker.io.aside-1").name.empty());
     SECTION("given back") {}
     SECTION("not taken over when it ended") {
         fs::rename(place, world.root / "gone");

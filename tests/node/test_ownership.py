@@ -45,6 +45,30 @@ class Ownership(NodeCase):
         self.wait_for(lambda: node.sh(f"readlink {CERTS}/docker.io", check=False).strip() ==
                       "/etc/shared", "the link is back")
 
+    def test_another_users_directory_is_kept_aside_and_comes_back(self):
+        node = self.boot()
+        directory, inner = f"{CERTS}/docker.io", f"{CERTS}/quay.io/hosts.toml/precious"
+        node.write(HOSTS, EARLIER)
+        node.sh(f"echo cert >{directory}/extra.txt; chown -R 1234:1234 {directory}")
+        node.write(inner, "precious\n")
+        look = f"cd {CERTS} && find docker.io* quay.io* -printf '%p %u %g %m\\n' | sort"
+        before = node.sh(look)
+        node.desire(DESIRED.replace("registries:\n", "registries:\n"
+                                    "  quay.io: {mirrors: [{url: https://docker.m.daocloud.io}]}\n"))
+        node.start_daemon()
+        node.wait_for_phase("Ready")
+        self.assertEqual(node.read(f"{directory}.aside-1/hosts.toml"), EARLIER)
+        self.assertEqual(node.read(f"{CERTS}/quay.io/hosts.toml.aside-1/precious"), "precious\n")
+        # What is kept aside is nobody's registry.
+        for said in (node.run("nodemirrorctl", "status", check=False).stdout,
+                     node.run("nodemirrorctl", "doctor", check=False).stdout):
+            self.assertNotIn("aside", said)
+        node.sh("kill -9 $(pidof nodemirrord)")
+        node.wait_for_phase("Ready")
+        node.desire(WITHOUT)
+        self.wait_for(lambda: node.sh(look) == before, "everything is as it was")
+        self.assertEqual((node.read(HOSTS), node.read(inner)), (EARLIER, "precious\n"))
+
     def test_undeclared_registries_are_kept_and_checked(self):
         node = self.boot()
         quay = f"{CERTS}/quay.io/hosts.toml"

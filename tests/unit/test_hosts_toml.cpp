@@ -85,6 +85,13 @@ TEST_CASE("files of which containerd itself dies") {
     CHECK(urls(mistake, k21) == "dropped");
 }
 
+TEST_CASE("names that something of a user's is kept under") {
+    for (const char* name : {"docker.io.aside-1", "hosts.toml.aside-12", "a.aside-1.aside-2"})
+        CHECK(isAside(name));
+    for (const char* name : {"docker.io", "docker.io.aside-", "a.aside-x", ".aside-1", "aside-1"})
+        CHECK_FALSE(isAside(name));
+}
+
 TEST_CASE("the upstream that a registry has by default") {
     CHECK(urls("[host]\n", k16, "quay.io") == "https://quay.io/v2");
     CHECK(urls("[host]\n", k16, "localhost") == "http://localhost/v2");
