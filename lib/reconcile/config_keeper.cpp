@@ -78,6 +78,7 @@ Task<void> ConfigKeeper::takeBack(Service service, std::string error,
     record_.error = error;
     record_.restartOwed = true;
     save();
+    restarter_.forgetFailures(service.unit);
     auto restart = restartOwed(service, reasons);
     (void)co_await std::move(restart);
 }
@@ -179,6 +180,7 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
         }
         co_return false;
     }
+    restarter_.forgetFailures(service.unit);
     auto proof = prove(service, plan.editReason, reasons);
     co_return co_await std::move(proof);
 }

@@ -5,11 +5,18 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace nodemirror {
 
 namespace {
 
 constexpr size_t kRemembered = 1000;
+/// A unit that does not start is not started in a loop, which would use up the budget in a second.
+/// The first pause is longer than the interval of systemd's own limit of starts (10 s), the others
+/// are twice as long each.
+constexpr std::chrono::seconds kAfterFailure{15};
+constexpr std::chrono::seconds kAfterFailureAtMost{300};
 
 WallTime wallNow() { return std::chrono::system_clock::now(); }
 
@@ -77,6 +84,13 @@ std::optional<Restarter::Outcome> Restarter::refusal(const Service& service, con
         tell("RestartNotPossible", seen.why(), byHand + ", or mend D-Bus");
         return Outcome::NotNow;
     }
+    const auto failing = failing_.find(unit);
+    const auto now = std::chrono::steady_clock::now();
+    if (failing != failing_.end() && now < failing->second.retryAt) {
+        tell("RestartFailed", failing->second.message, "journalctl -u " + unit);
+        reasons->back().until = wallNow() + (failing->second.retryAt - now);
+        return Outcome::NotNow;
+    }
     if (budgetLeft(unit) > 0) return std::nullopt;
     tell("RestartBudget",
          unit + " needs a restart, and the budget of " + std::to_string(budget_.restarts) + " in " +
@@ -84,6 +98,14 @@ std::optional<Restarter::Outcome> Restarter::refusal(const Service& service, con
          "wait, raise services.budget, or " + byHand);
     reasons->back().until = freeAt(unit);
     return Outcome::NotNow;
+}
+
+void Restarter::noteFailure(const std::string& unit, const std::string& message) {
+    Failing& failing = failing_[unit];
+    const auto pause = kAfterFailure * (1 << std::min(failing.failures, 5));
+    failing.retryAt = std::chrono::steady_clock::now() + std::min(kAfterFailureAtMost, pause);
+    failing.message = message;
+    ++failing.failures;
 }
 
 /// Counts a restart before it is asked for: a crash must not make it free.
@@ -132,10 +154,13 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string why,
     last_[unit] = last;
     auto lookAgain = observe(unit);
     co_await std::move(lookAgain);
-    if (answer.result != "done")
-        co_return failed("RestartFailed",
-                         "the restart of " + unit + " ended as " + inQuotes(answer.result),
-                         "journalctl -u " + unit);
+    if (answer.result != "done") {
+        const std::string message =
+            "the restart of " + unit + " ended as " + inQuotes(answer.result);
+        noteFailure(unit, message);
+        co_return failed("RestartFailed", message, "journalctl -u " + unit);
+    }
+    failing_.erase(unit);
     spdlog::info("unit={} event=restarted", unit);
     co_return Outcome::Restarted;
 }

@@ -21,7 +21,7 @@ class Restarter {
     enum class Outcome {
         Restarted,  ///< the job is done
         Failed,     ///< systemd could not be asked, or the job failed
-        NotNow,     ///< the budget is used up, or systemd cannot be asked: see the reason
+        NotNow,     ///< the budget is used up, one has just failed, or systemd cannot be asked
         Never,      ///< restart: never, there is no such unit, or a person stopped it
     };
 
@@ -31,6 +31,9 @@ class Restarter {
 
     Task<void> observe(std::string unit);
     Task<Outcome> restart(Service service, std::string why, std::vector<Reason>* reasons);
+
+    /// What made a restart fail may be mended: the next one need not wait.
+    void forgetFailures(const std::string& unit) { failing_.erase(unit); }
 
     int budgetLeft(const std::string& unit) const;
     const Budget& budget() const { return budget_; }
@@ -47,8 +50,16 @@ class Restarter {
     };
     std::optional<Outcome> refusal(const Service& service, const std::string& why,
                                    std::vector<Reason>* reasons);
+    void noteFailure(const std::string& unit, const std::string& message);
     Result<void> charge(const std::string& unit);
     void refund(const std::string& unit);
+
+    /// Restarts of a unit that failed, one after the other.
+    struct Failing {
+        int failures = 0;
+        SteadyTime retryAt;
+        std::string message;
+    };
 
     Units& units_;
     StateDir state_;
@@ -56,6 +67,7 @@ class Restarter {
     RestartHistory history_;
     std::map<std::string, Seen<ObservedUnit>> seen_;
     std::map<std::string, Last> last_;
+    std::map<std::string, Failing> failing_;
     std::set<std::string> toldMissing_;
 };
 

@@ -112,6 +112,32 @@ TEST_CASE("nothing is restarted that cannot be looked at, or that a person stopp
     }
 }
 
+TEST_CASE("a unit that does not start is not restarted in a loop") {
+    Node node;
+    Desired desired;
+    desired.budget.restarts = 50;
+    Restarter restarter(node.units, node.state);
+    restarter.setDesired(desired);
+    node.units.result = "failed";
+    std::vector<Reason> reasons;
+    const auto restart = [&] {
+        reasons.clear();
+        return finish(node.io, restarter.restart(desired.kubelet, "a test", &reasons));
+    };
+    CHECK(restart() == Restarter::Outcome::Failed);
+    for (int i = 0; i < 5; ++i) CHECK(restart() == Restarter::Outcome::NotNow);
+    CHECK(node.units.restarts.size() == 1);
+    CHECK(restarter.budgetLeft(desired.kubelet.unit) == 49);
+    REQUIRE(reasons.size() == 1);
+    CHECK(reasons[0].code == "RestartFailed");
+    REQUIRE(reasons[0].until);
+    CHECK(*reasons[0].until > std::chrono::system_clock::now() + std::chrono::seconds(5));
+    // Another unit is another matter.
+    node.units.result = "done";
+    CHECK(finish(node.io, restarter.restart(desired.containerd, "a test", &reasons)) ==
+          Restarter::Outcome::Restarted);
+}
+
 TEST_CASE("a preview does not take back what a pass found") {
     Node node;
     NodeKeeper::Paths paths;
