@@ -20,7 +20,7 @@ int dropReadOnly(dl_phdr_info* object, size_t, void*) {
         if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
         const uintptr_t begin = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
         const uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
-        // The vDSO refuses; nothing depends on it.
+        // What cannot be dropped stays; nothing depends on it.
         (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
     }
     return 0;
