@@ -81,12 +81,13 @@ Result<std::string> placeHosts(int parent, const std::string& directory, std::st
     struct stat there {};
     const bool seen = ::fstatat(parent, kHosts, &there, AT_SYMLINK_NOFOLLOW) == 0;
     if (!seen && errno != ENOENT) return Error::system("look at", directory + "/" + kHosts, errno);
-    const bool inTheWay =
-        seen && S_ISDIR(there.st_mode) && ::unlinkat(parent, kHosts, AT_REMOVEDIR) != 0;
-    const bool foreign = seen && S_ISREG(there.st_mode) && isForeign(there.st_uid, there.st_gid);
     const auto kept = typeOf(parent, keepAs);
     if (!kept) return within(directory, kept.error());
     const bool free = !keepAs.empty() && *kept == ObservedEntry::Type::Absent;
+    // An empty directory that nobody asks to be kept simply goes.
+    const bool inTheWay =
+        seen && S_ISDIR(there.st_mode) && (free || ::unlinkat(parent, kHosts, AT_REMOVEDIR) != 0);
+    const bool foreign = seen && S_ISREG(there.st_mode) && isForeign(there.st_uid, there.st_gid);
     if (!inTheWay && !(foreign && free)) {
         const auto written = writeAtomically(parent, kHosts, content, access);
         return written ? Result<std::string>(std::string()) : within(directory, written.error());

@@ -122,14 +122,14 @@ Result<bool> RegistryKeeper::settleAsides(const std::string& directory, Ownershi
     return any;
 }
 
-/// A heal that a crash cut short left a directory of ours under a name that no claim has.
-Result<void> RegistryKeeper::discardUnclaimed(const std::string& directory,
-                                              const Ownership& ownership) {
+/// A heal that a crash cut short left what is ours, a directory or its hosts.toml, under a name
+/// that no claim has.
+Result<void> RegistryKeeper::discardUnclaimed(const std::string& path, const Ownership& ownership) {
     for (int number = 1; number <= files::kMostAside; ++number) {
         BackedUpEntry entry;
-        entry.path = directory;
+        entry.path = path;
         entry.type = BackedUpEntry::Type::Aside;
-        entry.stored = files::asideNumber(directory, number);
+        entry.stored = files::asideNumber(path, number);
         if (const auto gone = tree_.discardUnused(entry, ownership); !gone) return gone.error();
     }
     return {};
@@ -142,6 +142,9 @@ Result<void> RegistryKeeper::claimAgain(const Step& step, Ownership& ownership) 
     if (!settled) return settled.error();
     if (isForeignDirectory(observed.directory))
         if (const auto gone = discardUnclaimed(step.directory, ownership); !gone) return gone;
+    if (observed.hosts.type == ObservedEntry::Type::Directory)
+        if (const auto gone = discardUnclaimed(step.directory + "/hosts.toml", ownership); !gone)
+            return gone;
     if (!*settled) return {};
     manifestDirty_ = true;
     const bool ours = observed.hosts.type == ObservedEntry::Type::File &&

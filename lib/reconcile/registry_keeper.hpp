@@ -112,7 +112,7 @@ class RegistryKeeper {
     Result<void> keepEntry(const std::string& path, const ObservedEntry& entry, bool asItIs,
                            Ownership& ownership);
     Result<bool> settleAsides(const std::string& directory, Ownership& ownership);
-    Result<void> discardUnclaimed(const std::string& directory, const Ownership& ownership);
+    Result<void> discardUnclaimed(const std::string& path, const Ownership& ownership);
     bool isRepeated(const Step& step) const;
     void tellContest(Track& track) const;
     void apply(const Step& step, bool repeated, const std::optional<Result<void>>& written,

@@ -288,9 +288,28 @@ TEST_CASE("a directory in the place of hosts.toml comes back, whenever the crash
         CHECK(world.keeper->reconcileAll(world.now) == 1);
         CHECK(world.root.read("certs.d/docker.io/hosts.toml.aside-2/other") == "other");
     }
+    SECTION("and another one came meanwhile, and a crash before its exchange") {
+        fs::rename(world.root / kHosts, world.root / "certs.d/docker.io/hosts.toml.aside-2");
+        world.root.write("certs.d/docker.io/hosts.toml/other", "other");
+        world.restart();
+        CHECK(world.want(desire({"docker.io"})) == 1);
+        CHECK(world.root.read("certs.d/docker.io/hosts.toml.aside-2/other") == "other");
+        CHECK_FALSE(world.root.exists("certs.d/docker.io/hosts.toml.aside-3"));
+    }
     world.want(desire({}));
     CHECK(world.root.read("certs.d/docker.io/hosts.toml/precious") == "precious");
     CHECK_FALSE(fs::exists(kept));
+}
+
+TEST_CASE("an empty directory in the place of hosts.toml comes back too") {
+    World world;
+    fs::create_directories(world.root / kHosts);
+    world.want(desire({"docker.io"}));
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    CHECK(fs::is_directory(world.root / "certs.d/docker.io/hosts.toml.aside-1"));
+    world.want(desire({}));
+    CHECK(fs::is_directory(world.root / kHosts));
+    CHECK_FALSE(world.root.exists("certs.d/docker.io/hosts.toml.aside-1"));
 }
 
 TEST_CASE("a tree of another user is told, not fought") {
