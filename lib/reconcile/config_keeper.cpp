@@ -15,6 +15,7 @@ using std::chrono::seconds;
 
 constexpr seconds kCriStart{60};
 constexpr milliseconds kPoll{100};
+constexpr char kDoesNotStart[] = "containerd does not start with it";
 /// A unit that does not exist cannot be restarted from here, and the need does not go away.
 void tellRestartNeeded(const Service& service, const std::string& why,
                        std::vector<Reason>* reasons) {
@@ -96,14 +97,37 @@ Task<bool> ConfigKeeper::restartOwed(Service service, std::vector<Reason>* reaso
     co_return true;
 }
 
+/// containerd was started with the edit: its CRI decides.
+Task<bool> ConfigKeeper::judge(Service service, std::vector<Reason>* reasons) {
+    auto wait = waitForCri();
+    const CriState cri = co_await std::move(wait);
+    if (cri.ready) {
+        record_ = ConfigEditRecord();
+        save();
+        spdlog::info("event=configured msg=\"CRI is loaded with the new configuration\"");
+        co_return false;
+    }
+    auto back = takeBack(service, cri.error, reasons);
+    co_await std::move(back);
+    co_return true;
+}
+
 /// Restarts containerd and wants CRI to answer.
 Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<Reason>* reasons) {
     const int before = containerd_.processId();
     auto restart = restarter_.restart(service, reason, reasons);
     const auto outcome = co_await std::move(restart);
-    // What the old process answers proves nothing of the new configuration.
-    const int after = containerd_.processId();
-    if (outcome == Restarter::Outcome::Failed && (after == 0 || after == before)) co_return false;
+    if (outcome == Restarter::Outcome::Failed) {
+        // What the old process answers proves nothing of the new configuration.
+        const int after = containerd_.processId();
+        const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
+        if (unit.isUnknown() || (after != 0 && after == before)) co_return false;
+        if (unit.value().activeState != "active") {
+            auto back = takeBack(service, kDoesNotStart, reasons);
+            co_await std::move(back);
+            co_return true;
+        }
+    }
     if (outcome == Restarter::Outcome::NotNow || outcome == Restarter::Outcome::Never) {
         // Never: a person restarts it. Not now: the edit waits on disk for the budget.
         if (outcome == Restarter::Outcome::Never) {
@@ -113,16 +137,8 @@ Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<
         }
         co_return false;
     }
-    auto wait = waitForCri();
-    const CriState cri = co_await std::move(wait);
-    if (cri.ready) {
-        record_ = ConfigEditRecord();
-        save();
-        spdlog::info("event=configured msg=\"CRI is loaded with the new configuration\"");
-        co_return true;
-    }
-    auto back = takeBack(service, cri.error, reasons);
-    co_await std::move(back);
+    auto judged = judge(service, reasons);
+    (void)co_await std::move(judged);
     co_return true;
 }
 
@@ -185,41 +201,52 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
     co_return co_await std::move(proof);
 }
 
-Task<bool> ConfigKeeper::resume(Service service, bool runsConfig, std::vector<Reason>* reasons) {
-    if (record_.stage == ConfigEditRecord::Stage::RolledBack && record_.restartOwed) {
-        auto restart = restartOwed(service, reasons);
-        co_return co_await std::move(restart);
-    }
-    if (record_.stage != ConfigEditRecord::Stage::Applying) co_return false;
+/// An edit that is half written is put back, and forgotten. True where it stands whole.
+bool ConfigKeeper::standsWhole(std::vector<Reason>* reasons) {
     const auto written = isWritten();
     if (!written) {
         tellNotPutBack(written.error(), reasons);
-        co_return false;
+        return false;
     }
-    if (!*written) {
-        // Some files may hold the edit and others not: back to what was there before all of it.
-        if (const auto back = putBack(); !back) {
-            tellNotPutBack(back.error(), reasons);
-            co_return false;
+    if (*written) return true;
+    // Some files may hold the edit and others not: back to what was there before all of it.
+    if (const auto back = putBack(); !back) {
+        tellNotPutBack(back.error(), reasons);
+        return false;
+    }
+    record_ = ConfigEditRecord();
+    save();
+    return false;
+}
+
+Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>* reasons) {
+    using Stage = ConfigEditRecord::Stage;
+    const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
+    const std::string state = unit.isKnown() ? unit.value().activeState : "";
+    const bool failed = runs == Runs::Nothing && state == "failed";
+    // What is being started is waited for; what a person stopped is none of ours.
+    const bool gone = runs == Runs::Nothing && !failed;
+    if (record_.stage == Stage::RolledBack && record_.restartOwed && !gone) {
+        if (runs != Runs::Configured) {
+            auto restart = restartOwed(service, reasons);
+            co_return co_await std::move(restart);
         }
-        record_ = ConfigEditRecord();
+        record_.restartOwed = false;  // whoever restarted it
         save();
         co_return false;
     }
-    if (runsConfig) {
-        auto wait = waitForCri();
-        const CriState cri = co_await std::move(wait);
-        if (cri.ready) {
-            record_ = ConfigEditRecord();
-            save();
-            co_return false;
-        }
-        auto back = takeBack(service, cri.error, reasons);
+    if (record_.stage != Stage::Applying || (gone && state != "activating")) co_return false;
+    if (!standsWhole(reasons)) co_return false;
+    if (failed) {
+        auto back = takeBack(service, kDoesNotStart, reasons);
         co_await std::move(back);
         co_return true;
     }
-    auto proof = prove(service, "containerd has not read its edited configuration yet", reasons);
-    co_return co_await std::move(proof);
+    auto task =
+        runs == Runs::Older
+            ? prove(service, "containerd has not read its edited configuration yet", reasons)
+            : judge(service, reasons);
+    co_return co_await std::move(task);
 }
 
 }  // namespace nodemirror

@@ -30,8 +30,15 @@ class ConfigKeeper {
     /// Makes the edits and proves them. True when containerd was restarted.
     Task<bool> apply(ConfigPlan plan, Service service, std::vector<Reason>* reasons);
 
-    /// Takes up an edit that a crash interrupted. True when containerd was restarted.
-    Task<bool> resume(Service service, bool runsConfig, std::vector<Reason>* reasons);
+    /// What process of containerd there is.
+    enum class Runs {
+        Nothing,     ///< none answers
+        Older,       ///< one that was started before the configuration last changed, or may have
+        Configured,  ///< one that was started after
+    };
+    /// Takes up an edit that a crash interrupted, or with which containerd does not start. True
+    /// when containerd was restarted.
+    Task<bool> resume(Service service, Runs runs, std::vector<Reason>* reasons);
 
     /// Waits until CRI is ready or has refused to load, or for as long as a start may take.
     Task<CriState> waitForCri();
@@ -41,6 +48,8 @@ class ConfigKeeper {
     Result<void> putBack();
     /// Whether every file of the edit is as it was edited; an error where that cannot be told.
     Result<bool> isWritten() const;
+    bool standsWhole(std::vector<Reason>* reasons);
+    Task<bool> judge(Service service, std::vector<Reason>* reasons);
     std::optional<Reason> refusal(const ConfigPlan& plan, const Service& service) const;
     Task<bool> restartAlone(Service service, std::string why, std::vector<Reason>* reasons);
     Task<bool> prove(Service service, std::string reason, std::vector<Reason>* reasons);

@@ -157,6 +157,10 @@ Task<void> NodeKeeper::pass() {
         judgeImages();
         auto kubelet = keepKubelet();
         co_await std::move(kubelet);
+    } else if (!view_.reachable.value_or(false)) {
+        // It may not start for an edit's sake.
+        auto resume = config_.resume(desired_->containerd, ConfigKeeper::Runs::Nothing, &reasons_);
+        (void)co_await std::move(resume);
     }
     view_.observed = observed_;
     view_.sandboxImage = sandboxImageOf(observed_);
@@ -170,11 +174,18 @@ Task<void> NodeKeeper::pass() {
     if (onPass_) onPass_();
 }
 
+/// An edit is proven by a process that was started after it, not by one that reads certs.d.
+ConfigKeeper::Runs NodeKeeper::runs() {
+    if (!observed_.config.isKnown()) return ConfigKeeper::Runs::Older;
+    const auto started = startedAfter(observed_.config.value());
+    return started.isKnown() && started.value() ? ConfigKeeper::Runs::Configured
+                                                : ConfigKeeper::Runs::Older;
+}
+
 Task<void> NodeKeeper::keepConfig() {
     const bool refused = observed_.cri.isKnown() && observed_.cri.value().refused;
     const Service service = desired_->containerd;
-    const bool runs = observed_.runsConfig.isKnown() && observed_.runsConfig.value();
-    auto resume = config_.resume(service, runs, &reasons_);
+    auto resume = config_.resume(service, runs(), &reasons_);
     bool restarted = co_await std::move(resume);
     if (!restarted && config_.record().stage != ConfigEditRecord::Stage::Applying) {
         ConfigPlan plan = planConfig(*desired_, observed_, surroundings());
@@ -190,7 +201,7 @@ Task<void> NodeKeeper::keepConfig() {
         for (const auto& reason : planConfig(*desired_, observed_, surroundings()).reasons)
             reasons_.push_back(reason);
     if (refused && observed_.cri.isKnown() && observed_.cri.value().ready)
-        kubeletReason_ = "containerd was restarted because CRI had not been loaded";
+        wantKubeletRestarted("containerd was restarted because CRI had not been loaded");
 }
 
 void NodeKeeper::judgeCri() {
@@ -211,12 +222,25 @@ void NodeKeeper::judgeImages() {
     for (auto& reason : reasonsOfImages(view_.required, observed_, view_.imageErrors))
         reasons_.push_back(std::move(reason));
     if (const auto back = pauseAbsence_.follow(view_.required, observed_); !back.empty())
-        kubeletReason_ = "the pause image " + back + " was missing and is back";
+        wantKubeletRestarted("the pause image " + back + " was missing and is back");
+}
+
+void NodeKeeper::wantKubeletRestarted(std::string why) {
+    kubeletReason_ = std::move(why);
+    kubeletSince_ = std::chrono::steady_clock::now();
 }
 
 Task<void> NodeKeeper::keepKubelet() {
     if (kubeletReason_.empty() || pauseAbsence_.any()) co_return;
     const Service service = desired_->kubelet;
+    // A person, or systemd, was there first.
+    const auto& seen = restarter_.observed(service.unit);
+    if (seen.isKnown() && seen.value().mainPid > 0 && seen.value().started > kubeletSince_) {
+        spdlog::info("unit={} msg=\"it was started meanwhile\" reason={}", service.unit,
+                     inQuotes(kubeletReason_));
+        kubeletReason_.clear();
+        co_return;
+    }
     auto restart = restarter_.restart(service, kubeletReason_, &reasons_);
     const auto outcome = co_await std::move(restart);
     if (outcome == Restarter::Outcome::Restarted || outcome == Restarter::Outcome::Never)

@@ -64,12 +64,15 @@ class NodeKeeper {
     bool noteVersion(const std::string& text);
     void observeConfig();
     Task<void> observeImages();
+    ConfigKeeper::Runs runs();
     Task<void> keepConfig();
+    void wantKubeletRestarted(std::string why);
     Task<void> keepKubelet();
     ConfigSurroundings surroundings() const;
     void judgeImages();
     void judgeCri();
     SteadyTime due(SteadyTime now) const;
+    Seen<bool> startedAfter(const ContainerdConfig& config);
     Seen<bool> runsConfig(const ContainerdConfig& config);
 
     boost::asio::io_context& io_;
@@ -88,6 +91,7 @@ class NodeKeeper {
     NodeView view_;
     PauseAbsence pauseAbsence_;
     std::string kubeletReason_;  ///< why kubelet is to be restarted; empty: it is not
+    SteadyTime kubeletSince_;    ///< since when it is
     bool configSeen_ = false;    ///< containerd's configuration has been there
     bool configNoted_ = false;   ///< and the state directory says so
     int provenProcess_ = 0;      ///< the containerd that was seen to read certs.d

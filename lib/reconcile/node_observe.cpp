@@ -7,15 +7,21 @@
 namespace nodemirror {
 
 /// Whether the process behind the socket was started after the configuration last changed.
+Seen<bool> NodeKeeper::startedAfter(const ContainerdConfig& config) {
+    std::vector<std::string> paths;
+    for (const auto& file : config.files) paths.push_back(file.path);
+    const auto& unit = restarter_.observed(desired_->containerd.unit);
+    const auto started =
+        unit.isKnown() ? unit.value().startOf(containerd_.processId()) : std::nullopt;
+    return files::startedAfter(started, paths_.containerdSocket, paths);
+}
+
+/// Whether that process reads certs.d as the configuration says.
 Seen<bool> NodeKeeper::runsConfig(const ContainerdConfig& config) {
     const int pid = containerd_.processId();
     // It was seen to read certs.d: a later change of something else in the file does not matter.
     if (pid > 0 && pid == provenProcess_) return Seen<bool>::known(true);
-    std::vector<std::string> paths;
-    for (const auto& file : config.files) paths.push_back(file.path);
-    const auto& unit = restarter_.observed(desired_->containerd.unit);
-    const auto started = unit.isKnown() ? unit.value().startOf(pid) : std::nullopt;
-    return files::startedAfter(started, paths_.containerdSocket, paths);
+    return startedAfter(config);
 }
 
 Task<void> NodeKeeper::observe() {

@@ -131,21 +131,23 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string why,
                             const std::string& remedy) {
         reasons->push_back(makeReason(Reason::Weight::Degraded, code, unit, message, remedy));
         spdlog::error("unit={} event=restart-failed msg={}", unit, inQuotes(message));
-        return Outcome::Failed;
     };
     auto look = observe(unit);
     co_await std::move(look);
     if (const auto refused = refusal(service, why, reasons)) co_return *refused;
-    if (const auto charged = charge(unit); !charged)
-        co_return failed("StateNotWritable", charged.error().text(),
-                         "make room on the file system of the state directory");
+    if (const auto charged = charge(unit); !charged) {
+        failed("StateNotWritable", charged.error().text(),
+               "make room on the file system of the state directory");
+        co_return Outcome::NotNow;
+    }
     spdlog::info("unit={} event=restarting reason={}", unit, inQuotes(why));
     auto task = units_.restart(unit);
     const RestartAnswer answer = co_await std::move(task);
     if (!answer.asked) {
         refund(unit);
-        co_return failed("RestartNotPossible", answer.result,
-                         "systemctl restart " + unit + ", or mend D-Bus");
+        failed("RestartNotPossible", answer.result,
+               "systemctl restart " + unit + ", or mend D-Bus");
+        co_return Outcome::NotNow;
     }
     Last last;
     last.at = history_[unit].back();
@@ -158,7 +160,8 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string why,
         const std::string message =
             "the restart of " + unit + " ended as " + inQuotes(answer.result);
         noteFailure(unit, message);
-        co_return failed("RestartFailed", message, "journalctl -u " + unit);
+        failed("RestartFailed", message, "journalctl -u " + unit);
+        co_return Outcome::Failed;
     }
     failing_.erase(unit);
     spdlog::info("unit={} event=restarted", unit);

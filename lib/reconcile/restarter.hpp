@@ -20,8 +20,9 @@ class Restarter {
   public:
     enum class Outcome {
         Restarted,  ///< the job is done
-        Failed,     ///< systemd could not be asked, or the job failed
-        NotNow,     ///< the budget is used up, one has just failed, or systemd cannot be asked
+        Failed,     ///< systemd took the job, which did not come to a good end
+        NotNow,     ///< nothing was restarted: the budget is used up, one has just failed, the
+                    ///< restart cannot be recorded, or systemd cannot be asked
         Never,      ///< restart: never, there is no such unit, or a person stopped it
     };
 

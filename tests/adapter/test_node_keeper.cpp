@@ -138,6 +138,103 @@ TEST_CASE("a unit that does not start is not restarted in a loop") {
           Restarter::Outcome::Restarted);
 }
 
+namespace {
+
+/// A node whose containerd was started after its configuration, and reads certs.d.
+struct RunningNode : Node {
+    NodeKeeper::Paths paths;
+    std::string config;
+    std::unique_ptr<NodeKeeper> keeper;
+
+    RunningNode() {
+        paths.containerdConfig = root / "config.toml";
+        paths.certsDir = root / "certs.d";
+        config =
+            "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"" +
+            paths.certsDir + "\"\n";
+        root.write("config.toml", config);
+        units.unit->mainPid = containerd.processId();
+        units.unit->started = std::chrono::steady_clock::now();
+        keeper = std::make_unique<NodeKeeper>(io, containerd, units, state, paths);
+        REQUIRE(keeper->start());
+        keeper->setDesired(desire({"docker.io"}));
+    }
+    std::vector<std::string> pass() {
+        keeper->trigger();
+        finish(io, keeper->settle(std::chrono::steady_clock::now()));
+        std::vector<std::string> out;
+        for (const auto& reason : keeper->view().reasons) out.push_back(reason.code);
+        return out;
+    }
+};
+
+bool has(const std::vector<std::string>& codes, const std::string& code) {
+    return std::count(codes.begin(), codes.end(), code) > 0;
+}
+
+}  // namespace
+
+TEST_CASE("a kubelet that was started meanwhile is not restarted again") {
+    RunningNode node;
+    node.containerd.pullError = "no such host";
+    CHECK(has(node.pass(), "PauseImageMissing"));
+    node.containerd.bring("registry.k8s.io/pause:3.8");
+    node.units.result = "failed";
+    CHECK(has(node.pass(), "RestartFailed"));
+    CHECK(node.units.restarts == std::vector<std::string>{"kubelet.service"});
+    CHECK(has(node.pass(), "RestartFailed"));
+    node.units.unit->started = std::chrono::steady_clock::now();
+    CHECK_FALSE(has(node.pass(), "RestartFailed"));
+    CHECK(node.units.restarts.size() == 1);
+}
+
+TEST_CASE("an edit is proven by a containerd that was started after it") {
+    using Stage = ConfigEditRecord::Stage;
+    RunningNode node;
+    node.containerd.bring("registry.k8s.io/pause:3.8");
+    (void)node.pass();
+    REQUIRE(node.units.restarts.empty());
+    // A person adds what has to be moved out, and the restart that this takes fails.
+    node.root.write("config.toml", node.config +
+                                       "[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors."
+                                       "\"docker.io\"]\n  endpoint = [\"https://old.example\"]\n");
+    const auto stage = [&] { return node.state.loadConfigEdit()->stage; };
+    node.units.result = "failed";
+    CHECK(has(node.pass(), "RestartFailed"));
+    REQUIRE(node.units.restarts == std::vector<std::string>{"containerd.service"});
+    CHECK(stage() == Stage::Applying);
+    SECTION("the old one runs on, and proves nothing") {
+        CHECK(has(node.pass(), "RestartFailed"));
+        CHECK(stage() == Stage::Applying);
+    }
+    SECTION("a person restarts it") {
+        node.containerd.process = node.units.unit->mainPid = 2;
+        node.units.unit->started = std::chrono::steady_clock::now();
+        CHECK_FALSE(has(node.pass(), "RestartFailed"));
+        CHECK(stage() == Stage::None);
+    }
+    SECTION("it does not come up") {
+        node.containerd.process = 0;
+        node.units.unit->mainPid = 0;
+        const auto before = node.root.read("config.toml");
+        SECTION("for a person stopped it") {
+            node.units.unit->activeState = "inactive";
+            (void)node.pass();
+            CHECK(stage() == Stage::Applying);
+            CHECK(node.root.read("config.toml") == before);
+        }
+        SECTION("for it fails") {
+            node.units.unit->activeState = "failed";
+            node.units.result = "done";
+            (void)node.pass();
+            CHECK(stage() == Stage::RolledBack);
+            CHECK_THAT(node.root.read("config.toml"), Catch::Contains("old.example"));
+            CHECK(node.units.restarts.size() == 2);
+        }
+    }
+    CHECK(node.units.restarts.size() <= 2);
+}
+
 TEST_CASE("a preview does not take back what a pass found") {
     Node node;
     NodeKeeper::Paths paths;

@@ -37,6 +37,16 @@ LEGACY = f"""version = {FORMAT}
     endpoint = ["https://quay-mirror.example", "https://user:pa55@second.example"]
 """
 
+POISONED = """#!/bin/sh
+if grep -q config_path /etc/containerd/config.toml; then
+    exec /usr/bin/containerd -c /etc/containerd/poison.toml
+fi
+exec /usr/bin/containerd
+"""
+
+# What required_plugins calls CRI.
+PLUGIN = "io.containerd.grpc.v1.cri"
+
 
 class Config(NodeCase):
     def apply(self, config, phase="Ready", desired=DESIRED):
@@ -109,10 +119,7 @@ class Config(NodeCase):
         node = self.boot(config={"config.toml": original})
         # As soon as config_path is there, this containerd starts with a file that CRI refuses.
         node.write("/etc/containerd/poison.toml", CONFLICT)
-        node.write("/usr/local/bin/containerd-poisoned",
-                   "#!/bin/sh\nif grep -q config_path /etc/containerd/config.toml; then\n"
-                   "exec /usr/bin/containerd -c /etc/containerd/poison.toml\nfi\n"
-                   "exec /usr/bin/containerd\n", "755")
+        node.write("/usr/local/bin/containerd-poisoned", POISONED, "755")
         node.sh("sed -i 's,^ExecStart=.*,ExecStart=/usr/local/bin/containerd-poisoned,' "
                 "/etc/systemd/system/containerd.service && systemctl daemon-reload")
         node.desire(DESIRED)
@@ -137,6 +144,23 @@ class Config(NodeCase):
         node.start_daemon()
         node.wait_for_phase("Ready")
         self.assertIn("# mended", node.read("/etc/containerd/config.toml"))
+
+    def test_an_edit_with_which_containerd_does_not_start_is_taken_back(self):
+        # With CRI among them, a containerd whose CRI does not load ends at once.
+        required = f'version = {FORMAT}\nrequired_plugins = ["{PLUGIN}"]\n'
+        node = self.boot(config={"config.toml": required})
+        node.write("/etc/containerd/poison.toml",
+                   CONFLICT.replace("[", f'required_plugins = ["{PLUGIN}"]\n[', 1))
+        node.write("/usr/local/bin/containerd-poisoned", POISONED, "755")
+        node.sh("sed -i 's,^ExecStart=.*,ExecStart=/usr/local/bin/containerd-poisoned,' "
+                "/etc/systemd/system/containerd.service && systemctl daemon-reload")
+        node.desire(DESIRED)
+        node.start_daemon()
+        status = node.wait_for_phase("Blocked")
+        messages = {reason["code"]: reason["message"] for reason in status["reasons"]}
+        self.assertIn("containerd does not start with it", messages["ConfigRolledBack"])
+        self.assertEqual(node.read("/etc/containerd/config.toml"), required)
+        node.wait_for_cri()
 
     def test_check_and_ignore_edit_nothing(self):
         config = {"config.toml": f"version = {FORMAT}\n"}

@@ -19,6 +19,7 @@ class ScriptedContainerd : public Containerd {
     std::map<std::string, ObservedImage> images;
     std::string pullError;           ///< empty: pulls succeed
     std::vector<std::string> pulls;  ///< that were asked for
+    int process = 1;
 
     void bring(const std::string& name) {
         ObservedImage image;
@@ -28,10 +29,14 @@ class ScriptedContainerd : public Containerd {
         images[name] = image;
     }
 
-    Task<Result<std::string>> version() override { co_return versionText; }
+    Task<Result<std::string>> version() override {
+        if (!process) co_return Error("ask", "containerd", "nobody listens");
+        co_return versionText;
+    }
     Task<Result<CriState>> criState() override {
         CriState state;
-        state.ready = true;
+        state.ready = process != 0;
+        state.refused = process == 0;  // so that nobody waits for it
         co_return state;
     }
     Task<Result<ObservedImage>> image(std::string name) override {
@@ -53,7 +58,7 @@ class ScriptedContainerd : public Containerd {
     }
     Task<Result<bool>> removeAlone(std::string) override { co_return false; }
     Task<Result<void>> pin(std::string) override { co_return Result<void>(); }
-    int processId() override { return 1; }
+    int processId() override { return process; }
 };
 
 /// A systemd that knows one state for every unit.
