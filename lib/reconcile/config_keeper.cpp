@@ -122,11 +122,13 @@ Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<
         const int after = containerd_.processId();
         const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
         if (unit.isUnknown() || (after != 0 && after == before)) co_return false;
-        if (unit.value().activeState != "active") {
+        const std::string state = unit.value().activeState;
+        if (state == "failed" || state == "activating") {
             auto back = takeBack(service, kDoesNotStart, reasons);
             co_await std::move(back);
             co_return true;
         }
+        if (state != "active") co_return false;  // a person stopped it
     }
     if (outcome == Restarter::Outcome::NotNow || outcome == Restarter::Outcome::Never) {
         // Never: a person restarts it. Not now: the edit waits on disk for the budget.

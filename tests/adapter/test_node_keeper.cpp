@@ -188,46 +188,81 @@ TEST_CASE("a kubelet that was started meanwhile is not restarted again") {
     CHECK(node.units.restarts.size() == 1);
 }
 
+namespace {
+
+/// A person added what has to be moved out, and the restart that this takes fails.
+struct EditedNode : RunningNode {
+    EditedNode() {
+        containerd.bring("registry.k8s.io/pause:3.8");
+        (void)pass();
+        REQUIRE(units.restarts.empty());
+        root.write("config.toml", config +
+                                      "[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors."
+                                      "\"docker.io\"]\n  endpoint = [\"https://old.example\"]\n");
+        units.result = "failed";
+    }
+    ConfigEditRecord::Stage stage() const { return state.loadConfigEdit()->stage; }
+    /// No process is left, and the unit is in this state.
+    void end(const std::string& activeState) {
+        containerd.process = units.unit->mainPid = 0;
+        units.unit->activeState = activeState;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("an edit with which containerd does not start is taken back at once") {
+    using Stage = ConfigEditRecord::Stage;
+    EditedNode node;
+    SECTION("it fails") {
+        node.units.onRestart = [&] { node.end("failed"); };
+        (void)node.pass();
+        CHECK(node.stage() == Stage::RolledBack);
+        CHECK_THAT(node.root.read("config.toml"), Catch::Contains("old.example"));
+    }
+    SECTION("a person stops it meanwhile, and starts it later") {
+        node.units.onRestart = [&] { node.end("inactive"); };
+        (void)node.pass();
+        CHECK(node.stage() == Stage::Applying);
+        CHECK_THAT(node.root.read("config.toml"), !Catch::Contains("old.example"));
+        node.containerd.process = node.units.unit->mainPid = 2;
+        node.units.unit->activeState = "active";
+        node.units.unit->started = std::chrono::steady_clock::now();
+        (void)node.pass();
+        CHECK(node.stage() == Stage::None);
+        CHECK(node.units.restarts.size() == 1);
+    }
+}
+
 TEST_CASE("an edit is proven by a containerd that was started after it") {
     using Stage = ConfigEditRecord::Stage;
-    RunningNode node;
-    node.containerd.bring("registry.k8s.io/pause:3.8");
-    (void)node.pass();
-    REQUIRE(node.units.restarts.empty());
-    // A person adds what has to be moved out, and the restart that this takes fails.
-    node.root.write("config.toml", node.config +
-                                       "[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors."
-                                       "\"docker.io\"]\n  endpoint = [\"https://old.example\"]\n");
-    const auto stage = [&] { return node.state.loadConfigEdit()->stage; };
-    node.units.result = "failed";
+    EditedNode node;
     CHECK(has(node.pass(), "RestartFailed"));
     REQUIRE(node.units.restarts == std::vector<std::string>{"containerd.service"});
-    CHECK(stage() == Stage::Applying);
+    CHECK(node.stage() == Stage::Applying);
     SECTION("the old one runs on, and proves nothing") {
         CHECK(has(node.pass(), "RestartFailed"));
-        CHECK(stage() == Stage::Applying);
+        CHECK(node.stage() == Stage::Applying);
     }
     SECTION("a person restarts it") {
         node.containerd.process = node.units.unit->mainPid = 2;
         node.units.unit->started = std::chrono::steady_clock::now();
         CHECK_FALSE(has(node.pass(), "RestartFailed"));
-        CHECK(stage() == Stage::None);
+        CHECK(node.stage() == Stage::None);
     }
     SECTION("it does not come up") {
-        node.containerd.process = 0;
-        node.units.unit->mainPid = 0;
         const auto before = node.root.read("config.toml");
         SECTION("for a person stopped it") {
-            node.units.unit->activeState = "inactive";
+            node.end("inactive");
             (void)node.pass();
-            CHECK(stage() == Stage::Applying);
+            CHECK(node.stage() == Stage::Applying);
             CHECK(node.root.read("config.toml") == before);
         }
         SECTION("for it fails") {
-            node.units.unit->activeState = "failed";
+            node.end("failed");
             node.units.result = "done";
             (void)node.pass();
-            CHECK(stage() == Stage::RolledBack);
+            CHECK(node.stage() == Stage::RolledBack);
             CHECK_THAT(node.root.read("config.toml"), Catch::Contains("old.example"));
             CHECK(node.units.restarts.size() == 2);
         }

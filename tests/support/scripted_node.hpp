@@ -5,6 +5,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -67,6 +68,7 @@ class ScriptedUnits : public Units {
     std::optional<ObservedUnit> unit;   ///< nothing: it cannot be asked
     std::vector<std::string> restarts;  ///< that were asked for
     std::string result = "done";        ///< what they come to
+    std::function<void()> onRestart;    ///< what they bring about
 
     Task<Result<ObservedUnit>> state(std::string name) override {
         if (!unit) co_return Error("ask systemd for", name, "D-Bus is away");
@@ -74,6 +76,7 @@ class ScriptedUnits : public Units {
     }
     Task<RestartAnswer> restart(std::string name) override {
         restarts.push_back(name);
+        if (onRestart) onRestart();
         RestartAnswer answer;
         answer.asked = true;
         answer.result = result;
