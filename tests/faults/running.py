@@ -114,9 +114,9 @@ def run(build, port, prefix):
 
 def live(world, prefix):
     daemon = Daemon(world.build, world.work, prefix)
-    # Asio leaves a signal in its pipe when reading that pipe gives EINTR, as Linux never does where
+    # Asio leaves a signal in its pipe when reading that pipe fails, as on Linux it never does where
     # there is something to read.
-    daemon.signals = 2 if any("read:error=EINTR" in str(part) for part in prefix) else 1
+    daemon.signals = 2 if any("read:error=" in str(part) for part in prefix) else 1
     problem, died = None, False
     try:
         with daemon:
