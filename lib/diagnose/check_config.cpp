@@ -86,17 +86,32 @@ void configPath(const NodeFacts& facts, Findings& findings) {
     }
 }
 
+namespace {
+
+/// What legacyMirrors and criLoaded tell of: with it in the file, a restart ends CRI.
+bool keepsCriFromLoading(const ContainerdConfig& config, const ContainerdVersion& version) {
+    const bool legacyTls = !version.hasImagesPlugin() && !config.tlsHosts.empty();
+    return config.criDisabled ||
+           (!config.configPath.empty() && (!config.mirrors.empty() || legacyTls));
+}
+
+}  // namespace
+
 void configNotLoaded(const NodeFacts& facts, Findings& findings) {
     const bool older = facts.node.runsConfig.isKnown() && !facts.node.runsConfig.value();
     const bool live = facts.configPath.source == "live";
     const ContainerdConfig* config = configOf(facts);
     if (config == nullptr || (live && facts.configPath.value == config->configPath)) return;
     if (!live && !older) return;
+    const bool loads = !keepsCriFromLoading(*config, facts.version);
+    const std::string restart = "systemctl restart " + facts.containerdUnit;
     add(findings, Severity::Critical, "config-not-loaded", facts.containerdUnit,
         live ? "the running containerd has config_path " + inQuotes(facts.configPath.value) +
                    ", and config.toml says " + inQuotes(config->configPath)
              : "containerd was started before its configuration was last changed",
-        "systemctl restart " + facts.containerdUnit + "; running pods stay as they are");
+        loads ? restart + "; running pods stay as they are"
+              : "do not restart it yet, for CRI does not load with " + configFile(facts) +
+                    " as it is and no pod would start: mend that first, then " + restart);
 }
 
 void legacyMirrors(const NodeFacts& facts, Findings& findings) {

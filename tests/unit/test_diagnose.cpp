@@ -156,6 +156,11 @@ TEST_CASE("doctor finds each trap of the configuration") {
     facts = wellNode();
     facts.node.runsConfig = Seen<bool>::known(false);
     CHECK(codes(facts) == Codes{"config-not-loaded"});
+    CHECK_THAT(examineNode(facts).front().remedy, Catch::StartsWith("systemctl restart"));
+    // A restart is no remedy where CRI would not come back.
+    config(facts).mirrors.push_back(mirror);
+    CHECK_THAT(examineNode(facts).front().remedy, Catch::StartsWith("do not restart it yet"));
+    config(facts).mirrors.clear();
     facts.node.runsConfig = Seen<bool>::unknown("no process");
     CHECK(codes(facts) == Codes{});
 
