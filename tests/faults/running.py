@@ -129,6 +129,8 @@ def live(world, prefix):
         problem, died = str(error), daemon.process.poll() is not None
         daemon.process.kill()
     log = (world.work / "log").read_text()
+    if "AddressSanitizer: CHECK failed: sanitizer_posix" in log:
+        return None  # the sanitizer's own start, before any of the daemon
     if "Sanitizer" in log or "runtime error" in log:
         return log[-3000:]
     if problem is None or not died:
