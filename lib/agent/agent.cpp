@@ -22,6 +22,8 @@ namespace {
 /// The first pause before what could not be read is tried again; each is twice the one before.
 constexpr milliseconds kReadAgain{2000};
 constexpr milliseconds kReadAgainAtMost{60000};
+/// Reasons that one pass writes to the journal.
+constexpr size_t kMostTold = 20;
 
 NodeKeeper::Paths pathsOf(const AgentOptions& options) {
     NodeKeeper::Paths paths;
@@ -134,15 +136,37 @@ Result<void> Agent::start(Mode mode) {
         if (configWatch_) configWatch_->setFiles(node_.configFiles());
         pollWhileUnwatched();
         const Status current = status();
-        const std::string phase = phaseName(current.phase);
-        if (phase != lastPhase_) spdlog::info("event=phase phase={}", phase);
-        lastPhase_ = phase;
-        systemd::notify("STATUS=" + phase +
+        tellChanges(current);
+        systemd::notify(std::string("STATUS=") + phaseName(current.phase) +
                         (current.reasons.empty() ? "" : ": " + current.reasons.front().message));
     });
     (void)desired_.reload(mode == Mode::Act);
     if (desired_.current()) putDesiredInForce();
     return {};
+}
+
+/// For whoever reads the journal the morning after: what was amiss, and since when no more.
+void Agent::tellChanges(const Status& current) {
+    const std::string phase = phaseName(current.phase);
+    if (phase != lastPhase_) spdlog::info("event=phase phase={}", phase);
+    lastPhase_ = phase;
+    std::set<std::pair<std::string, std::string>> reasons;
+    size_t fresh = 0;
+    for (const auto& reason : current.reasons) {
+        if (reason.weight == Reason::Weight::Note) continue;
+        const bool known = toldReasons_.count({reason.code, reason.subject}) > 0;
+        if (!reasons.insert({reason.code, reason.subject}).second || known) continue;
+        if (++fresh <= kMostTold)
+            spdlog::warn("event=reason code={} subject={} msg={} remedy={}", reason.code,
+                         inQuotes(reason.subject), inQuotes(reason.message),
+                         inQuotes(reason.remedy));
+    }
+    if (fresh > kMostTold) spdlog::warn("event=reason msg=\"and {} more\"", fresh - kMostTold);
+    size_t gone = 0;
+    for (const auto& told : toldReasons_)
+        if (reasons.count(told) == 0 && ++gone <= kMostTold)
+            spdlog::info("event=reason-gone code={} subject={}", told.first, inQuotes(told.second));
+    toldReasons_ = std::move(reasons);
 }
 
 void Agent::putDesiredInForce() {

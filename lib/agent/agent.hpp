@@ -82,6 +82,7 @@ class Agent {
     void orderSoon(const std::set<std::string>& registries);
     void armOrder(std::chrono::milliseconds wait);
     void orderChains();
+    void tellChanges(const Status& current);
     void putDesiredInForce();
     void reconcileDirectories(const std::set<std::string>& directories);
     ChainProver::Hooks proverHooks();
@@ -137,6 +138,8 @@ class Agent {
     bool trimArmed_ = false;
     SteadyTime lastBeat_;
     std::string lastPhase_;
+    /// The codes and subjects of what the journal has been told.
+    std::set<std::pair<std::string, std::string>> toldReasons_;
 };
 
 }  // namespace nodemirror

@@ -28,6 +28,31 @@ Error Error::system(std::string context, std::string object, int code) {
     return out;
 }
 
+namespace {
+
+/// For what the caller of a system call can do nothing about.
+std::string remedyFor(int code, const std::string& path) {
+    switch (code) {
+        case ENOSPC:
+        case EDQUOT: return "make room on the file system of " + path;
+        case EROFS: return "make its file system writable: findmnt -T " + path;
+        case EPERM:
+            return "it, or a directory above it, may be immutable: lsattr -d " + path +
+                   "; chattr -i ends that";
+        case EACCES: return "let root have access to it: ls -ld " + path;
+        default: return "";
+    }
+}
+
+}  // namespace
+
+Error Error::at(std::string path) const {
+    Error out = *this;
+    if (out.remedy_.empty()) out.remedy_ = remedyFor(code_, path);
+    out.object_ = std::move(path);
+    return out;
+}
+
 Error Error::unreachable(std::string context, std::string object, std::string reason) {
     Error out(std::move(context), std::move(object), std::move(reason));
     out.unreachable_ = true;

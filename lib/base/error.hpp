@@ -31,6 +31,9 @@ class Error {
     /// The same with "; <remedy>".
     std::string text() const;
 
+    /// The same of a path that a reader can find, with what would mend it where errno tells that.
+    Error at(std::string path) const;
+
     /// An Error for a failed system call; `code` is an errno value.
     static Error system(std::string context, std::string object, int code);
     /// An Error of which unreachable() is true.

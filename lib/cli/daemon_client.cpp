@@ -17,6 +17,9 @@ namespace {
 
 Error unreachable(const std::string& socket, const error_code& error) {
     std::string remedy = "systemctl status nodemirrord";
+    if (error == beast::error::timeout)
+        return {"ask the daemon at", socket, "it does not answer",
+                "journalctl -u nodemirrord; systemctl restart nodemirrord"};
     if (error == boost::system::errc::permission_denied)
         remedy = "run as root or as a member of the group nodemirror";
     return {"reach the daemon at", socket, error.message(), remedy};

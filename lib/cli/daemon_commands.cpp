@@ -96,9 +96,17 @@ int reconcile(const std::string& socket, const Output& output) {
         return failed;
     if (output.format == Format::Text) {
         const auto changed = document["changed"].get<size_t>();
-        std::cout << (changed == 0   ? "No file had to be changed.\n"
-                      : changed == 1 ? "1 file was changed.\n"
-                                     : std::to_string(changed) + " files were changed.\n");
+        size_t failed = 0;
+        for (const auto& reason : document["status"]["reasons"])
+            failed += reason["code"] == "RegistryDrifted";
+        const auto files = [](size_t count) {
+            return std::to_string(count) + (count == 1 ? " file" : " files");
+        };
+        if (changed > 0)
+            std::cout << files(changed) << (changed == 1 ? " was changed" : " were changed");
+        if (failed > 0)
+            std::cout << (changed > 0 ? "; " : "") << files(failed) << " could not be changed";
+        std::cout << (changed + failed > 0 ? ".\n" : "No file had to be changed.\n");
         printStatus(document["status"], output);
     } else {
         printDocument(output, document);

@@ -6,6 +6,9 @@
 #include "desired/parse.hpp"
 #include "hosts_toml/render.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -23,6 +26,17 @@ void printProblem(const std::string& path, const Problem& problem, const Output&
               << printable(problem.message) << "\n";
 }
 
+/// What the daemon, which is root without capabilities, would find amiss with the file itself.
+void warnOfAccess(const std::string& path) {
+    struct stat status {};
+    if (::geteuid() != 0 || ::stat(path.c_str(), &status) != 0) return;
+    const auto read = readWholeFile(path, kLargestDesired, Writers::RootOnly);
+    std::string why = read ? "" : read.error().text();
+    if (status.st_uid == 0 && (status.st_mode & 0400) == 0)
+        why = "its mode does not let root read it; chmod u+r " + path;
+    if (!why.empty()) complain("nodemirrord will not take it as it is: " + why);
+}
+
 }  // namespace
 
 int validate(const std::string& path, const Output& output) {
@@ -36,6 +50,7 @@ int validate(const std::string& path, const Output& output) {
             return kUsage;
         }
         text = std::move(*content);
+        warnOfAccess(path);
     }
     ParsedDesired parsed = parseDesired(text, readReferencedFile);
     if (parsed.desired)

@@ -30,6 +30,20 @@ const char* typeName(const YamlNode& node) {
 
 }  // namespace
 
+namespace {
+
+/// A key as it is told: a colon that was forgotten makes a secret part of it, and a wrong file may
+/// hold anything. What no key of a desired state looks like is left out.
+std::string shownKey(const std::string& name) {
+    const size_t end = std::min<size_t>(
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                               "._:/*-"),
+        64);
+    return end >= name.size() ? name : name.substr(0, end) + "…";
+}
+
+}  // namespace
+
 void YamlFields::problemAt(const YAML::Mark& mark, std::string key, std::string message) {
     Problem problem;
     problem.line = mark.is_null() ? 0 : mark.line + 1;
@@ -65,10 +79,11 @@ std::vector<std::pair<std::string, Field>> YamlFields::entries(const Field& fiel
             continue;
         }
         const std::string& name = word.text;
-        const std::string key = childKey(field.key, name);
+        const std::string key = childKey(field.key, shownKey(name));
         if (!seen.insert(name).second) {
-            problemAt(word.mark, key,
-                      "the key " + inQuotes(name) + " is written twice; keep one of them");
+            problemAt(
+                word.mark, key,
+                "the key " + inQuotes(shownKey(name)) + " is written twice; keep one of them");
             continue;
         }
         // An empty value has no mark of its own worth showing: point at its key.
@@ -92,8 +107,8 @@ std::map<std::string, Field> YamlFields::map(const Field& field,
             const std::string& name = word.text;
             if (std::find(known.begin(), known.end(), name) != known.end()) continue;
             const std::string meant = nearest(name, known);
-            problemAt(word.mark, childKey(field.key, name),
-                      "unknown key " + inQuotes(name) +
+            problemAt(word.mark, childKey(field.key, shownKey(name)),
+                      "unknown key " + inQuotes(shownKey(name)) +
                           (meant.empty() ? "; known here: " + join(known, ", ")
                                          : "; did you mean " + inQuotes(meant) + "?"));
         }

@@ -66,6 +66,7 @@ void configPath(const NodeFacts& facts, Findings& findings) {
         return;
     }
     const std::string& value = config->configPath;
+    const bool live = facts.configPath.effective.value_or(false);
     const bool list = value.find(':') != std::string::npos;
     if (list && !facts.version.splitsConfigPath()) {
         add(findings, Severity::Critical, "config-path-list", configFile(facts),
@@ -76,8 +77,10 @@ void configPath(const NodeFacts& facts, Findings& findings) {
         const bool used = !facts.registries.empty();
         add(findings, used ? Severity::Critical : Severity::Warning, "config-path-unset",
             configFile(facts),
-            std::string("config_path is not set: containerd does not read ") + facts.certsDir +
-                (used ? ", where there are files for it" : ""),
+            std::string("config_path is not set: ") +
+                (live ? "at its next start containerd will not read "
+                      : "containerd does not read ") +
+                facts.certsDir + (used ? ", where there are files for it" : ""),
             setConfigPath(facts));
     } else if (!value.empty() && !readsCertsDir(value, facts.version, facts.certsDir)) {
         add(findings, Severity::Warning, "config-path-elsewhere", configFile(facts),
@@ -87,6 +90,12 @@ void configPath(const NodeFacts& facts, Findings& findings) {
 }
 
 namespace {
+
+/// What configPath tells of: after a restart, containerd would not read certs.d.
+bool losesCertsDir(const NodeFacts& facts, const ContainerdConfig& config) {
+    return facts.configPath.effective.value_or(false) &&
+           !readsCertsDir(config.configPath, facts.version, facts.certsDir);
+}
 
 /// What legacyMirrors and criLoaded tell of: with it in the file, a restart ends CRI.
 bool keepsCriFromLoading(const ContainerdConfig& config, const ContainerdVersion& version) {
@@ -103,15 +112,19 @@ void configNotLoaded(const NodeFacts& facts, Findings& findings) {
     const ContainerdConfig* config = configOf(facts);
     if (config == nullptr || (live && facts.configPath.value == config->configPath)) return;
     if (!live && !older) return;
-    const bool loads = !keepsCriFromLoading(*config, facts.version);
     const std::string restart = "systemctl restart " + facts.containerdUnit;
+    std::string remedy = restart + "; running pods stay as they are";
+    if (keepsCriFromLoading(*config, facts.version))
+        remedy = "do not restart it yet, for CRI does not load with " + configFile(facts) +
+                 " as it is and no pod would start: mend that first, then " + restart;
+    else if (losesCertsDir(facts, *config))
+        remedy = "do not restart it yet, for with " + configFile(facts) +
+                 " as it is the mirrors are lost: first " + setConfigPath(facts);
     add(findings, Severity::Critical, "config-not-loaded", facts.containerdUnit,
         live ? "the running containerd has config_path " + inQuotes(facts.configPath.value) +
                    ", and config.toml says " + inQuotes(config->configPath)
              : "containerd was started before its configuration was last changed",
-        loads ? restart + "; running pods stay as they are"
-              : "do not restart it yet, for CRI does not load with " + configFile(facts) +
-                    " as it is and no pod would start: mend that first, then " + restart);
+        remedy);
 }
 
 void legacyMirrors(const NodeFacts& facts, Findings& findings) {

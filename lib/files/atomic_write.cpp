@@ -108,7 +108,9 @@ Result<void> writeAtomically(const std::string& path, std::string_view content,
     const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
     const auto directory = openDirectory(parent);
     if (!directory) return directory.error();
-    return writeAtomically(directory->get(), path.substr(slash + 1), content, access, existing);
+    const auto written =
+        writeAtomically(directory->get(), path.substr(slash + 1), content, access, existing);
+    return written ? written : written.error().at(path);
 }
 
 void removeLeftovers(const std::string& path) {

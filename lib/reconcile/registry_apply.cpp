@@ -79,12 +79,16 @@ Result<void> RegistryKeeper::prune(const PruneHosts& action) {
 }
 
 void RegistryKeeper::failed(const std::string& directory, const Error& error, const Now& now) {
+    // What is done below certs.d is told of the file that it was done for.
+    const bool named = error.code() == 0 || error.object().substr(0, 1) == "/";
+    const Error told = named ? error : error.at(tree_.root() + "/" + directory + "/hosts.toml");
     Track& track = tracks_[directory];
     track.state = RegistryState::Drifted;
-    track.problem = error.text();
+    track.problem = told.brief();
+    track.remedy = told.remedy();
     track.failures = std::min(track.failures + 1, 6);
     track.retryAt = now.steady + std::chrono::seconds(1) * (1 << track.failures);
-    spdlog::error("directory={} msg={}", inQuotes(directory), inQuotes(error.text()));
+    spdlog::error("directory={} msg={}", inQuotes(directory), inQuotes(told.text()));
 }
 
 void RegistryKeeper::tellContest(Track& track) const {
@@ -123,7 +127,7 @@ std::map<std::string, Result<void>> RegistryKeeper::writeFresh(
     return out;
 }
 
-void RegistryKeeper::apply(const Step& step, bool repeated,
+bool RegistryKeeper::apply(const Step& step, bool repeated,
                            const std::optional<Result<void>>& written, const Now& now) {
     Result<void> done;
     std::string reason;
@@ -143,9 +147,10 @@ void RegistryKeeper::apply(const Step& step, bool repeated,
     }
     if (!done) {
         failed(step.directory, done.error(), now);
-        return;
+        return false;
     }
     Track& track = tracks_[step.directory];
+    track.remedy.clear();
     track.failures = 0;
     track.retryAt = SteadyTime();
     track.problem.clear();
@@ -171,6 +176,7 @@ void RegistryKeeper::apply(const Step& step, bool repeated,
                                     : "written",
                  inQuotes(reason));
     if (writing == nullptr && !track.contest.contested()) checkUndeclared(step.directory, track);
+    return true;
 }
 
 void RegistryKeeper::checkUndeclared(const std::string& directory, Track& track) const {

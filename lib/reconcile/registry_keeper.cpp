@@ -193,15 +193,16 @@ size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const
     if (!saveClaims(claimed, now)) return 0;
     auto written = writeFresh(claimed);
     size_t count = 0;
+    size_t changed = 0;
     for (const auto& [step, repeated] : claimed) {
         std::optional<Result<void>> done;
         if (const auto found = written.find(step->directory); found != written.end())
             done = std::move(found->second);
-        apply(*step, repeated, done, now);
+        if (apply(*step, repeated, done, now)) ++changed;
         if (progress_ && ++count % kProgressEvery == 0) progress_();
     }
     saveReleases();
-    return claimed.size();
+    return changed;
 }
 
 /// All directories that are, or should be, but those that are sealed as they were when they were

@@ -73,6 +73,7 @@ class RegistryKeeper {
         std::optional<Proof> proof;
         RegistryState state = RegistryState::Drifted;
         std::string problem;
+        std::string remedy;       ///< of a failure; empty where only time mends it
         std::string contestTold;  ///< what the fight is about, for the problem
         std::string writers;      ///< who may be fighting
         std::vector<std::string> warnings;
@@ -115,7 +116,8 @@ class RegistryKeeper {
     Result<void> discardUnclaimed(const std::string& path, const Ownership& ownership);
     bool isRepeated(const Step& step) const;
     void tellContest(Track& track) const;
-    void apply(const Step& step, bool repeated, const std::optional<Result<void>>& written,
+    /// False where it failed.
+    bool apply(const Step& step, bool repeated, const std::optional<Result<void>>& written,
                const Now& now);
     std::string keptName(const std::string& path) const;
     Result<void> write(const WriteHosts& action);

@@ -66,6 +66,7 @@ std::vector<RegistryView> RegistryKeeper::views() const {
         const Track& track = found->second;
         view.state = track.state;
         view.problem = track.problem;
+        view.remedy = track.remedy;
         view.warnings = track.warnings;
         view.healedAt = track.healedAt;
         view.healCause = track.healCause;

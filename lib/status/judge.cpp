@@ -18,9 +18,13 @@ void judgeDesired(const DesiredView& desired, std::vector<Reason>& reasons) {
                    ? "line " + std::to_string(desired.problems.front().line) + ": "
                    : "") +
                   desired.problems.front().message;
+    const bool inText = !desired.problems.empty() && desired.problems.front().line > 0;
     reasons.push_back(makeReason(desired.inForce ? Weight::Degraded : Weight::Blocked,
                                  "DesiredInvalid", desired.path, first + held,
-                                 "nodemirrorctl validate " + desired.path));
+                                 inText ? "nodemirrorctl validate " + desired.path
+                                        : "make it a readable file of root's, which nobody else "
+                                          "may write: ls -ld " +
+                                              desired.path));
 }
 
 void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {
@@ -32,7 +36,9 @@ void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {
         case RegistryState::Drifted:
             reasons.push_back(makeReason(Weight::Degraded, "RegistryDrifted", view.name,
                                          view.problem.empty() ? "not in place yet" : view.problem,
-                                         "it is tried again by itself"));
+                                         view.remedy.empty()
+                                             ? "it is tried again by itself"
+                                             : view.remedy + "; it is tried again by itself"));
             break;
         case RegistryState::Contested:
             reasons.push_back(makeReason(Weight::Degraded, "RegistryContested", view.name,
@@ -69,8 +75,8 @@ void judgeTree(const std::string& certsDir, const TreeState& tree, std::vector<R
         reasons.push_back(makeReason(
             Reason::Weight::Degraded, "WatchesExhausted", certsDir,
             "drift is found by looking every few seconds, not at once: " + tree.unwatched,
-            "raise it: sysctl fs.inotify.max_user_watches and "
-            "fs.inotify.max_user_instances"));
+            "let nodemirrord read what is named; or, where space or files have run out, raise "
+            "fs.inotify.max_user_watches and fs.inotify.max_user_instances (sysctl)"));
 }
 
 }  // namespace

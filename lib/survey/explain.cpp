@@ -53,6 +53,10 @@ Task<Explanation> explainImage(boost::asio::io_context& io, Resolver& resolver,
     out.findings = co_await std::move(run);
     out.verdict = judgePull(out.findings, facts.version);
     const bool had = out.verdict.works;
+    if (!had && out.choice.root.empty())
+        out.verdict.remedies.insert(out.verdict.remedies.begin(),
+                                    "set config_path, so that the mirrors of certs.d are asked: "
+                                    "nodemirrorctl doctor tells where");
     judgeRuntime(facts.node, facts.containerdUnit, out.verdict);
     if (had) co_return out;
     std::vector<ImageReference> candidates;

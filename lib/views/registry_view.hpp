@@ -21,6 +21,7 @@ struct RegistryView {
     std::vector<std::string> roles;  ///< of the chain's hosts: mirror, server or upstream
     std::string why;      ///< why the chain is another than the declared one; empty when it is that
     std::string problem;  ///< why it is not in sync, or what is wrong with the file
+    std::string remedy;   ///< of the problem; empty where only time mends it
     std::vector<std::string> warnings;
     std::optional<WallTime> healedAt;
     std::string healCause;

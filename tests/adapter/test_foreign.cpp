@@ -108,7 +108,7 @@ TEST_CASE("a directory that was given away is replaced, with what else is in it"
     world.now.steady += std::chrono::hours(1);
     world.keeper->reconcileAll(world.now);
     CHECK_FALSE(world.root.exists("certs.d/docker.io.aside-4"));
-    CHECK_THAT(world.view("docker.io").problem, Catch::Contains("chown root:root"));
+    CHECK_THAT(world.view("docker.io").remedy, Catch::Contains("chown root:root"));
 }
 
 TEST_CASE("another user's directory is taken over whole and given back whole") {
@@ -172,7 +172,7 @@ TEST_CASE("what could not be taken over and was then given to root is kept like 
     world.keeper->intents().setDesired(desire({"docker.io"}));
     reconcile();
     CHECK(world.hosts("docker.io") == "# theirs\n");
-    CHECK_THAT(world.view("docker.io").problem, Catch::Contains("chown root:root"));
+    CHECK_THAT(world.view("docker.io").remedy, Catch::Contains("chown root:root"));
     give(world.root / "certs.d/docker.io", 0755, ::geteuid());
     reconcile();
     CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));

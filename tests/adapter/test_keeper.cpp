@@ -263,8 +263,10 @@ TEST_CASE("a claim that could not be recorded is made again") {
     fs::create_directories(world.root / "certs.d/docker.io/hosts.toml/inner");
     // The manifest cannot be replaced by a file while a directory has its name.
     fs::create_directories(world.root / "state/manifest.json/x");
-    world.want(desire({"docker.io"}));
+    CHECK(world.want(desire({"docker.io"})) == 0);
     CHECK(world.view("docker.io").state == RegistryState::Drifted);
+    CHECK_THAT(world.view("docker.io").problem,
+               Catch::Contains(world.root / "state/manifest.json"));
     fs::remove_all(world.root / "state/manifest.json");
     world.now.steady = world.keeper->due();
     world.keeper->reconcileDue(world.now);

@@ -180,6 +180,24 @@ TEST_CASE("a token where its file's name belongs is not repeated") {
     }
 }
 
+TEST_CASE("what became part of a key is not repeated") {
+    for (const char* text : {
+             "apiVersion: nodemirrord/v1\nregistries: {a.io: {mirrors: [{url: https://m.example, "
+             "headers: {Authorization Bearer abc123: x}}]}}\n",
+             "root:$y$j9T$abc123:19000:0:99999:7:::\n",
+             "root:$y$j9T$abc123:19000:0\n? {a: b}\n: c\n",
+             "? root $6$abc123\n: x\n",
+             "apiVersion: nodemirrord/v1\ntoken abc123: 1\ntoken abc123: 2\n",
+         }) {
+        const auto parsed = parse(text);
+        REQUIRE_FALSE(parsed.problems.empty());
+        for (const auto& problem : parsed.problems) {
+            CHECK_THAT(problem.message, !Catch::Contains("abc123"));
+            CHECK_THAT(problem.key, !Catch::Contains("abc123"));
+        }
+    }
+}
+
 TEST_CASE("all mistakes are told at once, in the order of the file") {
     const auto parsed = parse(withMirror("      - url: m.example\n        skipVerfy: true\n") +
                               "unmanaged: keeep\nfoo: 1\n");

@@ -162,6 +162,20 @@ TEST_CASE("doctor finds each trap of the configuration") {
     CHECK_THAT(examineNode(facts).front().remedy, Catch::StartsWith("do not restart it yet"));
     config(facts).mirrors.clear();
     facts.node.runsConfig = Seen<bool>::unknown("no process");
+    {
+        // Nor where the running one reads certs.d, and the file does not say so any more.
+        NodeFacts lost = wellNode();
+        lost.configPath.source = "live";
+        lost.configPath.effective = true;
+        config(lost).configPath.clear();
+        CHECK(codes(lost) == Codes{"config-not-loaded", "config-path-unset"});
+        for (const auto& finding : examineNode(lost)) {
+            if (finding.code == "config-not-loaded")
+                CHECK_THAT(finding.remedy, Catch::StartsWith("do not restart it yet"));
+            else
+                CHECK_THAT(finding.evidence, Catch::Contains("at its next start"));
+        }
+    }
     CHECK(codes(facts) == Codes{});
 
     facts = wellNode();

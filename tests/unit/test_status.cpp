@@ -35,6 +35,11 @@ std::vector<std::string> codesOf(Status status, const TreeState& tree = {}) {
     return out;
 }
 
+std::string remedyOf(Status status) {
+    judge(status, {});
+    return status.reasons.empty() ? "" : status.reasons.front().remedy;
+}
+
 using Codes = std::vector<std::string>;
 
 }  // namespace
@@ -70,6 +75,26 @@ TEST_CASE("a desired state that is not valid") {
     CHECK(phaseOf(status) == Phase::Degraded);  // the last good one is in force
     status.desired.inForce = false;
     CHECK(phaseOf(status) == Phase::Blocked);
+    CHECK_THAT(remedyOf(status), Catch::StartsWith("nodemirrorctl validate"));
+    // To validate it tells nothing where the file itself is the matter.
+    status.desired.problems = {{0, 0, "", "cannot read it"}};
+    CHECK_THAT(remedyOf(status), Catch::Contains("readable file of root's"));
+}
+
+TEST_CASE("what cannot be written is told with what would mend it") {
+    const Error full = Error::system("write", ".temporary", ENOSPC).at("/var/lib/x/manifest.json");
+    CHECK(full.brief() == "cannot write /var/lib/x/manifest.json: No space left on device");
+    CHECK_THAT(full.remedy(), Catch::Contains("make room on the file system of /var/lib/x"));
+    CHECK_THAT(Error::system("create", "x", EPERM).at("/a").remedy(), Catch::Contains("lsattr"));
+    CHECK_THAT(Error::system("create", "x", EROFS).at("/a").remedy(), Catch::Contains("findmnt"));
+    CHECK(Error::system("create", "x", EEXIST).at("/a").remedy().empty());
+    CHECK(Error("write", "x", "why", "do that").at("/a").remedy() == "do that");
+    Status status = sound();
+    status.registries[0].state = RegistryState::Drifted;
+    status.registries[0].problem = full.brief();
+    status.registries[0].remedy = full.remedy();
+    CHECK(codesOf(status) == Codes{"RegistryDrifted"});
+    CHECK_THAT(remedyOf(status), Catch::StartsWith("make room"));
 }
 
 TEST_CASE("registries and the tree that they are in") {
