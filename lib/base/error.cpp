@@ -46,10 +46,15 @@ std::string remedyFor(int code, const std::string& path) {
 
 }  // namespace
 
-Error Error::at(std::string path) const {
+Error Error::of(std::string object) const {
     Error out = *this;
-    if (out.remedy_.empty()) out.remedy_ = remedyFor(code_, path);
-    out.object_ = std::move(path);
+    out.object_ = std::move(object);
+    return out;
+}
+
+Error Error::at(std::string path) const {
+    Error out = of(std::move(path));
+    if (out.remedy_.empty()) out.remedy_ = remedyFor(code_, out.object_);
     return out;
 }
 

@@ -31,6 +31,8 @@ class Error {
     /// The same with "; <remedy>".
     std::string text() const;
 
+    /// The same of another object.
+    Error of(std::string object) const;
     /// The same of a path that a reader can find, with what would mend it where errno tells that.
     Error at(std::string path) const;
 

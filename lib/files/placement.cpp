@@ -71,7 +71,7 @@ Result<void> putLink(int parent, const std::string& name, const BackedUpEntry& e
 }  // namespace
 
 Error within(const std::string& directory, const Error& error) {
-    return {error.context(), directory + "/" + error.object(), error.reason(), error.remedy()};
+    return error.of(directory + "/" + error.object());
 }
 
 Result<std::string> placeHosts(int parent, const std::string& directory, std::string_view content,

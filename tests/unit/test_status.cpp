@@ -87,6 +87,8 @@ TEST_CASE("what cannot be written is told with what would mend it") {
     CHECK_THAT(full.remedy(), Catch::Contains("make room on the file system of /var/lib/x"));
     CHECK_THAT(Error::system("create", "x", EPERM).at("/a").remedy(), Catch::Contains("lsattr"));
     CHECK_THAT(Error::system("create", "x", EROFS).at("/a").remedy(), Catch::Contains("findmnt"));
+    CHECK_THAT(Error::system("create", "x", EROFS).of("y").at("/a").remedy(),
+               Catch::Contains("findmnt -T /a"));
     CHECK(Error::system("create", "x", EEXIST).at("/a").remedy().empty());
     CHECK(Error("write", "x", "why", "do that").at("/a").remedy() == "do that");
     Status status = sound();
