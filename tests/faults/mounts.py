@@ -92,6 +92,7 @@ class Mounts(unittest.TestCase):
         filler = self.fill(self.work / "state")
         daemon.desire(desired("two.example", 10))
         daemon.wait(lambda: self.told(daemon, "No space left on device"), "it is told", 30)
+        self.assertTrue(self.told(daemon, f"make room on the file system of {self.work}/state"))
         # What could not be kept first is not replaced.
         self.assertEqual(self.text("r9.example"), EARLIER)
         filler.unlink()
@@ -106,6 +107,11 @@ class Mounts(unittest.TestCase):
         subprocess.run(["mount", "-o", "remount,ro", self.certs], check=True)
         daemon.desire(desired("two.example"))
         daemon.wait(lambda: self.told(daemon, "Read-only file system"), "it is told", 30)
+        self.assertTrue(self.told(daemon, f"findmnt -T {self.certs}"))
+        asked = subprocess.run([BUILD / "daemon/nodemirrorctl", "reconcile", "--socket",
+                                self.work / "status.sock"], capture_output=True, text=True)
+        self.assertEqual(asked.returncode, 1, asked.stderr)
+        self.assertIn("3 files could not be changed.", asked.stdout)
         self.assertIn('"https://one.example"', self.text())
         subprocess.run(["mount", "-o", "remount,rw", self.certs], check=True)
         daemon.wait(lambda: self.all_have("two.example"), "it goes on by itself", 60)

@@ -59,6 +59,8 @@ class Sandbox(NodeCase):
         reason = self.wait_for(lambda: self.reasons(node).get("DesiredInvalid"), "it is told")
         self.assertIn("others may write it", reason["message"] + str(self.status(node)["desired"]))
         self.assertIn("daocloud", node.read(HOSTS))
+        checked = node.run("nodemirrorctl", "validate", "/etc/nodemirrord/desired.yaml")
+        self.assertIn("will not take it as it is", checked.stderr)
         node.run("systemctl", "restart", "nodemirrord")
         self.wait_for(lambda: self.reasons(node).get("DesiredInvalid"), "it is told again")
         self.assertIn("daocloud", node.read(HOSTS))
