@@ -28,10 +28,6 @@ const char* typeName(const YamlNode& node) {
     }
 }
 
-}  // namespace
-
-namespace {
-
 /// A key as it is told: a colon that was forgotten makes a secret part of it, and a wrong file may
 /// hold anything. What no key of a desired state looks like is left out.
 std::string shownKey(const std::string& name) {

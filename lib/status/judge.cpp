@@ -18,7 +18,9 @@ void judgeDesired(const DesiredView& desired, std::vector<Reason>& reasons) {
                    ? "line " + std::to_string(desired.problems.front().line) + ": "
                    : "") +
                   desired.problems.front().message;
-    const bool inText = !desired.problems.empty() && desired.problems.front().line > 0;
+    // A problem of the file itself has neither a line nor a key.
+    const bool inText = !desired.problems.empty() && (desired.problems.front().line > 0 ||
+                                                      !desired.problems.front().key.empty());
     reasons.push_back(makeReason(desired.inForce ? Weight::Degraded : Weight::Blocked,
                                  "DesiredInvalid", desired.path, first + held,
                                  inText ? "nodemirrorctl validate " + desired.path

@@ -56,6 +56,16 @@ class Config(NodeCase):
         status = node.wait_for_phase(phase)
         return node, status
 
+    def poisoned(self, node, text):
+        """As soon as config_path is there, containerd starts with this file, which CRI refuses."""
+        node.write("/etc/containerd/poison.toml", text)
+        node.write("/usr/local/bin/containerd-poisoned", POISONED, "755")
+        node.sh("sed -i 's,^ExecStart=.*,ExecStart=/usr/local/bin/containerd-poisoned,' "
+                "/etc/systemd/system/containerd.service && systemctl daemon-reload")
+        node.desire(DESIRED)
+        node.start_daemon()
+        return node.wait_for_phase("Blocked")
+
     def test_comments_and_every_other_byte_stay(self):
         node, status = self.apply({"config.toml": COMMENTED})
         after = node.read("/etc/containerd/config.toml")
@@ -117,14 +127,7 @@ class Config(NodeCase):
     def test_an_edit_with_which_cri_does_not_load_is_taken_back(self):
         original = f"# mine\nversion = {FORMAT}\n"
         node = self.boot(config={"config.toml": original})
-        # As soon as config_path is there, this containerd starts with a file that CRI refuses.
-        node.write("/etc/containerd/poison.toml", CONFLICT)
-        node.write("/usr/local/bin/containerd-poisoned", POISONED, "755")
-        node.sh("sed -i 's,^ExecStart=.*,ExecStart=/usr/local/bin/containerd-poisoned,' "
-                "/etc/systemd/system/containerd.service && systemctl daemon-reload")
-        node.desire(DESIRED)
-        node.start_daemon()
-        status = node.wait_for_phase("Blocked")
+        status = self.poisoned(node, CONFLICT)
         codes = [reason["code"] for reason in status["reasons"]]
         self.assertIn("ConfigRolledBack", codes)
         reason = status["reasons"][codes.index("ConfigRolledBack")]
@@ -149,14 +152,8 @@ class Config(NodeCase):
         # With CRI among them, a containerd whose CRI does not load ends at once.
         required = f'version = {FORMAT}\nrequired_plugins = ["{PLUGIN}"]\n'
         node = self.boot(config={"config.toml": required})
-        node.write("/etc/containerd/poison.toml",
-                   CONFLICT.replace("[", f'required_plugins = ["{PLUGIN}"]\n[', 1))
-        node.write("/usr/local/bin/containerd-poisoned", POISONED, "755")
-        node.sh("sed -i 's,^ExecStart=.*,ExecStart=/usr/local/bin/containerd-poisoned,' "
-                "/etc/systemd/system/containerd.service && systemctl daemon-reload")
-        node.desire(DESIRED)
-        node.start_daemon()
-        status = node.wait_for_phase("Blocked")
+        status = self.poisoned(
+            node, CONFLICT.replace("[", f'required_plugins = ["{PLUGIN}"]\n[', 1))
         messages = {reason["code"]: reason["message"] for reason in status["reasons"]}
         self.assertIn("containerd does not start with it", messages["ConfigRolledBack"])
         self.assertEqual(node.read("/etc/containerd/config.toml"), required)

@@ -77,6 +77,8 @@ TEST_CASE("a desired state that is not valid") {
     CHECK(phaseOf(status) == Phase::Blocked);
     CHECK_THAT(remedyOf(status), Catch::StartsWith("nodemirrorctl validate"));
     // To validate it tells nothing where the file itself is the matter.
+    status.desired.problems = {{0, 0, "a.io", "cannot be rendered"}};
+    CHECK_THAT(remedyOf(status), Catch::StartsWith("nodemirrorctl validate"));
     status.desired.problems = {{0, 0, "", "cannot read it"}};
     CHECK_THAT(remedyOf(status), Catch::Contains("readable file of root's"));
 }
