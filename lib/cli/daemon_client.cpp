@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
@@ -14,6 +15,8 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 namespace {
+
+constexpr std::chrono::seconds kSlow{5};
 
 Error unreachable(const std::string& socket, const error_code& error) {
     std::string remedy = "systemctl status nodemirrord";
@@ -28,7 +31,8 @@ Error unreachable(const std::string& socket, const error_code& error) {
 }  // namespace
 
 Result<DaemonAnswer> askDaemon(const std::string& socket, const std::string& method,
-                               const std::string& target, int seconds) {
+                               const std::string& target, int seconds,
+                               const std::function<void()>& whenSlow) {
     asio::io_context io;
     beast::basic_stream<asio::local::stream_protocol> stream(io);
     error_code error;
@@ -44,11 +48,18 @@ Result<DaemonAnswer> askDaemon(const std::string& socket, const std::string& met
     parser.body_limit(std::numeric_limits<std::uint64_t>::max());
     error_code result = asio::error::would_block;
     stream.expires_after(std::chrono::seconds(seconds));
+    asio::steady_timer slow(io, kSlow);
+    slow.async_wait([&](const error_code& cancelled) {
+        if (!cancelled) whenSlow();
+    });
+    const auto end = [&](const error_code& how) {
+        result = how;
+        slow.cancel();
+    };
     beast::http::async_write(stream, request, [&](const error_code& failed, size_t) {
-        result = failed;
-        if (failed) return;
+        if (failed) return end(failed);
         beast::http::async_read(stream, buffer, parser,
-                                [&](const error_code& ended, size_t) { result = ended; });
+                                [&](const error_code& ended, size_t) { end(ended); });
     });
     io.run();
     if (result) return unreachable(socket, result);

@@ -17,7 +17,10 @@ constexpr int kReconcile = 180;  // the daemon itself answers after two minutes 
 /// Asks and parses; complains and gives an exit status where that fails.
 int fetch(const std::string& socket, const std::string& method, const std::string& target,
           int seconds, Document& out) {
-    const auto answer = askDaemon(socket, method, target, seconds);
+    const auto answer = askDaemon(socket, method, target, seconds, [&] {
+        complain("the daemon has not answered yet; waiting up to " + std::to_string(seconds) +
+                 " s in all");
+    });
     if (!answer) {
         complain(answer.error().text());
         return kNoDaemon;

@@ -6,6 +6,7 @@
 #include "desired/yaml_fields.hpp"
 #include "reference/image_reference.hpp"
 
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/exceptions.h>
 
 #include <algorithm>
@@ -240,6 +241,8 @@ ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
             Desired desired = parseRoot(fields, root, files);
             if (fields.problems().empty()) out.desired = std::move(desired);
         }
+    } catch (const YAML::DeepRecursion& error) {
+        fields.problemAt(error.mark, "", "is nested deeper than any desired state");
     } catch (const YAML::Exception& error) {
         fields.problemAt(error.mark, "", "is no valid YAML: " + error.msg);
     } catch (const std::exception& error) {

@@ -166,6 +166,14 @@ class Service(NodeCase):
         asked = node.run(*stranger, "nodemirrorctl", "status", check=False)
         self.assertEqual(asked.returncode, 3)
         self.assertIn("group nodemirror", asked.stderr)
+        # One that stands still: who asked is told while waiting, and again at the end.
+        node.run("systemctl", "kill", "--kill-who=main", "-s", "STOP", "nodemirrord")
+        asked = node.run("nodemirrorctl", "status", check=False)
+        node.run("systemctl", "kill", "--kill-who=main", "-s", "CONT", "nodemirrord")
+        self.assertEqual((asked.returncode, asked.stdout), (3, ""))
+        self.assertIn("has not answered yet; waiting up to 15 s", asked.stderr)
+        self.assertIn("it does not answer", asked.stderr)
+        self.assertEqual(node.run("nodemirrorctl", "status").stderr, "")
 
     def test_without_a_daemon(self):
         node = self.boot()
