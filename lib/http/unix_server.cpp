@@ -30,6 +30,8 @@ constexpr size_t kMostOfOthers = 128;
 constexpr std::chrono::seconds kIdle{30};
 constexpr size_t kLargestBody = 64 * 1024;
 constexpr size_t kLargestHeader = 8 * 1024;
+/// Of answers that are still being read, beside one more.
+constexpr size_t kMostUnread = 64 << 20;
 constexpr char kGroup[] = "nodemirror";
 
 bool inUse(const std::string& path) {
@@ -69,6 +71,21 @@ bool isMalformed(const error_code& error) {
            error != beast::http::error::partial_message;
 }
 
+using Response = beast::http::response<beast::http::span_body<const char>>;
+
+/// Of an answer that outlives it.
+Response responseOf(const Answer& answer, unsigned version, bool keep) {
+    Response out;
+    out.version(version);
+    out.result(answer.status);
+    out.set(beast::http::field::content_type, answer.type);
+    out.set(beast::http::field::cache_control, "no-store");
+    out.keep_alive(keep);
+    out.body() = beast::span<const char>(answer.body->data(), answer.body->size());
+    out.prepare_payload();
+    return out;
+}
+
 /// A socket's mode at bind(2) is that of its descriptor without the umask: it is never open to more
 /// peers than it should be, and no path is changed that somebody else could have swapped.
 constexpr mode_t kMode = 0660;
@@ -93,7 +110,7 @@ Answer problem(unsigned status, const std::string& title, const std::string& det
     answer.status = status;
     answer.type = "application/problem+json";
     answer.body = std::make_shared<const std::string>(
-        json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+        json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n");
     return answer;
 }
 
@@ -174,9 +191,32 @@ bool UnixServer::makeRoom(uid_t peer) {
     return false;
 }
 
+/// Counts one more reader of an answer; false where there is no memory left for it. Root is always
+/// answered.
+bool UnixServer::admit(const Body& body, uid_t peer) {
+    const auto known = unread_.find(body);
+    if (known != unread_.end()) {
+        ++known->second;
+        return true;
+    }
+    if (peer != 0 && !unread_.empty() && unreadBytes_ + body->size() > kMostUnread) return false;
+    unread_[body] = 1;
+    unreadBytes_ += body->size();
+    return true;
+}
+
+void UnixServer::release(const Body& body) {
+    const auto known = unread_.find(body);
+    if (--known->second > 0) return;
+    unreadBytes_ -= body->size();
+    unread_.erase(known);
+}
+
 Task<void> UnixServer::serve(std::shared_ptr<Session> session) {
     auto& stream = session->stream;
-    beast::flat_buffer buffer(kLargestHeader + kLargestBody);
+    // Beast bounds neither a chunk's extensions nor what follows the last chunk, and throws at a
+    // field of 64 KiB there: what it may gather before it makes something of it is bounded.
+    beast::flat_buffer buffer(2 * kLargestHeader);
     bool keep = true;
     while (keep) {
         error_code error;
@@ -202,21 +242,21 @@ Task<void> UnixServer::serve(std::shared_ptr<Session> session) {
             auto handle = handler_(std::move(request));
             answer = co_await std::move(handle);
         }
-        beast::http::response<beast::http::span_body<const char>> response;
+        const bool admitted = admit(answer.body, session->peer);
+        if (!admitted)
+            answer = problem(503, "Service Unavailable",
+                             "other readers are slow, and their answers fill the memory that there "
+                             "is for them; try again");
         constexpr unsigned kHttp11 = 11;
-        response.version(malformed ? kHttp11 : parser.get().version());
-        response.result(answer.status);
-        response.set(beast::http::field::content_type, answer.type);
-        response.set(beast::http::field::cache_control, "no-store");
-        response.keep_alive(!malformed && parser.get().keep_alive());
-        response.body() = beast::span<const char>(answer.body->data(), answer.body->size());
-        response.prepare_payload();
+        Response response = responseOf(answer, malformed ? kHttp11 : parser.get().version(),
+                                       !malformed && parser.get().keep_alive());
         keep = response.keep_alive();
         stream.expires_after(kIdle);
-        beast::http::serializer<false, beast::http::span_body<const char>> serializer(response);
+        beast::http::serializer<false, Response::body_type> serializer(response);
         auto write = beast::http::async_write(stream, serializer,
                                               asio::redirect_error(asio::use_awaitable, error));
         co_await std::move(write);
+        if (admitted) release(answer.body);
         if (error) co_return;
         session->waiting = true;
         sessions_.splice(sessions_.end(), sessions_, session->place);

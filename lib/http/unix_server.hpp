@@ -7,8 +7,10 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <sys/types.h>
 
+#include <cstddef>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -20,11 +22,13 @@ struct Request {
     uid_t peer = static_cast<uid_t>(-1);
 };
 
+using Body = std::shared_ptr<const std::string>;
+
 struct Answer {
     unsigned status = 200;
     std::string type = "application/json";
     /// Shared, so that a slow reader costs no copy and holds nothing up.
-    std::shared_ptr<const std::string> body;
+    Body body;
 };
 
 /// An answer of type application/problem+json (RFC 9457).
@@ -34,8 +38,9 @@ using Handler = std::function<Task<Answer>(Request)>;
 
 /// HTTP/1.1 on a unix socket. The number of connections and the time that each may take to send or
 /// to read are bounded; when all places are taken, a new connection takes that of the one that has
-/// been waiting for a request the longest, so that idle ones keep nobody out. Access is by the
-/// socket's owner, group and mode.
+/// been waiting for a request the longest, so that idle ones keep nobody out. Answers that slow
+/// readers hold are bounded to 64 MiB in all and one more. Access is by the socket's owner, group
+/// and mode.
 class UnixServer {
   public:
     UnixServer(boost::asio::io_context& io, Handler handler);
@@ -53,13 +58,17 @@ class UnixServer {
 
     Task<void> accept();
     bool makeRoom(uid_t peer);
+    bool admit(const Body& body, uid_t peer);
+    void release(const Body& body);
     Task<void> serve(std::shared_ptr<Session> session);
 
     boost::asio::io_context& io_;
     Handler handler_;
     std::string path_;
     boost::asio::local::stream_protocol::acceptor acceptor_;
-    Sessions sessions_;  ///< those that have been waiting the longest come first
+    Sessions sessions_;           ///< those that have been waiting the longest come first
+    std::map<Body, int> unread_;  ///< answers that are being read, with their readers
+    size_t unreadBytes_ = 0;
 };
 
 }  // namespace nodemirror::http
