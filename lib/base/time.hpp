@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -17,6 +18,15 @@ struct Now {
     SteadyTime steady;
     WallTime wall;
 };
+
+/// The time so long after 1970, or the nearest that nanoseconds can hold (1677 to 2262).
+template <class Unit>
+WallTime wallTimeOf(Unit sinceEpoch) {
+    const auto inUnits = [](WallTime time) {
+        return std::chrono::duration_cast<Unit>(time.time_since_epoch());
+    };
+    return WallTime(std::clamp(sinceEpoch, inUnits(WallTime::min()), inUnits(WallTime::max())));
+}
 
 /// RFC 3339 in UTC, with milliseconds: 2026-01-02T03:04:05.678Z
 std::string rfc3339(WallTime time);

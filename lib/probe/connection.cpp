@@ -9,6 +9,12 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/ssl.hpp>
 
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <iterator>
+#include <set>
+
 namespace nodemirror {
 
 namespace asio = boost::asio;
@@ -22,7 +28,31 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint32_t kHeaderLimit = 64 << 10;
 constexpr int kSlowestBody = 6;
+constexpr uint64_t kRefusal = 64 << 10;
 constexpr size_t kLargestField = 32 << 10;  // Beast itself throws at 64
+
+/// What Go's Transport writes itself, whatever a request says of it (reqWriteExcludeHeader).
+bool isTransports(const std::string& header) {
+    static const std::set<std::string> names{"host", "content-length", "transfer-encoding",
+                                             "trailer"};
+    return names.count(lower(header)) > 0;
+}
+
+/// What Go's Transport refuses to send (httpguts.ValidHeaderFieldName and ValidHeaderFieldValue):
+/// with it a header could be another header, or another request.
+std::string headerProblem(const std::string& name, const std::string& value) {
+    const auto isToken = [](unsigned char c) {
+        return std::isalnum(c) != 0 || (c != 0 && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
+    };
+    const auto isControl = [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; };
+    if (name.empty() || !std::all_of(name.begin(), name.end(), isToken))
+        return "net/http: invalid header field name " + inQuotes(name.substr(0, 100));
+    if (std::any_of(value.begin(), value.end(), isControl))
+        return "net/http: invalid header field value for " + inQuotes(name.substr(0, 100));
+    if (name.size() > kLargestField || value.size() > kLargestField)
+        return "the header " + inQuotes(name.substr(0, 100)) + " is longer than 32 KiB";
+    return "";
+}
 
 Duration since(Clock::time_point begin) { return Clock::now() - begin; }
 
@@ -65,18 +95,19 @@ std::optional<http::request<http::empty_body>> Connection::messageOf(const HttpR
     message.method_string(request.method);
     message.target(viaPlainProxy_ ? request.url.text() : request.url.target);
     message.version(11);
-    message.set(http::field::host, request.url.authority);
-    for (const auto& [name, value] : request.headers) {
-        if (value.size() > kLargestField) {
-            out.fault = Fault::Protocol;
-            out.error = "the value of the header " + name + " is longer than 32 KiB";
+    std::vector<std::pair<std::string, std::string>> headers{{"Host", request.url.authority}};
+    std::copy_if(request.headers.begin(), request.headers.end(), std::back_inserter(headers),
+                 [](const auto& header) { return !isTransports(header.first); });
+    if (viaPlainProxy_)
+        if (const auto basic = proxyAuthorization(proxy_); !basic.empty())
+            headers.emplace_back("Proxy-Authorization", basic);
+    for (const auto& [name, value] : headers) {
+        if (const auto wrong = headerProblem(name, value); !wrong.empty()) {
+            fail(out, Fault::Protocol, wrong);
             return std::nullopt;
         }
         message.insert(name, value);
     }
-    if (viaPlainProxy_)
-        if (const auto basic = proxyAuthorization(proxy_); !basic.empty())
-            message.set(http::field::proxy_authorization, basic);
     return message;
 }
 
@@ -121,11 +152,16 @@ Task<void> Connection::readBody(Stream& stream, Parser& parser, const HttpReques
     Sha256 digest;
     char chunk[16 << 10];
     error_code error;
+    // Only what was asked for may be large: redirects and refusals explain themselves in a few
+    // lines.
+    const bool wanted = out.status / 100 == 2;
+    const uint64_t readLimit = wanted ? request.readLimit : std::min(kRefusal, request.readLimit);
+    const uint64_t keepLimit = wanted ? request.keepLimit : std::min(kRefusal, request.keepLimit);
     const auto latest = Clock::now() + kSlowestBody * patience.body;
-    while (!error && !parser.is_done() && out.bodySize < request.readLimit) {
+    while (!error && !parser.is_done() && out.bodySize < readLimit) {
         lowest().expires_at(std::min(latest, Clock::now() + patience.body));
         const auto offered =
-            static_cast<size_t>(std::min<uint64_t>(sizeof chunk, request.readLimit - out.bodySize));
+            static_cast<size_t>(std::min<uint64_t>(sizeof chunk, readLimit - out.bodySize));
         parser.get().body().data = chunk;
         parser.get().body().size = offered;
         auto read = http::async_read(stream, buffer_, parser,
@@ -135,8 +171,8 @@ Task<void> Connection::readBody(Stream& stream, Parser& parser, const HttpReques
         const size_t got = offered - parser.get().body().size;
         digest.add(std::string_view(chunk, got));
         out.bodySize += got;
-        if (out.body.size() < request.keepLimit)
-            out.body.append(chunk, std::min<size_t>(got, request.keepLimit - out.body.size()));
+        if (out.body.size() < keepLimit)
+            out.body.append(chunk, std::min<size_t>(got, keepLimit - out.body.size()));
     }
     out.bodyComplete = !error && parser.is_done();
     if (out.bodyComplete) out.bodySha256 = digest.hex();

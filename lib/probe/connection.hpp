@@ -91,7 +91,11 @@ class Connection {
     bool viaPlainProxy_ = false;  ///< requests carry the whole URL
     std::unique_ptr<Plain> plain_;
     std::unique_ptr<Secure> secure_;
-    boost::beast::flat_buffer buffer_;
+    /// Bounds what Beast gathers before it makes something of it. It limits neither a chunk's
+    /// extensions nor the fields after the last chunk itself, and throws at one of 64 KiB there,
+    /// out of the io_context.
+    static constexpr size_t kMostGathered = 64 << 10;
+    boost::beast::flat_buffer buffer_{kMostGathered};
     std::optional<CertificateFacts> certificate_;
     std::string connectedTo_;
     std::string tlsVersion_;

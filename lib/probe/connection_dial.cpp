@@ -123,6 +123,8 @@ Task<bool> Connection::throughProxy(HttpUrl url, Patience patience, Exchange& ou
         out.error = "the proxy " + out.proxy + " did not answer: " + out.error;
         co_return false;
     }
+    // What a proxy sends behind its answer is not the server's word; Go's Transport drops it too.
+    buffer_.clear();
     if (parser.get().result() == http::status::ok) co_return true;
     fail(out, Fault::Proxy,
          "the proxy " + out.proxy + " answered " + std::to_string(parser.get().result_int()) + " " +

@@ -143,6 +143,7 @@ Task<Exchange> RegistryClient::follow(HttpRequest request, RegistryAnswer* answe
                                             ": stopped after 10 redirects"
                                       : "redirected to something that is no http or https URL";
             } else {
+                exchange.body.clear();
                 answer->exchanges.push_back(std::move(exchange));
                 request.url = *next;
                 purpose = "redirect";

@@ -1,8 +1,11 @@
 #include "probe/tls_client.hpp"
 
+#include "base/read_file.hpp"
 #include "base/text.hpp"
+#include "base/time.hpp"
 
 #include <arpa/inet.h>
+#include <boost/asio/buffer.hpp>
 #include <openssl/asn1.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -12,7 +15,8 @@
 
 namespace nodemirror {
 
-namespace ssl = boost::asio::ssl;
+namespace asio = boost::asio;
+namespace ssl = asio::ssl;
 using boost::system::error_code;
 
 namespace {
@@ -35,7 +39,7 @@ std::string commonName(const X509_NAME* name) {
 WallTime wallTime(const ASN1_TIME* time) {
     std::tm parts{};
     if (ASN1_TIME_to_tm(time, &parts) != 1) return WallTime();
-    return std::chrono::system_clock::from_time_t(::timegm(&parts));
+    return wallTimeOf(std::chrono::seconds(::timegm(&parts)));  // RFC 5280 allows the year 9999
 }
 
 std::string rawText(const ASN1_STRING* text) {
@@ -45,7 +49,9 @@ std::string rawText(const ASN1_STRING* text) {
 
 std::string addressText(const ASN1_OCTET_STRING* address) {
     char buffer[INET6_ADDRSTRLEN] = "";
-    const int family = ASN1_STRING_length(address) == 4 ? AF_INET : AF_INET6;
+    const int size = ASN1_STRING_length(address);
+    if (size != 4 && size != 16) return "an address of " + std::to_string(size) + " bytes";
+    const int family = size == 4 ? AF_INET : AF_INET6;
     ::inet_ntop(family, ASN1_STRING_get0_data(address), buffer, sizeof buffer);
     return buffer;
 }
@@ -87,6 +93,8 @@ void fail(CertificateCheck& out, Fault fault, const std::string& error) {
     out.error = kPrefix + error;
 }
 
+constexpr size_t kLargestPem = 16 << 20;
+
 Error cannotLoad(const std::string& path, const error_code& error) {
     return {"load the certificate", path, error.message(), "check the file"};
 }
@@ -107,12 +115,22 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
     // Go trusts whatever is among the roots, an intermediate certificate too.
     X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
     error_code error;
-    for (const auto& path : settings.ca)
-        if (context->load_verify_file(path, error)) return cannotLoad(path, error);
+    // Read here: OpenSSL would wait for whoever writes to a FIFO.
+    for (const auto& path : settings.ca) {
+        const auto pem = readWholeFile(path, kLargestPem);
+        if (!pem) return pem.error();
+        if (context->add_certificate_authority(asio::buffer(*pem), error))
+            return cannotLoad(path, error);
+    }
     for (const auto& pair : settings.client) {
         const std::string& key = pair.size() > 1 ? pair[1] : pair[0];
-        if (context->use_certificate_chain_file(pair[0], error)) return cannotLoad(pair[0], error);
-        if (context->use_private_key_file(key, ssl::context::pem, error))
+        const auto certificatePem = readWholeFile(pair[0], kLargestPem);
+        if (!certificatePem) return certificatePem.error();
+        const auto keyPem = readWholeFile(key, kLargestPem);
+        if (!keyPem) return keyPem.error();
+        if (context->use_certificate_chain(asio::buffer(*certificatePem), error))
+            return cannotLoad(pair[0], error);
+        if (context->use_private_key(asio::buffer(*keyPem), ssl::context::pem, error))
             return cannotLoad(key, error);
     }
     context->set_verify_mode(settings.skipVerify ? ssl::verify_none : ssl::verify_peer);

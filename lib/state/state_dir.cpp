@@ -141,7 +141,7 @@ Result<RestartHistory> StateDir::loadRestarts() const {
         path_ + "/restarts.json", [](const Json& json, RestartHistory& out) {
             for (const auto& [unit, times] : json.at("units").items())
                 for (const auto& time : times)
-                    out[unit].push_back(WallTime(std::chrono::milliseconds(time.get<int64_t>())));
+                    out[unit].push_back(wallTimeOf(std::chrono::milliseconds(time.get<int64_t>())));
         });
 }
 
@@ -241,7 +241,7 @@ Result<Proofs> StateDir::loadProofs() const {
             record.secret = item.at("secret").get<bool>();
             record.rejectedSha256 = item.at("rejected").get<std::string>();
             record.rejectedAt =
-                WallTime(std::chrono::seconds(item.at("rejectedAt").get<int64_t>()));
+                wallTimeOf(std::chrono::seconds(item.at("rejectedAt").get<int64_t>()));
             record.evidence = item.at("evidence").get<std::string>();
             out[name] = std::move(record);
         }

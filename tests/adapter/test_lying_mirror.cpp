@@ -18,7 +18,8 @@ struct Lies {
     Lies() { boost::asio::co_spawn(io, registry.serve(), boost::asio::detached); }
 
     RegistryAnswer ask(const std::string& answers,
-                       std::chrono::milliseconds whole = std::chrono::seconds(60)) {
+                       std::chrono::milliseconds whole = std::chrono::seconds(60),
+                       uint64_t most = 64 << 10) {
         registry.setAnswers(answers);
         ChainHost host;
         host.scheme = "http";
@@ -32,6 +33,7 @@ struct Lies {
         RegistryClient::Ask what;
         what.kind = "manifests";
         what.object = "latest";
+        what.readLimit = what.keepLimit = most;
         RegistryAnswer out;
         bool done = false;
         const auto take = [&](std::exception_ptr failure, RegistryAnswer answer) {
@@ -81,6 +83,49 @@ TEST_CASE("redirects lead to http and https alone, and end") {
     CHECK(lies.ask(redirect("http://127.0.0.1:@PORT@/again"), std::chrono::milliseconds(0)).fault ==
           Fault::Hang);
     CHECK(lies.registry.asked() == 1);
+}
+
+TEST_CASE("what stands in and behind the chunks of a body is bounded") {
+    Lies lies;
+    const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (const size_t size : {60UL << 10, 70UL << 10, 16UL << 20}) {
+        CAPTURE(size);
+        const std::string much(size, 'a');
+        for (const auto& rest : {"0\r\nX: " + much + "\r\n\r\n", "0\r\n" + much + ": x\r\n\r\n",
+                                 "1;" + much + "\r\nb\r\n0\r\n\r\n", "1;" + much}) {
+            const auto answer = lies.ask(head + rest);
+            CHECK(answer.last().body.size() <= 1);
+            if (size > (64UL << 10)) CHECK_FALSE(answer.last().bodyComplete);
+        }
+    }
+}
+
+TEST_CASE("of redirects no body is kept, and of refusals not much") {
+    Lies lies;
+    const std::string much(2 << 20, 'x');
+    const std::string length = "Content-Length: " + std::to_string(much.size()) + "\r\n\r\n" + much;
+    const auto answer =
+        lies.ask("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:@PORT@/on\r\n" +
+                     length + "\n====\nHTTP/1.1 404 Not Found\r\n" + length,
+                 std::chrono::seconds(60), 4 << 20);
+    REQUIRE(answer.exchanges.size() == 2);
+    CHECK(answer.exchanges[0].body.empty());
+    CHECK(answer.status == 404);
+    CHECK(answer.last().body.size() == (64 << 10));
+    CHECK(lies.ask("HTTP/1.1 200 OK\r\n" + length, std::chrono::seconds(60), 4 << 20)
+              .last()
+              .body.size() == much.size());
+}
+
+TEST_CASE("a token is no way to send another header, or another request") {
+    Lies lies;
+    const auto answer = lies.ask(
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer "
+        "realm=\"http://127.0.0.1:@PORT@/token\"\r\nContent-Length: 0\r\n\r\n\n====\n"
+        "HTTP/1.1 200 OK\r\n\r\n{\"token\": \"a\\r\\nX-Injected: b\"}");
+    CHECK(answer.fault == Fault::Protocol);
+    CHECK_THAT(answer.error, Catch::Contains("invalid header field value for \"Authorization\""));
+    CHECK(lies.registry.asked() == 2);
 }
 
 TEST_CASE("bodies and headers are bounded, and nothing is unpacked") {

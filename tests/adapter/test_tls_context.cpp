@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 
@@ -141,4 +142,32 @@ TEST_CASE("the chain's own certificates are trusted beside the bundle's, an inte
     CHECK(trusts(context, issue("leaf", false, &between)));
     CHECK(trusts(context, issue("leaf", false, &system)));
     CHECK_FALSE(trusts(context, issue("leaf", false, &root)));
+}
+
+TEST_CASE("a certificate without an end is not expired, and odd addresses are not read over") {
+    const Party odd = issue("odd", false);
+    X509* certificate = odd.certificate.get();
+    REQUIRE(ASN1_TIME_set_string(X509_getm_notAfter(certificate), "99991231235959Z") == 1);
+    extend(certificate, odd, NID_subject_alt_name, "DER:3009870141870401020304");
+    const CertificateFacts facts = certificateFacts(certificate);
+    CHECK(facts.notAfter > std::chrono::system_clock::now() + std::chrono::hours(24 * 365 * 100));
+    CHECK(facts.names == std::vector<std::string>{"an address of 1 bytes", "1.2.3.4"});
+}
+
+TEST_CASE("a FIFO in the place of a certificate is not waited for") {
+    const TemporaryDirectory directory;
+    const std::string fifo = directory / "ca.crt";
+    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+    const auto roots = std::make_shared<SystemRoots>("/nonexistent");
+    TlsSettings settings;
+    settings.ca = {fifo};
+    const auto made = makeTlsContext(settings, roots);
+    REQUIRE_FALSE(made);
+    CHECK_THAT(made.error().text(), Catch::Contains("no regular file"));
+    settings.ca.clear();
+    settings.client = {{fifo, fifo}};
+    CHECK_FALSE(makeTlsContext(settings, roots));
+    settings.client.clear();
+    settings.ca = {directory.write("empty.crt", "words")};
+    CHECK_FALSE(makeTlsContext(settings, roots));
 }
