@@ -33,6 +33,7 @@ Error about(const std::string& doing, const std::string& unit, const Error& erro
 Result<std::shared_ptr<Bus>> SystemdUnits::bus() {
     if (bus_ && !bus_->broken()) return bus_;
     jobSignals_.reset();
+    ownerSignals_.reset();
     unitSignals_.clear();
     subscribed_ = false;
     auto fresh = Bus::connect(io_);
@@ -43,6 +44,7 @@ Result<std::shared_ptr<Bus>> SystemdUnits::bus() {
 
 void SystemdUnits::stop() {
     jobSignals_.reset();
+    ownerSignals_.reset();
     unitSignals_.clear();
     for (auto& [job, timer] : jobWaits_) timer->cancel();
     if (bus_) bus_->close();
@@ -190,17 +192,36 @@ Task<void> SystemdUnits::mainProcess(std::shared_ptr<Bus> bus, std::string path,
     out.started = SteadyTime(std::chrono::microseconds(micros));  // both are CLOCK_MONOTONIC
 }
 
+/// The rule of a match names systemd, and sd-bus takes any sender for it that has a unique name,
+/// while dbus-daemon hands on what anybody sends to this connection by its name.
+bool SystemdUnits::isFromSystemd(sd_bus_message* message) const {
+    const char* sender = sd_bus_message_get_sender(message);
+    return sender != nullptr && systemd_ == sender;
+}
+
 void SystemdUnits::onJobRemoved(sd_bus_message* message) {
+    if (restarting_ == 0 || !isFromSystemd(message)) return;
     uint32_t id = 0;
     const char* job = nullptr;
     const char* unit = nullptr;
     const char* result = nullptr;
     if (sd_bus_message_read(message, "uoss", &id, &job, &unit, &result) < 0) return;
     const auto waiting = jobWaits_.find(job);
-    // The signal may come before the reply that names the job.
-    if (jobResults_.size() > 64) jobResults_.clear();
-    jobResults_[job] = result;
+    jobResults_[job] = result;  // the signal may come before the reply that names the job
     if (waiting != jobWaits_.end()) waiting->second->cancel();
+}
+
+/// systemd that re-executes comes back under another unique name (it keeps its subscribers).
+void SystemdUnits::onOwnerChanged(sd_bus_message* message) {
+    const char* sender = sd_bus_message_get_sender(message);
+    const char* name = nullptr;
+    const char* before = nullptr;
+    const char* now = nullptr;
+    if (sender == nullptr || std::strcmp(sender, "org.freedesktop.DBus") != 0 ||
+        sd_bus_message_read(message, "sss", &name, &before, &now) < 0)
+        return;
+    systemd_ = now;
+    if (changed_) changed_();
 }
 
 Task<Result<void>> SystemdUnits::subscribe(std::shared_ptr<Bus> bus) {
@@ -212,11 +233,21 @@ Task<Result<void>> SystemdUnits::subscribe(std::shared_ptr<Bus> bus) {
         &jobHandler_);
     if (!slot) co_return slot.error();
     jobSignals_ = std::move(*slot);
+    ownerHandler_ = [this](sd_bus_message* message) { onOwnerChanged(message); };
+    auto owner = bus->match(
+        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+        "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
+        "arg0='org.freedesktop.systemd1'",
+        &ownerHandler_);
+    if (!owner) co_return owner.error();
+    ownerSignals_ = std::move(*owner);
     auto message = managerRequest(*bus, "Subscribe");
     if (!message) co_return message.error();
     auto task = bus->call(std::move(*message), kCall);
     const auto reply = co_await std::move(task);
     if (!reply) co_return reply.error();
+    const char* sender = sd_bus_message_get_sender(reply->get());
+    systemd_ = sender == nullptr ? "" : sender;
     subscribed_ = true;
     co_return Result<void>();
 }
@@ -231,7 +262,9 @@ Task<void> SystemdUnits::follow(std::shared_ptr<Bus> bus, std::string path) {
         unitSignals_.erase(path);
         co_return;
     }
-    changeHandler_ = [this](sd_bus_message*) { changed_(); };
+    changeHandler_ = [this](sd_bus_message* message) {
+        if (isFromSystemd(message)) changed_();
+    };
     auto slot = bus->match("type='signal',sender='org.freedesktop.systemd1',path='" + path +
                                "',interface='org.freedesktop.DBus.Properties',"
                                "member='PropertiesChanged'",
@@ -281,16 +314,18 @@ Task<Result<std::string>> SystemdUnits::startRestart(std::string unit) {
 
 Task<RestartAnswer> SystemdUnits::restart(std::string unit) {
     RestartAnswer answer;
+    ++restarting_;
     auto start = startRestart(unit);
     const auto job = co_await std::move(start);
-    if (!job) {
+    if (job) {
+        answer.asked = true;
+        auto wait = jobResult(*job);
+        const auto result = co_await std::move(wait);
+        answer.result = result ? *result : result.error().text();
+    } else {
         answer.result = job.error().text();
-        co_return answer;
     }
-    answer.asked = true;
-    auto wait = jobResult(*job);
-    const auto result = co_await std::move(wait);
-    answer.result = result ? *result : result.error().text();
+    if (--restarting_ == 0) jobResults_.clear();
     co_return answer;
 }
 

@@ -48,17 +48,24 @@ class SystemdUnits : public Units {
     Task<Result<void>> subscribe(std::shared_ptr<Bus> bus);
     Task<Result<std::string>> jobResult(std::string job);
     void onJobRemoved(sd_bus_message* message);
+    void onOwnerChanged(sd_bus_message* message);
+    bool isFromSystemd(sd_bus_message* message) const;
     Task<void> follow(std::shared_ptr<Bus> bus, std::string path);
 
     boost::asio::io_context& io_;
     std::shared_ptr<Bus> bus_;
     bool subscribed_ = false;
+    std::string systemd_;  ///< the unique name that it has on the bus
     Slot jobSignals_;
+    Slot ownerSignals_;
     std::function<void()> changed_;
     std::function<void(sd_bus_message*)> changeHandler_;
     std::map<std::string, Slot> unitSignals_;  ///< by the unit's path
     std::function<void(sd_bus_message*)> jobHandler_;
-    std::map<std::string, std::string> jobResults_;  ///< by job path, until they are taken
+    std::function<void(sd_bus_message*)> ownerHandler_;
+    int restarting_ = 0;
+    /// By job path, of all jobs that ended while a restart is under way.
+    std::map<std::string, std::string> jobResults_;
     std::map<std::string, std::shared_ptr<boost::asio::steady_timer>> jobWaits_;
 };
 

@@ -1,5 +1,6 @@
 """As a service: signals, the socket, and neighbours that go away and come back."""
 import json
+import re
 import time
 
 from case import CERTS, DESIRED, HOSTS, SANDBOX, NodeCase
@@ -78,6 +79,30 @@ class Service(NodeCase):
                 self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 60)
         node.wait_for_phase("Ready")
         self.assertEqual(node.sh("systemctl show -P NRestarts nodemirrord").strip(), "0")
+
+    def test_what_others_say_over_dbus_is_not_believed(self):
+        node = self.ready()
+        node.run("systemctl", "daemon-reexec")  # which has another name on the bus from then on
+        node.write("/run/systemd/system/kubelet.service.d/wait.conf",
+                   "[Service]\nExecStartPre=/bin/sh -c 'until test -e /run/go; do sleep 0.1; done'\n")
+        node.run("systemctl", "daemon-reload")
+        restarted = lambda: node.journal(lines=1000).count("unit=kubelet.service event=restarted")
+        before = restarted()
+        node.probe("remove", SANDBOX, check=True)
+        job = self.wait_for(lambda: re.search(r"^ *(\d+) kubelet.service .* running$", node.sh(
+            "systemctl list-jobs --no-legend"), re.M), "kubelet is being restarted")[1]
+        pid = node.sh("systemctl show -P MainPID nodemirrord").strip()
+        name = re.search(rf"^(:\S+)\s+{pid} ", node.sh("busctl --no-legend --no-pager list"), re.M)[1]
+        node.run("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "busctl",
+                 "emit", f"--destination={name}", "/org/freedesktop/systemd1",
+                 "org.freedesktop.systemd1.Manager", "JobRemoved", "uoss", job,
+                 f"/org/freedesktop/systemd1/job/{job}", "kubelet.service", "done")
+        node.run("nodemirrorctl", "status", check=False)
+        node.sh(f"echo '# drift' >{HOSTS}")
+        self.wait_for(lambda: "m.daocloud.io" in node.read(HOSTS), "the daemon went on")
+        self.assertEqual(restarted(), before)
+        node.run("touch", "/run/go")
+        self.wait_for(lambda: restarted() == before + 1, "the word of systemd is heard")
 
     def test_services_are_shown_as_they_are(self):
         node = self.ready()
