@@ -41,13 +41,16 @@ bool changesOwner(const Access& access) {
            (access.gid != static_cast<gid_t>(-1) && access.gid != ::getegid());
 }
 
+/// A copy of what another user has must not become a set-user-ID file of root's.
+mode_t permissions(const Access& access) { return access.mode & 0777; }
+
 Result<void> fill(int fd, const std::string& name, std::string_view content, const Access& access,
                   Durable durable) {
     if (const auto written = writeAll(fd, content, name); !written) return written;
     if (changesOwner(access) && ::fchown(fd, access.uid, access.gid) != 0)
         return Error::system("set the owner of", name, errno);
-    // After fchown, which clears the set-id bits; and the umask must not have a say.
-    if (const auto set = setMode(fd, name, access.mode); !set) return set;
+    // The umask must not have a say.
+    if (const auto set = setMode(fd, name, permissions(access)); !set) return set;
     if (durable == Durable::Now && ::fsync(fd) != 0) return Error::system("sync", name, errno);
     return {};
 }
@@ -57,7 +60,7 @@ Result<void> fill(int fd, const std::string& name, std::string_view content, con
 Result<void> writeNew(int directory, const std::string& name, std::string_view content,
                       const Access& access, Durable durable) {
     // Not open to its later group before that group is set.
-    const mode_t first = changesOwner(access) ? 0600 : access.mode;
+    const mode_t first = changesOwner(access) ? 0600 : permissions(access);
     const UniqueFd fd(::openat(directory, name.c_str(),
                                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, first));
     if (!fd) return Error::system("create", name, errno);

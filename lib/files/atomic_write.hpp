@@ -18,7 +18,7 @@ std::string temporaryName();
 
 /// Owner and mode of a file to be written.
 struct Access {
-    mode_t mode = 0644;
+    mode_t mode = 0644;  ///< its permissions: the set-id bits and the sticky bit are left out
     uid_t uid = static_cast<uid_t>(-1);  ///< -1: whoever writes
     gid_t gid = static_cast<gid_t>(-1);
 };

@@ -127,6 +127,20 @@ TEST_CASE("another user's directory is taken over whole and given back whole") {
     CHECK(ownerOf(world.root / "certs.d/docker.io") == kSomebody);
 }
 
+TEST_CASE("what is copied of another user's directory is no set-user-ID file of root's") {
+    World world;
+    const std::string tool = world.root.write("certs.d/docker.io/tool", "#!/bin/sh\n");
+    give(tool, 04755);
+    give(world.root / "certs.d/docker.io", 0755);
+    const WithoutCapabilities as;  // which may not make hard links to such a file
+    world.want(desire({"docker.io"}));
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    struct stat status {};
+    REQUIRE(::stat(tool.c_str(), &status) == 0);
+    CHECK(status.st_uid == ::geteuid());
+    CHECK((status.st_mode & 07777) == 0755);
+}
+
 TEST_CASE("a crash before another user's directory was exchanged loses nothing") {
     const bool made = GENERATE(false, true);  // the new one, under the name to keep theirs under
     const bool declared = GENERATE(false, true);
