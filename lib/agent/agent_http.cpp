@@ -14,7 +14,7 @@ using std::chrono::seconds;
 constexpr seconds kReconcileWait{120};
 
 std::string dump(const Document& document) {
-    return document.dump(-1, ' ', false, Document::error_handler_t::replace) + "\n";
+    return document.dump(-1, ' ', true, Document::error_handler_t::replace) + "\n";
 }
 
 Answer text(unsigned status, std::string body) {

@@ -39,7 +39,10 @@ std::string remedyFor(int code, const std::string& path) {
         case EPERM:
             return "it, or a directory above it, may be immutable: lsattr -d " + path +
                    "; chattr -i ends that";
-        case EACCES: return "let root have access to it: ls -ld " + path;
+        case EACCES:
+            return "let root have access to it, which the service has to nothing below /root, "
+                   "/home and /run/user: namei -l " +
+                   path;
         default: return "";
     }
 }

@@ -79,6 +79,19 @@ size_t actsOnTerminal(std::string_view text) {
     return marks || isolates ? 3 : 0;
 }
 
+/// A character of at most three bytes, as TOML and YAML both escape it.
+std::string escapedPoint(std::string_view character) {
+    const auto bits = [character](size_t i) {
+        return static_cast<unsigned>(static_cast<unsigned char>(character[i])) & 0x3fU;
+    };
+    unsigned point = static_cast<unsigned char>(character[0]);
+    if (character.size() == 2) point = (point & 0x1fU) << 6 | bits(1);
+    if (character.size() == 3) point = (point & 0x0fU) << 12 | bits(1) << 6 | bits(2);
+    char buffer[8];
+    std::snprintf(buffer, sizeof buffer, "\\u%04x", point);
+    return buffer;
+}
+
 std::string escaped(unsigned char c) {
     if (c == '\n') return "\\n";
     if (c == '\t') return "\\t";
@@ -110,18 +123,17 @@ std::string inQuotes(std::string_view text) {
 
 std::string quotedScalar(std::string_view text) {
     std::string out = "\"";
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            out += '\\';
-            out += c;
-        } else if (isControl(byte)) {
-            char buffer[8];
-            std::snprintf(buffer, sizeof buffer, "\\u%04x", byte);
-            out += buffer;
-        } else {
-            out += c;
-        }
+    while (!text.empty()) {
+        const size_t acting = actsOnTerminal(text);
+        const size_t length = std::max<size_t>({acting, utf8Length(text), 1});
+        const std::string_view character = text.substr(0, length);
+        if (acting > 0 && utf8Length(text) > 0)
+            out += escapedPoint(character);
+        else if (character == "\"" || character == "\\")
+            out.append("\\").append(character);
+        else
+            out += character;
+        text.remove_prefix(length);
     }
     return out + "\"";
 }

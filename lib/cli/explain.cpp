@@ -180,7 +180,7 @@ Task<int> explainAll(asio::io_context& io, SurveyOptions options, Prepared prepa
             printDocument(output, toDocument(explanation, *facts));
         } else {
             std::cout << toDocument(explanation, *facts)
-                             .dump(-1, ' ', false, Document::error_handler_t::replace)
+                             .dump(-1, ' ', true, Document::error_handler_t::replace)
                       << "\n";
         }
         std::cout << std::flush;

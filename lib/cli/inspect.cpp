@@ -102,7 +102,7 @@ int inspect(const std::string& root, std::vector<std::string> registries,
         if (output.format == Format::Text)
             printText(reading, output);
         else if (output.format == Format::Json)
-            std::cout << toJson(reading).dump(-1, ' ', false, Document::error_handler_t::replace)
+            std::cout << toJson(reading).dump(-1, ' ', true, Document::error_handler_t::replace)
                       << "\n";
         else
             documents.push_back(toJson(reading));

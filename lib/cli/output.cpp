@@ -57,10 +57,11 @@ void emit(YAML::Emitter& out, const Document& value) {
 
 void printDocument(const Output& output, const Document& document) {
     if (output.format == Format::Json) {
-        std::cout << document.dump(2, ' ', false, Document::error_handler_t::replace) << "\n";
+        std::cout << document.dump(2, ' ', true, Document::error_handler_t::replace) << "\n";
         return;
     }
     YAML::Emitter out;
+    out.SetOutputCharset(YAML::EscapeNonAscii);
     emit(out, document);
     std::cout << out.c_str() << "\n";
 }

@@ -31,6 +31,7 @@ struct Output {
 Output makeOutput(const std::string& format);
 
 /// Prints a document as indented JSON or as YAML, for the formats that are not text.
+/// JSON or YAML, in ASCII: what others wrote does not act on a terminal.
 void printDocument(const Output& output, const Document& document);
 
 enum class Colour { None, Good, Bad, Warn, Dim, Bold };

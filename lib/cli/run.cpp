@@ -24,8 +24,9 @@ int runCommand(const std::function<Task<int>(boost::asio::io_context&)>& command
 
 std::optional<Patience> patienceFrom(const std::string& timeout) {
     const auto duration = parseGoDuration(timeout);
-    if (!duration || duration->count() <= 0) {
-        complain("--timeout " + inQuotes(timeout) + " is no duration; write it as 5s or 500ms");
+    if (!duration || duration->count() <= 0 || *duration > std::chrono::hours(1)) {
+        complain("--timeout " + inQuotes(timeout) +
+                 " is no duration of at most an hour; write it as 5s or 500ms");
         return std::nullopt;
     }
     Patience patience;

@@ -19,6 +19,9 @@ std::string childKey(const std::string& parent, const std::string& child) {
 
 namespace {
 
+/// Sums of a few durations and a moment stay far from what 64 bits of nanoseconds hold.
+constexpr Duration kLongest = std::chrono::hours(8760);
+
 const char* typeName(const YamlNode& node) {
     switch (node.kind) {
         case YamlNode::Kind::Map: return "a map";
@@ -175,9 +178,11 @@ std::optional<int> YamlFields::integer(const Field& field, int least, int most) 
 std::optional<Duration> YamlFields::duration(const Field& field) {
     if (field.node->isScalar()) {
         const auto value = parseGoDuration(field.node->text);
-        if (value && value->count() > 0) return value;
+        if (value && value->count() > 0 && *value <= kLongest) return value;
     }
-    problem(field, "must be a duration above zero with its unit, such as 500ms, 2s, 1m or 1h");
+    problem(field,
+            "must be a duration above zero, and at most 8760h, with its unit, such as "
+            "500ms, 2s, 1m or 1h");
     return std::nullopt;
 }
 

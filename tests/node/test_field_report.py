@@ -47,6 +47,8 @@ class FieldReport(NodeCase):
     def test_mirrors_in_config_toml_beside_config_path(self):
         node = self.boot(config={"config.toml": CONFIGURED + LEGACY.split("\n", 1)[1]},
                          cri=False)
+        self.wait_for(lambda: node.run("ctr", "version", check=False).returncode == 0,
+                      "containerd answers")
         findings = self.findings(node)
         self.assertEqual(findings["cri-not-loaded"]["severity"], "critical")
         self.assertIn("`mirrors` cannot be set when `config_path` is provided",

@@ -136,6 +136,8 @@ TEST_CASE("each mistake is told with its place, its key and what would be right"
          "registries.\"docker.io\".mirrors[0].skipVerify", "true or false"},
         {withMirror(mirror + "dialTimeout: 2\n"), 6, 22,
          "registries.\"docker.io\".mirrors[0].dialTimeout", "with its unit"},
+        {withMirror(mirror + "dialTimeout: 8761h\n"), 6, 22,
+         "registries.\"docker.io\".mirrors[0].dialTimeout", "at most 8760h"},
         {withMirror(mirror + "headerFiles: {Authorization: /two-lines}\n"), 6, 38,
          "registries.\"docker.io\".mirrors[0].headerFiles.Authorization", "one line of at most"},
         {withMirror(mirror + "repositoryPrefix: /x/\n"), 6, 27,

