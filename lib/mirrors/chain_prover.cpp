@@ -116,11 +116,11 @@ void ChainProver::stop() {
 void ChainProver::prove(const std::string& name) {
     const Registry* registry = desired_->find(name);
     if (registry == nullptr || underWay_.count(name)) return;
-    auto subject = caseFor(*registry);
-    if (!subject || proofs_.isRejected(name, subject->sha256)) return;
     const auto failing = failing_.find(name);
     if (failing != failing_.end() && failing->second.retryAt > std::chrono::steady_clock::now())
         return;
+    auto subject = caseFor(*registry);
+    if (!subject || proofs_.isRejected(name, subject->sha256)) return;
     underWay_.insert(name);
     const unsigned generation = generation_;
     const auto done = [this, name, generation](std::exception_ptr failure) {
@@ -235,6 +235,11 @@ Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
         if (before.passed) {
             reject(subject, fresh.evidence);
             co_return true;
+        }
+        if (proofs_.wasRejected(subject.registry.name, subject.sha256)) {
+            // It was worse than the chain before, and nothing says that it no longer is.
+            if (before.conclusive) reject(subject, fresh.evidence);
+            co_return before.conclusive;
         }
         putInPlace(subject, std::nullopt, "");
         if (!before.conclusive) co_return false;

@@ -62,18 +62,23 @@ void ProofBook::forgetOtherRejection(const std::string& registry, const std::str
     proof->second.evidence.clear();
 }
 
-bool ProofBook::isRejected(const std::string& registry, const std::string& sha256) const {
+bool ProofBook::wasRejected(const std::string& registry, const std::string& sha256) const {
     const auto proof = proofs_.find(registry);
-    if (proof == proofs_.end() || proof->second.rejectedSha256 != sha256) return false;
-    const auto age = std::chrono::system_clock::now() - proof->second.rejectedAt;
+    return proof != proofs_.end() && proof->second.rejectedSha256 == sha256;
+}
+
+bool ProofBook::isRejected(const std::string& registry, const std::string& sha256) const {
+    if (!wasRejected(registry, sha256)) return false;
+    const auto age = std::chrono::system_clock::now() - proofs_.at(registry).rejectedAt;
     return age >= std::chrono::hours(0) && age < kRejectedFor;
 }
 
 Duration ProofBook::untilRetry(Duration longest) const {
     const auto now = std::chrono::system_clock::now();
     for (const auto& [name, proof] : proofs_)
-        if (!proof.rejectedSha256.empty())
-            longest = std::min<Duration>(longest, proof.rejectedAt + kRejectedFor - now);
+        if (const Duration left = proof.rejectedAt + kRejectedFor - now;
+            !proof.rejectedSha256.empty() && left > Duration::zero())
+            longest = std::min(longest, left);
     return longest;
 }
 

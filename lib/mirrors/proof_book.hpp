@@ -26,9 +26,12 @@ class ProofBook {
                 const std::string& evidence);
     /// A rejection of another change than the one that is declared now is over.
     void forgetOtherRejection(const std::string& registry, const std::string& declared);
-    /// Whether the change failed within the hour.
+    /// Whether the change failed where the chain before it did not, however long ago.
+    bool wasRejected(const std::string& registry, const std::string& sha256) const;
+    /// Whether that was within the hour.
     bool isRejected(const std::string& registry, const std::string& sha256) const;
-    /// How long until a rejected change is to be tried again, at most `longest`.
+    /// How long until a rejected change is to be tried again, at most `longest`; those whose hour
+    /// is over are being tried.
     Duration untilRetry(Duration longest) const;
     /// The changes that were taken back, for people.
     std::vector<Reason> reasons(const Desired& desired) const;

@@ -152,6 +152,22 @@ class Canary(NodeCase):
         self.wait_for(lambda: self.ports(node) == [PORT["moody"]], "it is tried again", 60)
         self.wait_for(lambda: "ChangeRolledBack" not in self.reasons(node), "nothing is told")
 
+    def test_a_change_that_was_taken_back_is_not_left_in_place_while_the_network_is_away(self):
+        node = self.start(desired("good"))
+        self.wait_for(lambda: self.proven(node), "the first chain is proven")
+        node.desire(desired("refuse"))
+        self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is told", 60)
+        node.run("systemctl", "stop", "nodemirrord")
+        proofs = json.loads(node.read(PROOFS))
+        proofs["registries"]["fleet.test"]["rejectedAt"] = int(time.time()) - 7200
+        node.write(PROOFS, json.dumps(proofs))
+        node.sh("pkill -f [f]aulty_registry.py")
+        node.start_daemon()
+        self.wait_for(lambda: json.loads(node.read(PROOFS))["registries"]["fleet.test"]["rejectedAt"]
+                      > time.time() - 3600, "it was tried again, and rejected again", 120)
+        self.assertEqual(self.ports(node), [PORT["good"]])
+        self.assertNotIn("CanaryFails", self.reasons(node))
+
     def test_a_change_that_reconcile_brings_is_proven_too(self):
         node = self.start(desired("good"))
         self.wait_for(lambda: self.proven(node), "the first chain is proven")
