@@ -83,14 +83,6 @@ void Agent::spawn(Task<void> task) {
     asio::co_spawn(io_, std::move(task), done);
 }
 
-std::set<std::string> Agent::directories() const {
-    std::set<std::string> out;
-    const files::CertsTree tree(options_.certsDir);
-    if (const auto names = tree.list())
-        for (const auto& name : *names) out.insert(registryOfDirectory(name));
-    return out;
-}
-
 Result<void> Agent::lockState() {
     if (const auto made = state_.ensure(); !made) return made;
     const std::string lockPath = options_.stateDir + "/lock";
@@ -114,7 +106,6 @@ Result<void> Agent::start(Mode mode) {
     if (const auto started = node_.start(); !started) return started;
     if (const auto started = health_.start(); !started) return started;
     if (const auto started = prover_.start(); !started) return started;
-    node_.setDirectories([this] { return directories(); });
     node_.onVersion([this, mode](ContainerdVersion version) {
         registries_.setContainerd(version);
         if (mode == Mode::Act) (void)registries_.reconcileAll(now());

@@ -91,7 +91,6 @@ class Agent {
     Task<http::Answer> plan();
     http::Answer statusAnswer();
     Status status() const;
-    std::set<std::string> directories() const;
     Task<Document> planned();
     void spawn(Task<void> task);
 

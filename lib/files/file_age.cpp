@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <chrono>
 #include <ctime>
 
@@ -10,37 +9,49 @@ namespace nodemirror::files {
 
 namespace {
 
-using Seconds = std::chrono::duration<double>;
+WallTime wallTime(const timespec& time) {
+    return WallTime(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+}
 
-/// How long ago a file was last changed; nothing where it cannot be looked at.
-std::optional<Seconds> ageOf(const std::string& path) {
+/// Whether a file was last changed before a process was started. Its times are of the wall clock,
+/// which may have been set in between: both ways to compare must say the same.
+Seen<bool> changedBefore(const std::string& path, const Now& started, const Now& now) {
     struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) return std::nullopt;
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    // The change time too: cp -p keeps the modification time of what it copies.
-    const auto age = [&](const timespec& time) {
-        return static_cast<double>(now.tv_sec - time.tv_sec) +
-               1e-9 * static_cast<double>(now.tv_nsec - time.tv_nsec);
-    };
-    return Seconds(std::min(age(status.st_mtim), age(status.st_ctim)));
+    if (::stat(path.c_str(), &status) != 0)
+        return Seen<bool>::unknown(path + " cannot be looked at");
+    // The change time: cp -p keeps the modification time of what it copies, and tar sets it.
+    const WallTime changed = wallTime(status.st_ctim);
+    if (changed > now.wall) return Seen<bool>::unknown(path + " was changed at a time to come");
+    const bool byTime = changed < started.wall;
+    const bool byAge = now.wall - changed > now.steady - started.steady;
+    if (byTime != byAge)
+        return Seen<bool>::unknown("the clock was set after " + path +
+                                   " was changed or containerd was started");
+    return Seen<bool>::known(byTime);
+}
+
+/// When the socket was made, by both clocks as far as the clock was not set since.
+std::optional<Now> madeAt(const std::string& socket, const Now& now) {
+    struct stat status {};
+    if (::stat(socket.c_str(), &status) != 0) return std::nullopt;
+    const WallTime made = wallTime(status.st_mtim);  // its group and mode may be changed later
+    return Now{now.steady - (now.wall - made), made};
 }
 
 }  // namespace
 
-Seen<bool> startedAfter(const std::optional<SteadyTime>& started, const std::string& socket,
+Seen<bool> startedAfter(std::optional<Now> started, const std::string& socket,
                         const std::vector<std::string>& paths) {
-    // Ages are compared, not times: a wall clock that was set does not matter to a process's.
-    std::optional<Seconds> running = ageOf(socket);
-    if (started) running = Seconds(std::chrono::steady_clock::now() - *started);
-    if (!running) return Seen<bool>::unknown("when containerd was started cannot be told");
-    bool older = true;
+    const Now now{std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
+    if (!started) started = madeAt(socket, now);
+    if (!started) return Seen<bool>::unknown("when containerd was started cannot be told");
+    Seen<bool> all = Seen<bool>::known(true);
     for (const auto& path : paths) {
-        const auto age = ageOf(path);
-        if (!age) return Seen<bool>::unknown(path + " cannot be looked at");
-        older = older && *age > *running;
+        auto before = changedBefore(path, *started, now);
+        if (before.isKnown() && !before.value()) return before;
+        if (before.isUnknown()) all = std::move(before);
     }
-    return Seen<bool>::known(older);
+    return all;
 }
 
 }  // namespace nodemirror::files

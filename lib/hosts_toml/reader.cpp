@@ -220,4 +220,12 @@ ChainReading readChain(const std::string& root, const std::string& registry,
     return out;
 }
 
+bool isOwn(const ChainReading& reading) {
+    return std::any_of(reading.hosts.begin(), reading.hosts.end(), [&](const ChainHost& host) {
+        return !isUpstream(host, reading.registry) || host.scheme != "https" ||
+               host.skipVerify.value_or(false) || !host.ca.empty() || !host.client.empty() ||
+               !host.header.empty();
+    });
+}
+
 }  // namespace nodemirror

@@ -29,6 +29,10 @@ std::vector<std::string> textsOf(const std::vector<Warning>& warnings);
 ChainReading readChain(const std::string& root, const std::string& registry,
                        const ContainerdVersion& version);
 
+/// Whether what was read says anything that containerd would not do without it: another host, or
+/// other settings of the registry's own.
+bool isOwn(const ChainReading& reading);
+
 /// The names under which containerd looks for a registry's directory, first match wins:
 /// host_port_ (with a port), the name itself, _default (hostPaths).
 std::vector<std::string> directoryNames(const std::string& registry);

@@ -43,11 +43,13 @@ struct ObservedUnit {
     std::string activeState;  ///< active, inactive, failed, activating, …
     int mainPid = 0;          ///< of a service that runs
     SteadyTime started;       ///< when that process was started; the epoch where it is not known
+    WallTime startedWall;     ///< the same by the wall clock as it was then
 
     /// When the process was started, where it is this unit's main one.
-    std::optional<SteadyTime> startOf(int pid) const {
-        if (pid <= 0 || pid != mainPid || started == SteadyTime()) return std::nullopt;
-        return started;
+    std::optional<Now> startOf(int pid) const {
+        if (pid <= 0 || pid != mainPid || started == SteadyTime() || startedWall == WallTime())
+            return std::nullopt;
+        return Now{started, startedWall};
     }
 };
 

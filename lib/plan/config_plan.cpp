@@ -138,6 +138,16 @@ void judgeRunning(const Desired& desired, const ObservedNode& node,
     const auto running = effectiveConfigPath(node, around.certsDir);
     if (running.effective.value_or(false)) return;
     const bool live = running.source == "live";
+    if (live && node.runsConfig.isKnown() && node.runsConfig.value()) {
+        // Another restart would change nothing.
+        plan.reasons.push_back(makeReason(
+            Weight::Blocked, "ConfigNotUsed", node.config.value().path,
+            "containerd was started after this file was last changed, and runs with config_path " +
+                inQuotes(running.value) + ": it reads another file",
+            "systemctl cat " + desired.containerd.unit +
+                " shows its --config; give that file to nodemirrord as --containerd-config"));
+        return;
+    }
     const bool older = node.runsConfig.isKnown() && !node.runsConfig.value();
     if (live || older) {
         plan.restartReason =

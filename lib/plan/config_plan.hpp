@@ -15,7 +15,8 @@ namespace nodemirror {
 /// What is known beside the node itself when config_path is judged.
 struct ConfigSurroundings {
     std::string certsDir;
-    /// Registries that the desired state or certs.d takes care of; "*" when _default does.
+    /// Registries that the desired state takes care of, or a directory in certs.d that is read and
+    /// says something; "*" when _default does.
     std::set<std::string> covered;
     /// Registries that have a directory under the config_path in force, where that is another.
     std::set<std::string> elsewhere;

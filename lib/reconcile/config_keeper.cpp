@@ -11,9 +11,7 @@ namespace nodemirror {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
-constexpr seconds kCriStart{60};
 constexpr milliseconds kPoll{100};
 constexpr char kDoesNotStart[] = "containerd does not start with it";
 /// A unit that does not exist cannot be restarted from here, and the need does not go away.
@@ -43,18 +41,14 @@ void ConfigKeeper::save() {
         spdlog::error("msg={}", inQuotes(saved.error().text()));
 }
 
-Task<CriState> ConfigKeeper::waitForCri() {
+Task<Result<CriState>> ConfigKeeper::waitForCri() {
     boost::asio::steady_timer timer(io_);
-    const auto end = std::chrono::steady_clock::now() + kCriStart;
-    CriState last;
-    last.error = "containerd did not answer after its restart";
+    const auto end = std::chrono::steady_clock::now() + criStart_;
     while (true) {
         auto ask = containerd_.criState();
-        const auto state = co_await std::move(ask);
-        if (state) last = *state;
-        if (state && (state->ready || state->refused)) co_return last;
-        if (!state) last.error = state.error().text();
-        if (std::chrono::steady_clock::now() >= end) co_return last;
+        auto state = co_await std::move(ask);
+        if (state && (state->ready || state->refused)) co_return state;
+        if (std::chrono::steady_clock::now() >= end) co_return state;
         timer.expires_after(kPoll);
         auto wait = timer.async_wait(boost::asio::use_awaitable);
         co_await std::move(wait);
@@ -71,14 +65,15 @@ void ConfigKeeper::tellNotPutBack(const Error& error, std::vector<Reason>* reaso
 Task<void> ConfigKeeper::takeBack(Service service, std::string error,
                                   std::vector<Reason>* reasons) {
     spdlog::error("event=rolling-back msg={}", inQuotes(error));
-    if (const auto back = putBack(); !back) {
-        tellNotPutBack(back.error(), reasons);
-        co_return;
-    }
+    // Before the files: a crash in between must not leave containerd down with nobody to start it.
     record_.stage = ConfigEditRecord::Stage::RolledBack;
     record_.error = error;
     record_.restartOwed = true;
     save();
+    if (const auto back = putBack(); !back) {
+        tellNotPutBack(back.error(), reasons);
+        co_return;
+    }
     restarter_.forgetFailures(service.unit);
     auto restart = restartOwed(service, reasons);
     (void)co_await std::move(restart);
@@ -97,17 +92,22 @@ Task<bool> ConfigKeeper::restartOwed(Service service, std::vector<Reason>* reaso
     co_return true;
 }
 
-/// containerd was started with the edit: its CRI decides.
+/// containerd was started with the edit: its CRI decides. One that is loaded and not ready yet has
+/// sandboxes to take up, which takes its time with any configuration: it is judged later.
 Task<bool> ConfigKeeper::judge(Service service, std::vector<Reason>* reasons) {
     auto wait = waitForCri();
-    const CriState cri = co_await std::move(wait);
-    if (cri.ready) {
+    const auto cri = co_await std::move(wait);
+    if (cri && cri->ready) {
         record_ = ConfigEditRecord();
         save();
         spdlog::info("event=configured msg=\"CRI is loaded with the new configuration\"");
         co_return false;
     }
-    auto back = takeBack(service, cri.error, reasons);
+    if (cri && !cri->refused) {
+        spdlog::warn("event=unproven msg={}", inQuotes("CRI takes its time: " + cri->error));
+        co_return false;
+    }
+    auto back = takeBack(service, cri ? cri->error : cri.error().text(), reasons);
     co_await std::move(back);
     co_return true;
 }
@@ -228,6 +228,11 @@ Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>*
     const bool failed = runs == Runs::Nothing && state == "failed";
     // What is being started is waited for; what a person stopped is none of ours.
     const bool gone = runs == Runs::Nothing && !failed;
+    if (record_.stage == Stage::RolledBack && record_.restartOwed)
+        if (const auto back = putBack(); !back) {
+            tellNotPutBack(back.error(), reasons);
+            co_return false;
+        }
     if (record_.stage == Stage::RolledBack && record_.restartOwed && !gone) {
         if (runs != Runs::Configured) {
             auto restart = restartOwed(service, reasons);

@@ -7,6 +7,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -19,9 +20,14 @@ namespace nodemirror {
 /// restarted again. A crash in between is taken up where it was.
 class ConfigKeeper {
   public:
+    /// `criStart`: how long a start of CRI is waited for at a time.
     ConfigKeeper(boost::asio::io_context& io, Containerd& containerd, Restarter& restarter,
-                 StateDir state)
-        : io_(io), containerd_(containerd), restarter_(restarter), state_(std::move(state)) {}
+                 StateDir state, std::chrono::milliseconds criStart = std::chrono::seconds(60))
+        : io_(io),
+          containerd_(containerd),
+          restarter_(restarter),
+          state_(std::move(state)),
+          criStart_(criStart) {}
     Result<void> start();
 
     /// The edit that was taken back, for planConfig.
@@ -40,8 +46,8 @@ class ConfigKeeper {
     /// when containerd was restarted.
     Task<bool> resume(Service service, Runs runs, std::vector<Reason>* reasons);
 
-    /// Waits until CRI is ready or has refused to load, or for as long as a start may take.
-    Task<CriState> waitForCri();
+    /// Waits until CRI is ready or has refused to load, or for a minute.
+    Task<Result<CriState>> waitForCri();
 
   private:
     Result<void> keepAndWrite(const ConfigPlan& plan);
@@ -62,6 +68,7 @@ class ConfigKeeper {
     Containerd& containerd_;
     Restarter& restarter_;
     StateDir state_;
+    std::chrono::milliseconds criStart_;
     ConfigEditRecord record_;
     std::optional<Error> unreadable_;  ///< why the record of an edit could not be read
 };

@@ -48,10 +48,6 @@ void NodeKeeper::setDesired(std::shared_ptr<const Desired> desired) {
     trigger();
 }
 
-void NodeKeeper::setDirectories(std::function<std::set<std::string>()> directories) {
-    directories_ = std::move(directories);
-}
-
 void NodeKeeper::trigger() {
     triggered_ = true;
     wake_.cancel();
@@ -194,6 +190,8 @@ Task<void> NodeKeeper::keepConfig() {
         restarted = co_await std::move(apply);
     }
     if (!restarted) co_return;
+    restartedFor_ = observed_.config.isKnown() ? textOf(observed_.config.value()) : "";
+    restartedProcess_ = containerd_.processId();
     auto look = observe();
     co_await std::move(look);
     // What the plan says of the configuration as it is now: an edit that was taken back blocks.

@@ -33,8 +33,6 @@ class NodeKeeper {
     Result<void> start();
 
     void setDesired(std::shared_ptr<const Desired> desired);
-    /// Gives the registries that have a directory under certs.d.
-    void setDirectories(std::function<std::set<std::string>()> directories);
     /// Called after every pass.
     void onPass(std::function<void()> handler) { onPass_ = std::move(handler); }
     /// Called when containerd's version becomes known or changes.
@@ -69,9 +67,12 @@ class NodeKeeper {
     void wantKubeletRestarted(std::string why);
     Task<void> keepKubelet();
     ConfigSurroundings surroundings() const;
+    void lookElsewhere(const std::string& configPath, ConfigSurroundings& around) const;
+    bool servedBelow(const std::string& registry) const;
     void judgeImages();
     void judgeCri();
     SteadyTime due(SteadyTime now) const;
+    static std::string textOf(const ContainerdConfig& config);
     Seen<bool> startedAfter(const ContainerdConfig& config);
     Seen<bool> runsConfig(const ContainerdConfig& config);
 
@@ -83,7 +84,6 @@ class NodeKeeper {
     StateDir state_;
     Paths paths_;
     std::shared_ptr<const Desired> desired_;
-    std::function<std::set<std::string>()> directories_;
     std::function<void()> onPass_;
     std::function<void(ContainerdVersion)> onVersion_;
     ObservedNode observed_;
@@ -95,6 +95,8 @@ class NodeKeeper {
     bool configSeen_ = false;    ///< containerd's configuration has been there
     bool configNoted_ = false;   ///< and the state directory says so
     int provenProcess_ = 0;      ///< the containerd that was seen to read certs.d
+    int restartedProcess_ = 0;   ///< the containerd that was started from here
+    std::string restartedFor_;   ///< and the configuration that it was started with
     bool unitsUnknown_ = false;  ///< systemd could not be asked
     int unreachableFor_ = 0;     ///< passes in a row
     boost::asio::steady_timer wake_;

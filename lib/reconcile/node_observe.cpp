@@ -1,4 +1,5 @@
 /// What the keeper sees of its node before it decides anything.
+#include "base/digest.hpp"
 #include "base/text.hpp"
 #include "files/file_age.hpp"
 #include "hosts_toml/reader.hpp"
@@ -6,8 +7,19 @@
 
 namespace nodemirror {
 
+/// The text of all files that are loaded.
+std::string NodeKeeper::textOf(const ContainerdConfig& config) {
+    std::string all;
+    for (const auto& file : config.files) all += file.path + "\n" + file.text + "\n";
+    return sha256Hex(all);
+}
+
 /// Whether the process behind the socket was started after the configuration last changed.
 Seen<bool> NodeKeeper::startedAfter(const ContainerdConfig& config) {
+    const int pid = containerd_.processId();
+    // Started for this very text: no clock is asked, and what it does not do is not for its age.
+    if (pid > 0 && pid == restartedProcess_ && textOf(config) == restartedFor_)
+        return Seen<bool>::known(true);
     std::vector<std::string> paths;
     for (const auto& file : config.files) paths.push_back(file.path);
     const auto& unit = restarter_.observed(desired_->containerd.unit);
@@ -83,27 +95,45 @@ void NodeKeeper::observeConfig() {
     if (effective.effective.value_or(false)) provenProcess_ = containerd_.processId();
 }
 
-ConfigSurroundings NodeKeeper::surroundings() const {
-    ConfigSurroundings around;
-    around.certsDir = paths_.certsDir;
-    for (const auto& registry : desired_->registries) around.covered.insert(registry.name);
-    if (directories_)
-        for (const auto& registry : directories_()) around.covered.insert(registry);
-    if (around.covered.count("_default")) around.covered.insert("*");
-    if (config_.record().stage == ConfigEditRecord::Stage::RolledBack) {
-        around.rolledBack = config_.record().fingerprint;
-        around.rolledBackError = config_.record().error;
-    }
-    if (!observed_.config.isKnown() || !observed_.version.isKnown()) return around;
-    const std::string& current = observed_.config.value().configPath;
+/// The registries that have a directory where containerd looks now, and would not look any more.
+void NodeKeeper::lookElsewhere(const std::string& configPath, ConfigSurroundings& around) const {
     const bool splits = observed_.version.value().splitsConfigPath();
-    const auto roots = splits ? split(current, ':') : std::vector<std::string>{current};
-    for (const auto& root : roots) {
+    for (const auto& root : splits ? split(configPath, ':') : std::vector{configPath}) {
         if (root.empty() || root == paths_.certsDir) continue;
         const auto names = directoriesUnder(root);
         if (names.isUnknown()) around.elsewhereUnknown = names.why();
         for (const auto& name : names.value()) around.elsewhere.insert(registryOfDirectory(name));
     }
+}
+
+/// Whether what is in certs.d for a registry is read, and changes anything: an empty directory, or
+/// a file that containerd drops, takes the place of no legacy settings.
+bool NodeKeeper::servedBelow(const std::string& registry) const {
+    const auto reading = readChain(paths_.certsDir, registry, observed_.version.value());
+    const bool fallback = reading.directory == "_default" && registry != "_default";
+    return reading.error.empty() && reading.ignored.empty() && !fallback && isOwn(reading);
+}
+
+ConfigSurroundings NodeKeeper::surroundings() const {
+    ConfigSurroundings around;
+    around.certsDir = paths_.certsDir;
+    if (config_.record().stage == ConfigEditRecord::Stage::RolledBack) {
+        around.rolledBack = config_.record().fingerprint;
+        around.rolledBackError = config_.record().error;
+    }
+    for (const auto& registry : desired_->registries) around.covered.insert(registry.name);
+    if (observed_.config.isKnown() && observed_.version.isKnown()) {
+        const ContainerdConfig& config = observed_.config.value();
+        lookElsewhere(config.configPath, around);
+        std::set<std::string> asked = around.elsewhere;
+        for (const auto& mirror : config.mirrors)
+            asked.insert(mirror.registry == "*" ? "_default" : mirror.registry);
+        for (const auto& tls : config.tlsHosts) asked.insert(tls.host);
+        for (const auto& registry : asked)
+            if (!around.covered.count(registry) && servedBelow(registry))
+                around.covered.insert(registry);
+    }
+    if (around.covered.count("_default")) around.covered.insert("*");
     return around;
 }
 

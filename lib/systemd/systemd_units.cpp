@@ -188,8 +188,13 @@ Task<void> SystemdUnits::mainProcess(std::shared_ptr<Bus> bus, std::string path,
     const auto start = co_await std::move(askStart);
     uint64_t micros = 0;
     if (!start || sd_bus_message_read(start->get(), "v", "t", &micros) < 0) co_return;
+    auto askWall = serviceProperty(bus, path, "ExecMainStartTimestamp");
+    const auto wall = co_await std::move(askWall);
+    uint64_t wallMicros = 0;
+    if (!wall || sd_bus_message_read(wall->get(), "v", "t", &wallMicros) < 0) co_return;
     out.mainPid = static_cast<int>(number);
     out.started = SteadyTime(std::chrono::microseconds(micros));  // both are CLOCK_MONOTONIC
+    out.startedWall = WallTime(std::chrono::microseconds(wallMicros));
 }
 
 /// The rule of a match names systemd, and sd-bus takes any sender for it that has a unique name,

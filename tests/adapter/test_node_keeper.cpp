@@ -1,3 +1,4 @@
+#include "files/file_age.hpp"
 #include "reconcile/node_keeper.hpp"
 #include "support/keeper_world.hpp"
 #include "support/scripted_node.hpp"
@@ -154,10 +155,15 @@ struct RunningNode : Node {
             paths.certsDir + "\"\n";
         root.write("config.toml", config);
         units.unit->mainPid = containerd.processId();
-        units.unit->started = std::chrono::steady_clock::now();
+        start();
         keeper = std::make_unique<NodeKeeper>(io, containerd, units, state, paths);
         REQUIRE(keeper->start());
         keeper->setDesired(desire({"docker.io"}));
+    }
+    /// The processes of the units are started now.
+    void start() {
+        units.unit->started = std::chrono::steady_clock::now();
+        units.unit->startedWall = std::chrono::system_clock::now();
     }
     std::vector<std::string> pass() {
         keeper->trigger();
@@ -183,7 +189,7 @@ TEST_CASE("a kubelet that was started meanwhile is not restarted again") {
     CHECK(has(node.pass(), "RestartFailed"));
     CHECK(node.units.restarts == std::vector<std::string>{"kubelet.service"});
     CHECK(has(node.pass(), "RestartFailed"));
-    node.units.unit->started = std::chrono::steady_clock::now();
+    node.start();
     CHECK_FALSE(has(node.pass(), "RestartFailed"));
     CHECK(node.units.restarts.size() == 1);
 }
@@ -227,7 +233,7 @@ TEST_CASE("an edit with which containerd does not start is taken back at once") 
         CHECK_THAT(node.root.read("config.toml"), !Catch::Contains("old.example"));
         node.containerd.process = node.units.unit->mainPid = 2;
         node.units.unit->activeState = "active";
-        node.units.unit->started = std::chrono::steady_clock::now();
+        node.start();
         (void)node.pass();
         CHECK(node.stage() == Stage::None);
         CHECK(node.units.restarts.size() == 1);
@@ -246,7 +252,7 @@ TEST_CASE("an edit is proven by a containerd that was started after it") {
     }
     SECTION("a person restarts it") {
         node.containerd.process = node.units.unit->mainPid = 2;
-        node.units.unit->started = std::chrono::steady_clock::now();
+        node.start();
         CHECK_FALSE(has(node.pass(), "RestartFailed"));
         CHECK(node.stage() == Stage::None);
     }
@@ -268,6 +274,108 @@ TEST_CASE("an edit is proven by a containerd that was started after it") {
         }
     }
     CHECK(node.units.restarts.size() <= 2);
+}
+
+namespace {
+
+/// An edit of a file, proven by a containerd that is waited for no longer than a moment.
+struct ProvenEdit : Node {
+    const std::string path = root.write("config.toml", "before");
+    const Service service{"containerd.service", true};
+    Restarter restarter{units, state};
+    std::vector<Reason> reasons;
+
+    ConfigKeeper keeper() {
+        ConfigKeeper out(io, containerd, restarter, state, std::chrono::milliseconds(10));
+        REQUIRE(out.start());
+        return out;
+    }
+    ConfigPlan plan() const {
+        ConfigFileEdit edit;
+        edit.path = path;
+        edit.before = "before";
+        edit.after = "after";
+        edit.existed = true;
+        ConfigPlan out;
+        out.edits.push_back(edit);
+        out.fingerprint = "of this edit";
+        return out;
+    }
+    ConfigEditRecord::Stage stage() const { return state.loadConfigEdit()->stage; }
+};
+
+}  // namespace
+
+TEST_CASE("a CRI that takes its time says nothing against an edit") {
+    using Stage = ConfigEditRecord::Stage;
+    using Runs = ConfigKeeper::Runs;
+    ProvenEdit edit;
+    ConfigKeeper keeper = edit.keeper();
+    edit.containerd.slow = true;
+    (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
+    CHECK(edit.stage() == Stage::Applying);
+    CHECK(edit.root.read("config.toml") == "after");
+    (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+    CHECK(edit.stage() == Stage::Applying);
+    SECTION("it is ready in the end") {
+        edit.containerd.slow = false;
+        (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+        CHECK(edit.stage() == Stage::None);
+        CHECK(edit.units.restarts.size() == 1);
+    }
+    SECTION("it does not load") {
+        edit.containerd.refuses = true;
+        edit.units.onRestart = [&] { edit.containerd.refuses = edit.containerd.slow = false; };
+        (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+        CHECK(edit.stage() == Stage::RolledBack);
+        CHECK(edit.root.read("config.toml") == "before");
+        CHECK(edit.units.restarts.size() == 2);
+    }
+}
+
+TEST_CASE("a crash before the files were put back leaves nothing undone") {
+    using Stage = ConfigEditRecord::Stage;
+    ProvenEdit edit;
+    ConfigKeeper first = edit.keeper();
+    edit.containerd.slow = true;
+    (void)finish(edit.io, first.apply(edit.plan(), edit.service, &edit.reasons));
+    auto record = *edit.state.loadConfigEdit();
+    record.stage = Stage::RolledBack;
+    record.restartOwed = true;
+    REQUIRE(edit.state.saveConfigEdit(record));
+    edit.containerd.slow = false;
+    edit.units.unit->activeState = "failed";
+    finish(edit.io, edit.restarter.observe(edit.service.unit));
+    ConfigKeeper second = edit.keeper();
+    (void)finish(edit.io, second.resume(edit.service, ConfigKeeper::Runs::Nothing, &edit.reasons));
+    CHECK(edit.root.read("config.toml") == "before");
+    CHECK(edit.units.restarts.size() == 2);
+    CHECK(edit.stage() == Stage::RolledBack);
+    CHECK_FALSE(edit.state.loadConfigEdit()->restartOwed);
+}
+
+TEST_CASE("a containerd that reads another file is restarted for this one once at most") {
+    RunningNode node;
+    node.containerd.bring("registry.k8s.io/pause:3.8");
+    node.containerd.livePath = "";
+    node.units.onRestart = [&] {
+        node.containerd.process = ++node.units.unit->mainPid;
+        node.start();
+    };
+    SECTION("it is older than the file") {
+        node.units.unit->started -= std::chrono::hours(1);
+        node.units.unit->startedWall -= std::chrono::hours(1);
+        (void)node.pass();
+    }
+    SECTION("the clock was set, so that nothing can be told") {
+        node.units.unit->startedWall += std::chrono::hours(1);
+        (void)node.pass();
+    }
+    SECTION("it is not") {}
+    const size_t restarts = node.units.restarts.size();
+    CHECK(has(node.pass(), "ConfigNotUsed"));
+    CHECK(node.units.restarts.size() == restarts);
+    CHECK(restarts <= 1);
 }
 
 TEST_CASE("a preview does not take back what a pass found") {
@@ -298,4 +406,23 @@ TEST_CASE("a preview does not take back what a pass found") {
     CHECK(std::any_of(planned.begin(), planned.end(), [](const PlannedChange& change) {
         return change.subject == "pull docker.io/library/x:1";
     }));
+}
+
+TEST_CASE("whether a process is older than a file is unknown where the clock was set") {
+    const TemporaryDirectory root;
+    const std::string file = root.write("config.toml", "x");
+    const Now now{std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
+    const auto after = [&](std::chrono::seconds steady, std::chrono::seconds wall) {
+        return files::startedAfter(Now{now.steady + steady, now.wall + wall}, "/nonexistent",
+                                   {file});
+    };
+    using std::chrono::seconds;
+    CHECK_FALSE(after(seconds(-10), seconds(-10)).value());
+    CHECK(after(seconds(1), seconds(1)).value());
+    CHECK(after(seconds(-10), seconds(3600)).isUnknown());  // set back since
+    CHECK(after(seconds(1), seconds(-3600)).isUnknown());   // set forward since
+    const std::string socket = root.write("sock", "");
+    std::filesystem::last_write_time(socket, std::filesystem::last_write_time(file) + seconds(1));
+    CHECK(files::startedAfter(std::nullopt, socket, {file}).value());
+    CHECK(files::startedAfter(std::nullopt, "/nonexistent", {file}).isUnknown());
 }

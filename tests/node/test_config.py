@@ -98,7 +98,9 @@ class Config(NodeCase):
                          "containerd was restarted because CRI had been broken")
 
     def test_a_mirror_that_nothing_covers_is_a_reason_to_stop(self):
-        node, status = self.apply({"config.toml": LEGACY}, "Blocked")
+        # A file that says nothing takes the place of no mirror.
+        node, status = self.apply({"config.toml": LEGACY, "certs.d/quay.io/hosts.toml": "# none\n"},
+                                  "Blocked")
         reason = next(item for item in status["reasons"] if item["code"] == "LegacyMirrors")
         self.assertEqual(reason["subject"], "quay.io")
         self.assertIn("https://quay-mirror.example", reason["message"])

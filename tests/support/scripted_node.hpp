@@ -21,6 +21,9 @@ class ScriptedContainerd : public Containerd {
     std::string pullError;           ///< empty: pulls succeed
     std::vector<std::string> pulls;  ///< that were asked for
     int process = 1;
+    std::optional<std::string> livePath;  ///< the config_path that CRI says it runs with
+    bool slow = false;                    ///< CRI is loaded, and not ready yet
+    bool refuses = false;                 ///< CRI does not load
 
     void bring(const std::string& name) {
         ObservedImage image;
@@ -36,8 +39,13 @@ class ScriptedContainerd : public Containerd {
     }
     Task<Result<CriState>> criState() override {
         CriState state;
-        state.ready = process != 0;
-        state.refused = process == 0;  // so that nobody waits for it
+        state.ready = process != 0 && !slow && !refuses;
+        state.refused = process == 0 || refuses;  // so that nobody waits for it
+        if (!state.ready)
+            state.error = refuses ? "no such plugin" : "server is not initialized yet";
+        LiveCriConfig live;
+        if (livePath) live.configPath = *livePath;
+        if (livePath) state.live = Seen<LiveCriConfig>::known(live);
         co_return state;
     }
     Task<Result<ObservedImage>> image(std::string name) override {

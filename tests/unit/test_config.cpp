@@ -190,6 +190,12 @@ TEST_CASE("what is planned for containerd's configuration") {
         cri.live = Seen<LiveCriConfig>::known(LiveCriConfig());
         node.cri = Seen<CriState>::known(cri);
         CHECK(planConfig(desired, node, around()).restart);
+        // One that was started after it reads another file: a restart would not change that.
+        node.runsConfig = Seen<bool>::known(true);
+        const auto plan = planConfig(desired, node, around());
+        CHECK_FALSE(plan.restart);
+        REQUIRE(plan.reasons.size() == 1);
+        CHECK(plan.reasons[0].code == "ConfigNotUsed");
     }
     SECTION("it is not set, and the edit makes it so") {
         const auto node = nodeWith("version = 2\n", k17, directory);
