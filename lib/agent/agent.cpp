@@ -59,6 +59,7 @@ Agent::Agent(AgentOptions options)
       reloadTimer_(io_),
       orderTimer_(io_),
       resyncTimer_(io_),
+      mountTimer_(io_),
       beatTimer_(io_),
       trimTimer_(io_),
       exitTimer_(io_),
@@ -104,11 +105,11 @@ Result<void> Agent::start(Mode mode) {
         if (const auto locked = lockState(); !locked) return locked;
     if (const auto started = registries_.start(); !started) return started;
     if (const auto started = node_.start(); !started) return started;
-    if (const auto started = health_.start(); !started) return started;
+    health_.start();
     if (const auto started = prover_.start(); !started) return started;
     node_.onVersion([this, mode](ContainerdVersion version) {
         registries_.setContainerd(version);
-        if (mode == Mode::Act) (void)registries_.reconcileAll(now());
+        if (mode == Mode::Act) (void)reconcileEverything();
     });
     registries_.onContested([this](const std::string& directory) {
         if (!stopping_) spawn(nameWriters(directory));

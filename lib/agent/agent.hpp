@@ -68,6 +68,7 @@ class Agent {
     void watchDesired();
     void watchConfig();
     void watchMounts();
+    void lookBelowMounts();
     void armDue();
     void armResync();
     void pollWhileUnwatched();
@@ -118,6 +119,7 @@ class Agent {
     boost::asio::steady_timer reloadTimer_;
     boost::asio::steady_timer orderTimer_;
     boost::asio::steady_timer resyncTimer_;
+    boost::asio::steady_timer mountTimer_;
     boost::asio::steady_timer beatTimer_;
     boost::asio::steady_timer trimTimer_;
     boost::asio::steady_timer exitTimer_;
@@ -134,6 +136,7 @@ class Agent {
     bool stopping_ = false;
     bool polling_ = false;    ///< since not everything can be watched
     std::string watchError_;  ///< why a watch could not be opened
+    bool mountTimerArmed_ = false;
     bool trimArmed_ = false;
     SteadyTime lastBeat_;
     std::string lastPhase_;

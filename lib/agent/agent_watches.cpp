@@ -21,6 +21,7 @@ constexpr std::chrono::seconds kPoll{5};
 /// Editors write a file in several steps: read when they are done.
 constexpr milliseconds kSettle{30};
 constexpr std::chrono::seconds kTrimAfter{5};
+constexpr std::chrono::seconds kMountsSettle{5};
 /// How often containerd is asked whether it still answers.
 constexpr minutes kBeat{1};
 
@@ -133,11 +134,26 @@ void Agent::watchMounts() {
                               [this](const error_code& error) {
                                   if (error || stopping_) return;
                                   if (desiredWatch_->movedByMount()) reloadDesired();
-                                  if (tree_->movedByMount()) (void)reconcileEverything();
+                                  if (tree_->movedByMount())
+                                      (void)reconcileEverything();
+                                  else
+                                      lookBelowMounts();
                                   if (configWatch_->movedByMount()) node_.trigger();
                                   pollWhileUnwatched();
                                   watchMounts();
                               });
+}
+
+/// Something may have been mounted on a registry's directory or file, which no watch tells. Where
+/// pods come and go mounts do all the time: one look for those of a few seconds.
+void Agent::lookBelowMounts() {
+    if (mountTimerArmed_) return;
+    mountTimerArmed_ = true;
+    mountTimer_.expires_after(kMountsSettle);
+    mountTimer_.async_wait([this](const error_code& error) {
+        mountTimerArmed_ = false;
+        if (!error && !stopping_) (void)reconcileEverything();
+    });
 }
 
 void Agent::armDue() {

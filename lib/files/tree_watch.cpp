@@ -136,7 +136,9 @@ void TreeWatch::handle(int watch, unsigned mask, const std::string& name, Change
         if ((mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0) {
             rootWatch_ = -1;
             changes.everything = true;
-        } else if (!name.empty() && name.front() != '.') {
+        } else if (name.empty()) {
+            changes.everything = true;  // its own owner or mode
+        } else if (name.front() != '.') {
             if ((mask & (IN_CREATE | IN_MOVED_TO)) != 0) watchDirectory(name);
             changes.directories.insert(name);
         }

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace nodemirror {
 
@@ -32,17 +33,20 @@ MirrorHealth::MirrorHealth(boost::asio::io_context& io, StateDir state, Changed 
       monitor_(io,
                [this](const std::string& key, const ProbeOutcome& seen) { outcome(key, seen); }) {}
 
-Result<void> MirrorHealth::start() {
+void MirrorHealth::start() {
     auto down = state_.loadDownMirrors();
-    if (!down) return down.error();
+    if (!down) {
+        // A hint, which the first probes give again.
+        spdlog::warn("msg={}", inQuotes(down.error().text()));
+        return;
+    }
     rememberedDown_ = std::move(*down);
     for (const auto& key : rememberedDown_) health_[key].rememberDown();
-    return {};
 }
 
 void MirrorHealth::setDesired(std::shared_ptr<const Desired> desired) {
     desired_ = std::move(desired);
-    watched_.clear();
+    const auto before = std::exchange(watched_, {});
     of_.clear();
     for (const auto& registry : desired_->registries) {
         Watched& watched = watched_[registry.name];
@@ -58,6 +62,13 @@ void MirrorHealth::setDesired(std::shared_ptr<const Desired> desired) {
             of_[watched.upstream].insert(registry.name);
         }
     }
+    // What was learnt of the order of other mirrors says nothing of these.
+    std::erase_if(latency_, [&](const auto& entry) {
+        const auto now = watched_.find(entry.first);
+        const auto then = before.find(entry.first);
+        return now == watched_.end() || then == before.end() ||
+               now->second.mirrors != then->second.mirrors;
+    });
     std::erase_if(health_, [this](const auto& entry) { return of_.count(entry.first) == 0; });
     settings_.interval = desired_->health.interval;
     settings_.timeout = desired_->health.timeout;

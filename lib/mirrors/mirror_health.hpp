@@ -26,7 +26,7 @@ class MirrorHealth {
                  std::function<void()> probed);
 
     /// Reads which mirrors were down when the daemon last ran.
-    Result<void> start();
+    void start();
     void setDesired(std::shared_ptr<const Desired> desired);
     void setContainerd(ContainerdVersion version, ProxySettings proxies);
     /// Begins to probe; before it nothing is asked of anybody.

@@ -27,6 +27,7 @@ std::vector<RequiredImage> requiredImages(const Desired& desired, const std::str
         RequiredImage image;
         image.name = name;
         image.pause = isPause;
+        image.sandbox = isPause && (sandboxImage.empty() || name == sandboxImage);
         image.pin = isPause && pause.pin;
         if (isPause)
             for (const auto& source : pause.sources)

@@ -13,6 +13,8 @@ struct RequiredImage {
     std::string name;                  ///< normalised
     std::vector<std::string> sources;  ///< other names to try, in order, when it cannot be pulled
     bool pause = false;
+    /// containerd makes sandboxes of it; of every pause image where it is not known of which.
+    bool sandbox = false;
     bool pin = false;
 };
 

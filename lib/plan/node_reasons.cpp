@@ -47,7 +47,7 @@ std::string PauseAbsence::follow(const std::vector<RequiredImage>& required,
                                  const ObservedNode& node) {
     std::set<std::string> still;
     for (const auto& image : required) {
-        if (!image.pause) continue;
+        if (!image.sandbox) continue;
         const bool before = missing_.count(image.name) > 0;
         const auto there = resolves(node, image.name);
         if (there ? !*there : before) still.insert(image.name);

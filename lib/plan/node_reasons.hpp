@@ -21,8 +21,8 @@ std::vector<Reason> reasonsOfImages(const std::vector<RequiredImage>& required,
                                     const ObservedNode& node,
                                     const std::map<std::string, std::string>& errors);
 
-/// Follows which pause images are missing, for kubelet does not try a sandbox again for a while
-/// after it failed for want of one.
+/// Follows which sandbox images are missing, for kubelet does not try a sandbox again for a while
+/// after it failed for want of one. An alias that is missing keeps no pod from starting.
 class PauseAbsence {
   public:
     /// Gives the name that was the last to come back; empty where none did, or others are missing

@@ -23,6 +23,7 @@ struct HealthMonitor::Target {
     asio::steady_timer wait;
     std::shared_ptr<BaseProbe> kept;  ///< with its connection, from probe to probe
     std::vector<std::weak_ptr<BaseProbe>> underWay;
+    bool resting = false;  ///< until the next probe is due
     bool stopped = false;
 };
 
@@ -72,6 +73,10 @@ void HealthMonitor::watch(const std::vector<ChainHost>& hosts, const Settings& s
     // What was kept goes by way of what was set before.
     if (settings.proxies != settings_.proxies || settings.version != settings_.version)
         for (auto& [key, target] : targets_) target->kept.reset();
+    // Nobody who asks for more frequent probes waits for the end of a longer pause.
+    if (settings.interval < settings_.interval)
+        for (auto& [key, target] : targets_)
+            if (target->resting) target->wait.cancel();
     settings_ = settings;
     std::map<std::string, std::shared_ptr<Target>> wanted;
     for (const auto& host : hosts) {
@@ -162,8 +167,10 @@ Task<void> HealthMonitor::keepProbing(std::shared_ptr<Target> target) {
         target->wait.expires_at(began + std::chrono::duration_cast<asio::steady_timer::duration>(
                                             withJitter(settings_.interval)));
         error_code ignored;
+        target->resting = true;
         auto pause = target->wait.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         co_await std::move(pause);
+        target->resting = false;
     }
 }
 

@@ -86,6 +86,9 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
 
 Result<void> ConfigKeeper::putBack() {
     for (const auto& file : record_.files) {
+        // A crash may have left a copy beside it, which may hold credentials.
+        const std::string target = resolved(file.path);
+        files::removeLeftovers(target.substr(0, target.rfind('/') + 1));
         // Only what is still ours is taken back; a later change is somebody's own.
         const auto ours = holds(file);
         if (!ours) return ours.error();

@@ -10,6 +10,7 @@
 namespace nodemirror {
 
 using std::chrono::milliseconds;
+using std::chrono::minutes;
 using std::chrono::seconds;
 
 namespace {
@@ -19,6 +20,10 @@ constexpr seconds kFirstRetry{2};
 constexpr seconds kPausePull{60};
 constexpr seconds kImagePull{600};
 constexpr int kMostDoublings = 7;  // 2 s, 4 s, … 256 s
+/// What is removed sooner after it was brought is removed by somebody who will do it again.
+constexpr minutes kStays{10};
+constexpr int kTolerated = 2;
+constexpr seconds kAfterRemoval{120};  // 2 min, 4 min, … 256 min
 /// How long CRI may take to notice a name that was made in the image store.
 constexpr milliseconds kNotice{5000};
 constexpr milliseconds kPoll{50};
@@ -95,7 +100,10 @@ void ImageKeeper::finished(const RequiredImage& image, const Result<std::string>
     if (source) {
         ++ensured_;
         if (image.pause) lastSource_ = *source;
+        const int removals = attempt.removals;
         attempt = Attempt();
+        attempt.broughtAt = std::chrono::steady_clock::now();
+        attempt.removals = removals;
         spdlog::info("image={} event=present source={}", image.name, *source);
     } else {
         attempt.error = source.error().brief();
@@ -117,13 +125,32 @@ void ImageKeeper::spawn(const RequiredImage& image) {
     boost::asio::co_spawn(io_, ensure(image), done);
 }
 
+/// kubelet removes images that no container uses when the disk is full: to bring them back at once
+/// would fill it again, for ever. A pause image is small and pinned, and comes back at once.
+bool ImageKeeper::wasRemovedSoon(const RequiredImage& image, Attempt& attempt, SteadyTime now) {
+    if (image.pause || attempt.broughtAt == SteadyTime()) return false;
+    const bool soon = now - attempt.broughtAt < kStays;
+    attempt.broughtAt = SteadyTime();
+    attempt.removals = soon ? attempt.removals + 1 : 0;
+    if (attempt.removals <= kTolerated) return false;
+    const int doublings = std::min(attempt.removals - kTolerated - 1, kMostDoublings);
+    attempt.retryAt = now + kAfterRemoval * (1 << doublings);
+    attempt.error =
+        "again and again somebody removed it soon after it was brought: kubelet does so when the "
+        "disk "
+        "is nearly full (imageGCHighThresholdPercent)";
+    spdlog::warn("image={} event=removed-soon msg={}", image.name, inQuotes(attempt.error));
+    return true;
+}
+
 Task<void> ImageKeeper::apply(ImagePlan plan) {
     const auto now = std::chrono::steady_clock::now();
     missing_.clear();
     for (const auto& missing : plan.missing) {
         missing_.insert(missing.image.name);
-        const Attempt& attempt = attempts_[missing.image.name];
+        Attempt& attempt = attempts_[missing.image.name];
         if (attempt.underWay || attempt.retryAt > now) continue;
+        if (wasRemovedSoon(missing.image, attempt, now)) continue;
         spdlog::info("image={} event=missing reason={}", missing.image.name,
                      inQuotes(missing.reason));
         spawn(missing.image);

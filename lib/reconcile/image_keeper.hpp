@@ -43,7 +43,10 @@ class ImageKeeper {
         int failures = 0;
         SteadyTime retryAt;
         std::string error;
+        SteadyTime broughtAt;  ///< the epoch: not from here
+        int removals = 0;      ///< soon after it was brought, one after the other
     };
+    bool wasRemovedSoon(const RequiredImage& image, Attempt& attempt, SteadyTime now);
     void spawn(const RequiredImage& image);
     void finished(const RequiredImage& image, const Result<std::string>& source);
     Task<Result<std::string>> ensure(RequiredImage image);

@@ -66,6 +66,7 @@ class NodeKeeper {
     Task<void> keepConfig();
     void wantKubeletRestarted(std::string why);
     Task<void> keepKubelet();
+    bool mayRestart(const Service& service);
     ConfigSurroundings surroundings() const;
     void lookElsewhere(const std::string& configPath, ConfigSurroundings& around) const;
     bool servedBelow(const std::string& registry) const;

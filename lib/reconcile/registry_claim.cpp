@@ -163,7 +163,9 @@ Result<void> RegistryKeeper::claim(Step& step) {
     }
     if (std::holds_alternative<ReleaseHosts>(step.action)) return {};
     // A file that comes back after it was pruned is somebody's newest word: it is kept instead.
-    const bool prunedAgain = ownership.pruned && std::holds_alternative<PruneHosts>(step.action);
+    const bool prunedAgain =
+        ownership.pruned && (std::holds_alternative<PruneHosts>(step.action) ||
+                             step.observed.value().hosts.type != ObservedEntry::Type::Absent);
     if (prunedAgain) ownership.backups.clear();
     if (known == manifest_.end() || prunedAgain) {
         if (const auto kept = keepEarlier(step, ownership); !kept) return kept;

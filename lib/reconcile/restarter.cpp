@@ -30,14 +30,20 @@ Result<void> Restarter::start() {
         return {};
     }
     history_ = std::move(*history);
-    // The clock was set back: such restarts count from now on, and no longer than any other.
-    const WallTime now = wallNow();
-    for (auto& [unit, times] : history_)
-        for (auto& time : times) time = std::min(time, now);
+    bringToNow();
     return {};
 }
 
+/// Where the clock was set back, restarts of a time to come count from now on, and no longer than
+/// any other.
+void Restarter::bringToNow() {
+    const WallTime now = wallNow();
+    for (auto& [unit, times] : history_)
+        for (auto& time : times) time = std::min(time, now);
+}
+
 Task<void> Restarter::observe(std::string unit) {
+    bringToNow();
     auto task = units_.state(unit);
     const auto state = co_await std::move(task);
     seen_[unit] = state ? Seen<ObservedUnit>::known(*state)

@@ -51,6 +51,7 @@ class Restarter {
     };
     std::optional<Outcome> refusal(const Service& service, const std::string& why,
                                    std::vector<Reason>* reasons);
+    void bringToNow();
     void noteFailure(const std::string& unit, const std::string& message);
     Result<void> charge(const std::string& unit);
     void refund(const std::string& unit);

@@ -15,6 +15,8 @@ namespace {
 
 using Json = StateJson;
 
+constexpr int kEarlierKept = 9;
+
 /// A directory that others may write could have any state planted in it.
 Result<void> makeDirectory(const std::string& path) {
     if (::mkdir(path.c_str(), 0700) == 0) return {};
@@ -110,7 +112,12 @@ std::string StateDir::backupName(std::string path) {
 }
 
 Result<void> StateDir::storeBackup(const std::string& name, const std::string& content) const {
-    return writeStateText(path_ + "/backups/" + name, content);
+    const std::string path = path_ + "/backups/" + name;
+    // What a claim of before kept is the only copy of it where that claim was lost.
+    const auto known = loadBackup(name);
+    for (int number = 1; known && *known != content && number <= kEarlierKept; ++number)
+        if (::link(path.c_str(), (path + ".earlier-" + std::to_string(number)).c_str()) == 0) break;
+    return writeStateText(path, content);
 }
 
 Result<std::string> StateDir::loadBackup(const std::string& name) const {

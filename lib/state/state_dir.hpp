@@ -65,6 +65,7 @@ class StateDir {
 
     /// The name of the backup of a file with this path.
     static std::string backupName(std::string path);
+    /// Where another content is kept under that name, it is kept beside it (.earlier-1 to -9).
     Result<void> storeBackup(const std::string& name, const std::string& content) const;
     Result<std::string> loadBackup(const std::string& name) const;
     void dropBackup(const std::string& name) const;

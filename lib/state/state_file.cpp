@@ -75,12 +75,6 @@ void changeStrings(StateJson& json, Change change) {
 
 }  // namespace
 
-Result<std::string> readStateText(const std::string& path) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) return std::string();
-    return readWholeFile(path, kLargestState, Writers::RootOnly);
-}
-
 Result<void> writeStateText(const std::string& path, const std::string& content) {
     files::Access access;
     access.mode = 0600;
@@ -88,9 +82,10 @@ Result<void> writeStateText(const std::string& path, const std::string& content)
 }
 
 Result<StateJson> readStateJson(const std::string& path) {
-    const auto text = readStateText(path);
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) return StateJson();
+    const auto text = readWholeFile(path, kLargestState, Writers::RootOnly);
     if (!text) return text.error();
-    if (text->empty()) return StateJson();
     StateJson json = StateJson::parse(*text, nullptr, false);
     if (json.is_discarded() || !json.is_object())
         return Error("read the daemon's state", path, "it is no valid JSON",

@@ -14,12 +14,11 @@ using StateJson = nlohmann::ordered_json;
 
 constexpr size_t kLargestState = 256U << 20;
 
-/// A file's content, which only the daemon's user may have written; empty when there is none.
-Result<std::string> readStateText(const std::string& path);
 /// Mode 0600, atomic, and synced before it returns.
 Result<void> writeStateText(const std::string& path, const std::string& content);
 
-/// Null when there is no such file.
+/// Null when there is no such file; an error where it is empty, or another user may have written
+/// it.
 Result<StateJson> readStateJson(const std::string& path);
 Result<void> writeStateJson(const std::string& path, StateJson json);
 

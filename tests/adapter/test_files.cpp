@@ -139,6 +139,8 @@ TEST_CASE("the tree is watched wherever it comes and goes") {
     // The new directory is watched too.
     root.write("etc/certs.d/quay.io/hosts.toml", "z");
     CHECK(changes().directories == std::set<std::string>{"quay.io"});
+    fs::permissions(root / "etc/certs.d", fs::perms::all);
+    CHECK(changes().everything);
     fs::rename(root / "etc/certs.d", root / "etc/away");
     CHECK(changes().everything);
     fs::create_directories(root / "etc/certs.d/docker.io");

@@ -146,10 +146,35 @@ TEST_CASE("a file that is pruned again and again is a fight too") {
     CHECK(world.view("evil.io").state == RegistryState::Contested);
 }
 
-TEST_CASE("a manifest that cannot be read stops everything") {
+TEST_CASE("what is written after a prune is what comes back when the registry is released") {
+    World world;
+    world.root.write("certs.d/quay.io/hosts.toml", "# old\n");
+    world.want(desire({}, "mirror.example", UnmanagedPolicy::Prune));
+    REQUIRE_FALSE(world.root.exists("certs.d/quay.io/hosts.toml"));
+    // While the daemon is away somebody writes it, and then declares it.
+    world.root.write("certs.d/quay.io/hosts.toml", "# new\n");
+    world.restart();
+    world.want(desire({"quay.io"}));
+    CHECK_THAT(world.hosts("quay.io"), Catch::Contains("mirror.example"));
+    world.want(desire({}));
+    CHECK(world.hosts("quay.io") == "# new\n");
+    CHECK(world.root.read("state/backups/quay.io@hosts.toml.earlier-1") == "# old\n");
+}
+
+TEST_CASE("a lost manifest does not cost the only copy of what was there before") {
+    World world;
+    world.root.write("certs.d/docker.io/hosts.toml", "# theirs\n");
+    world.want(desire({"docker.io"}));
+    std::filesystem::remove(world.root / "state/manifest.json");
+    world.restart();
+    world.want(desire({"docker.io"}, "second.example"));
+    CHECK(world.root.read("state/backups/docker.io@hosts.toml.earlier-1") == "# theirs\n");
+}
+
+TEST_CASE("a manifest that cannot be read stops everything, and so does an empty one") {
     World world;
     world.want(desire({"docker.io"}));
-    world.root.write("state/manifest.json", "{broken");
+    world.root.write("state/manifest.json", GENERATE("{broken", ""));
     RegistryKeeper keeper(files::CertsTree(world.root / "certs.d"), StateDir(world.root / "state"));
     const auto started = keeper.start();
     REQUIRE_FALSE(started);

@@ -67,6 +67,44 @@ TEST_CASE("an image that cannot be pulled is due again, and one that came otherw
     }
 }
 
+TEST_CASE("an image that somebody removes again and again is not brought back at once for ever") {
+    Node node;
+    ImageKeeper keeper(node.io, node.containerd, [] {});
+    const auto removed = [&](bool pause) {
+        node.containerd.images.clear();
+        auto plan = missing("a.example/x:1");
+        plan.missing[0].image.pause = pause;
+        finish(node.io, keeper.apply(std::move(plan)));
+        return node.containerd.pulls.size();
+    };
+    CHECK(removed(false) == 1);
+    CHECK(removed(false) == 2);
+    CHECK(removed(false) == 3);
+    CHECK(removed(false) == 3);
+    CHECK_THAT(keeper.error("a.example/x:1"), Catch::Contains("removed it soon"));
+    CHECK(keeper.due() > std::chrono::steady_clock::now() + std::chrono::seconds(60));
+    keeper.forgetFailures();  // a person asks
+    CHECK(removed(false) == 4);
+    CHECK(removed(true) == 5);
+    CHECK(removed(true) == 6);
+}
+
+TEST_CASE("restarts of a time to come do not lock the budget until then") {
+    Node node;
+    Desired desired;
+    desired.budget.restarts = 1;
+    desired.budget.per = std::chrono::milliseconds(50);
+    Restarter restarter(node.units, node.state);
+    restarter.setDesired(desired);
+    REQUIRE(node.state.saveRestarts(
+        {{"x.service", {std::chrono::system_clock::now() + std::chrono::hours(24)}}}));
+    REQUIRE(restarter.start());
+    CHECK(restarter.budgetLeft("x.service") == 0);
+    while (restarter.budgetLeft("x.service") == 0)  // until the period is over
+        finish(node.io, restarter.observe("x.service"));
+    CHECK(restarter.budgetLeft("x.service") == 1);
+}
+
 TEST_CASE("nothing is restarted that cannot be looked at, or that a person stopped") {
     using Outcome = Restarter::Outcome;
     Node node;

@@ -101,6 +101,22 @@ class Mounts(unittest.TestCase):
         daemon.wait(lambda: self.text("r9.example") == EARLIER, "the user's file is back", 30)
         self.nothing_left_over(daemon)
 
+    def test_something_is_mounted_over_one_registry(self):
+        daemon = self.start()
+        other = self.work / "other"
+        other.mkdir()
+        (other / "hosts.toml").write_text(EARLIER)
+        self.mount(self.certs / "r1.example", "--bind", other)
+        daemon.wait(lambda: self.all_have("one.example"), "it is written there too", 30)
+        self.unmount(self.certs / "r1.example")
+        file = self.work / "file"
+        file.write_text(EARLIER)
+        self.mounted.append(self.certs / "r1.example/hosts.toml")
+        subprocess.run(["mount", "--bind", file, self.mounted[-1]], check=True)
+        daemon.wait(lambda: self.told(daemon, "Device or resource busy"), "it is told", 30)
+        self.unmount(self.mounted[-1])
+        daemon.wait(lambda: not self.told(daemon, "Device or resource busy"), "it is well again", 60)
+
     def test_a_read_only_file_system(self):
         self.small(self.certs)
         daemon = self.start()

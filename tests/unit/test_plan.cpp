@@ -160,7 +160,9 @@ TEST_CASE("kubelet is restarted for the last pause image that comes back") {
     required[0].name = "pause:1";
     required[1].name = "pause:2";
     required[0].pause = required[1].pause = true;
+    required[0].sandbox = required[1].sandbox = true;
     required[2].name = "other";
+    required[2].pause = true;  // an alias
     ObservedNode node;
     const auto set = [&](const std::string& name, bool resolves) {
         ObservedImage image;
