@@ -75,8 +75,8 @@ void Agent::shutDown() {
     containerd_.stop();
     units_.stop();
     closeWatches();
-    for (auto* timer : {&dueTimer_, &reloadTimer_, &orderTimer_, &resyncTimer_, &beatTimer_,
-                        &trimTimer_, &streamTimer_, &subscribedTimer_})
+    for (auto* timer : {&dueTimer_, &reloadTimer_, &orderTimer_, &resyncTimer_, &mountTimer_,
+                        &beatTimer_, &trimTimer_, &streamTimer_, &subscribedTimer_})
         timer->cancel();
     exitTimer_.expires_after(milliseconds(300));
     exitTimer_.async_wait([this](const error_code&) { io_.stop(); });

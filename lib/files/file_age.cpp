@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 
@@ -17,10 +18,11 @@ WallTime wallTime(const timespec& time) {
 /// which may have been set in between: both ways to compare must say the same.
 Seen<bool> changedBefore(const std::string& path, const Now& started, const Now& now) {
     struct stat status {};
-    if (::stat(path.c_str(), &status) != 0)
+    struct stat link {};
+    if (::stat(path.c_str(), &status) != 0 || ::lstat(path.c_str(), &link) != 0)
         return Seen<bool>::unknown(path + " cannot be looked at");
     // The change time: cp -p keeps the modification time of what it copies, and tar sets it.
-    const WallTime changed = wallTime(status.st_ctim);
+    const WallTime changed = std::max(wallTime(status.st_ctim), wallTime(link.st_ctim));
     if (changed > now.wall) return Seen<bool>::unknown(path + " was changed at a time to come");
     const bool byTime = changed < started.wall;
     const bool byAge = now.wall - changed > now.steady - started.steady;
@@ -30,11 +32,13 @@ Seen<bool> changedBefore(const std::string& path, const Now& started, const Now&
     return Seen<bool>::known(byTime);
 }
 
-/// When the socket was made, by both clocks as far as the clock was not set since.
+/// When the socket was made, by both clocks as far as the clock was not set since; nothing where it
+/// was.
 std::optional<Now> madeAt(const std::string& socket, const Now& now) {
     struct stat status {};
     if (::stat(socket.c_str(), &status) != 0) return std::nullopt;
     const WallTime made = wallTime(status.st_mtim);  // its group and mode may be changed later
+    if (made > now.wall) return std::nullopt;
     return Now{now.steady - (now.wall - made), made};
 }
 

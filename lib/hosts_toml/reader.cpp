@@ -222,9 +222,12 @@ ChainReading readChain(const std::string& root, const std::string& registry,
 
 bool isOwn(const ChainReading& reading) {
     return std::any_of(reading.hosts.begin(), reading.hosts.end(), [&](const ChainHost& host) {
+        using Names = std::vector<std::string>;
+        const bool usual = host.capabilities == Names{"pull", "push", "resolve"} ||
+                           host.capabilities == Names{"pull", "push", "referrers", "resolve"};
         return !isUpstream(host, reading.registry) || host.scheme != "https" ||
-               host.skipVerify.value_or(false) || !host.ca.empty() || !host.client.empty() ||
-               !host.header.empty();
+               host.path != "/v2" || !usual || host.skipVerify.value_or(false) ||
+               !host.ca.empty() || !host.client.empty() || !host.header.empty();
     });
 }
 

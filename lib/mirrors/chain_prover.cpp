@@ -86,7 +86,7 @@ void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
         const auto subject = caseFor(registry);
         proofs_.forgetOtherRejection(registry.name, subject ? subject->sha256 : "");
         if (!subject) continue;
-        if (proofs_.isRejected(registry.name, subject->sha256))
+        if (proofs_.wasRejected(registry.name, subject->sha256))
             (void)registries_.intents().setStandIn(
                 registry.name, subject->before,
                 subject->beforeName + " is in force: the change failed");
@@ -186,6 +186,7 @@ void ChainProver::accept(const Case& subject) {
 
 void ChainProver::reject(const Case& subject, const std::string& evidence) {
     proofs_.reject(subject.registry.name, subject.sha256, evidence);
+    failing_.erase(subject.registry.name);
     putInPlace(subject, subject.before, subject.beforeName + " is in force: the change failed");
     spdlog::error("registry={} event=rolled-back canary={} msg={}", subject.registry.name,
                   subject.registry.canary, inQuotes(evidence));

@@ -96,11 +96,14 @@ std::optional<http::request<http::empty_body>> Connection::messageOf(const HttpR
     message.target(viaPlainProxy_ ? request.url.text() : request.url.target);
     message.version(11);
     std::vector<std::pair<std::string, std::string>> headers{{"Host", request.url.authority}};
+    const std::string basic = viaPlainProxy_ ? proxyAuthorization(proxy_) : "";
+    if (!basic.empty()) headers.emplace_back("Proxy-Authorization", basic);
     std::copy_if(request.headers.begin(), request.headers.end(), std::back_inserter(headers),
-                 [](const auto& header) { return !isTransports(header.first); });
-    if (viaPlainProxy_)
-        if (const auto basic = proxyAuthorization(proxy_); !basic.empty())
-            headers.emplace_back("Proxy-Authorization", basic);
+                 [&](const auto& header) {
+                     const bool twice =
+                         !basic.empty() && lower(header.first) == "proxy-authorization";
+                     return !twice && !isTransports(header.first);
+                 });
     for (const auto& [name, value] : headers) {
         if (const auto wrong = headerProblem(name, value); !wrong.empty()) {
             fail(out, Fault::Protocol, wrong);

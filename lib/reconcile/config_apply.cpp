@@ -84,7 +84,8 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
     return {};
 }
 
-Result<void> ConfigKeeper::putBack() {
+Result<bool> ConfigKeeper::putBack() {
+    bool any = false;
     for (const auto& file : record_.files) {
         // A crash may have left a copy beside it, which may hold credentials.
         const std::string target = resolved(file.path);
@@ -95,13 +96,15 @@ Result<void> ConfigKeeper::putBack() {
         if (!*ours) continue;
         if (!file.existed) {
             if (::unlink(file.path.c_str()) != 0) return Error::system("remove", file.path, errno);
+            any = true;
             continue;
         }
         const auto before = state_.loadBackup(file.backup);
         if (!before) return before.error();
-        if (const auto written = writeConfig(file.path, *before); !written) return written;
+        if (const auto written = writeConfig(file.path, *before); !written) return written.error();
+        any = true;
     }
-    return {};
+    return any;
 }
 
 Result<bool> ConfigKeeper::isWritten() const {

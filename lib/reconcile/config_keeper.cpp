@@ -228,11 +228,15 @@ Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>*
     const bool failed = runs == Runs::Nothing && state == "failed";
     // What is being started is waited for; what a person stopped is none of ours.
     const bool gone = runs == Runs::Nothing && !failed;
-    if (record_.stage == Stage::RolledBack && record_.restartOwed)
-        if (const auto back = putBack(); !back) {
+    if (record_.stage == Stage::RolledBack && record_.restartOwed) {
+        const auto back = putBack();
+        if (!back) {
             tellNotPutBack(back.error(), reasons);
             co_return false;
         }
+        // Until now the edit stood there, and what was started after it has read that.
+        if (*back && runs == Runs::Configured) runs = Runs::Older;
+    }
     if (record_.stage == Stage::RolledBack && record_.restartOwed && !gone) {
         if (runs != Runs::Configured) {
             auto restart = restartOwed(service, reasons);

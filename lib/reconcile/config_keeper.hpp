@@ -51,7 +51,8 @@ class ConfigKeeper {
 
   private:
     Result<void> keepAndWrite(const ConfigPlan& plan);
-    Result<void> putBack();
+    /// Puts back what is as it was edited; true where anything was.
+    Result<bool> putBack();
     /// Whether every file of the edit is as it was edited; an error where that cannot be told.
     Result<bool> isWritten() const;
     bool standsWhole(std::vector<Reason>* reasons);

@@ -179,27 +179,44 @@ ConfigKeeper::Runs NodeKeeper::runs() {
 }
 
 Task<void> NodeKeeper::keepConfig() {
+    using Stage = ConfigEditRecord::Stage;
     const bool refused = observed_.cri.isKnown() && observed_.cri.value().refused;
     const Service service = desired_->containerd;
     auto resume = config_.resume(service, runs(), &reasons_);
     bool restarted = co_await std::move(resume);
-    if (!restarted && config_.record().stage != ConfigEditRecord::Stage::Applying) {
+    const ConfigEditRecord& record = config_.record();
+    if (restarted && record.stage == Stage::Applying) noteRestarted();
+    if (!restarted && record.stage != Stage::Applying) {
         ConfigPlan plan = planConfig(*desired_, observed_, surroundings());
         for (const auto& reason : plan.reasons) reasons_.push_back(reason);
-        auto apply = config_.apply(std::move(plan), service, &reasons_);
-        restarted = co_await std::move(apply);
+        const bool asItIs = plan.edits.empty();
+        // A rollback that is not done comes first: what is on disk may be half of an edit.
+        if (record.stage != Stage::RolledBack || !record.restartOwed) {
+            auto apply = config_.apply(std::move(plan), service, &reasons_);
+            restarted = co_await std::move(apply);
+        }
+        if (restarted && asItIs) noteRestarted();
     }
-    if (!restarted) co_return;
-    restartedFor_ = observed_.config.isKnown() ? textOf(observed_.config.value()) : "";
-    restartedProcess_ = containerd_.processId();
-    auto look = observe();
-    co_await std::move(look);
-    // What the plan says of the configuration as it is now: an edit that was taken back blocks.
-    if (config_.record().stage == ConfigEditRecord::Stage::RolledBack)
-        for (const auto& reason : planConfig(*desired_, observed_, surroundings()).reasons)
-            reasons_.push_back(reason);
-    if (refused && observed_.cri.isKnown() && observed_.cri.value().ready)
+    if (restarted) {
+        criWasRefused_ = criWasRefused_ || refused;
+        auto look = observe();
+        co_await std::move(look);
+        // What the plan says of the configuration as it is now: an edit that was taken back blocks.
+        if (record.stage == Stage::RolledBack)
+            for (const auto& reason : planConfig(*desired_, observed_, surroundings()).reasons)
+                reasons_.push_back(reason);
+    }
+    if (criWasRefused_ && observed_.cri.isKnown() && observed_.cri.value().ready) {
+        criWasRefused_ = false;
         wantKubeletRestarted("containerd was restarted because CRI had not been loaded");
+    }
+}
+
+/// The process that there is now was started for the configuration that was observed.
+void NodeKeeper::noteRestarted() {
+    if (!observed_.config.isKnown()) return;
+    restartedFor_ = digestOf(observed_.config.value());
+    restartedProcess_ = containerd_.processId();
 }
 
 void NodeKeeper::judgeCri() {

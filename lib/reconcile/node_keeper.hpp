@@ -1,5 +1,6 @@
 #pragma once
 
+#include "hosts_toml/reader.hpp"
 #include "plan/node_reasons.hpp"
 #include "reconcile/config_keeper.hpp"
 #include "reconcile/image_keeper.hpp"
@@ -69,11 +70,12 @@ class NodeKeeper {
     bool mayRestart(const Service& service);
     ConfigSurroundings surroundings() const;
     void lookElsewhere(const std::string& configPath, ConfigSurroundings& around) const;
-    bool servedBelow(const std::string& registry) const;
+    std::optional<ChainReading> readBelow(const std::string& registry) const;
     void judgeImages();
     void judgeCri();
     SteadyTime due(SteadyTime now) const;
-    static std::string textOf(const ContainerdConfig& config);
+    static std::string digestOf(const ContainerdConfig& config);
+    void noteRestarted();
     Seen<bool> startedAfter(const ContainerdConfig& config);
     Seen<bool> runsConfig(const ContainerdConfig& config);
 
@@ -91,15 +93,18 @@ class NodeKeeper {
     std::vector<Reason> reasons_;
     NodeView view_;
     PauseAbsence pauseAbsence_;
-    std::string kubeletReason_;  ///< why kubelet is to be restarted; empty: it is not
-    SteadyTime kubeletSince_;    ///< since when it is
-    bool configSeen_ = false;    ///< containerd's configuration has been there
-    bool configNoted_ = false;   ///< and the state directory says so
-    int provenProcess_ = 0;      ///< the containerd that was seen to read certs.d
-    int restartedProcess_ = 0;   ///< the containerd that was started from here
-    std::string restartedFor_;   ///< and the configuration that it was started with
-    bool unitsUnknown_ = false;  ///< systemd could not be asked
-    int unreachableFor_ = 0;     ///< passes in a row
+    std::string kubeletReason_;   ///< why kubelet is to be restarted; empty: it is not
+    SteadyTime kubeletSince_;     ///< since when it is
+    bool configSeen_ = false;     ///< containerd's configuration has been there
+    bool configNoted_ = false;    ///< and the state directory says so
+    int provenProcess_ = 0;       ///< the containerd that was seen to read certs.d
+    int restartedProcess_ = 0;    ///< the containerd that was started from here
+    std::string restartedFor_;    ///< and the digest of what it was started with
+    int firstSeenProcess_ = 0;    ///< the containerd of the last look
+    std::string firstSeen_;       ///< the digest of the configuration at the first look at it
+    bool criWasRefused_ = false;  ///< when containerd was restarted from here
+    bool unitsUnknown_ = false;   ///< systemd could not be asked
+    int unreachableFor_ = 0;      ///< passes in a row
     boost::asio::steady_timer wake_;
     bool triggered_ = true;
     bool passing_ = false;

@@ -7,8 +7,8 @@
 
 namespace nodemirror {
 
-/// The text of all files that are loaded.
-std::string NodeKeeper::textOf(const ContainerdConfig& config) {
+/// Of the text of all files that are loaded.
+std::string NodeKeeper::digestOf(const ContainerdConfig& config) {
     std::string all;
     for (const auto& file : config.files) all += file.path + "\n" + file.text + "\n";
     return sha256Hex(all);
@@ -17,9 +17,16 @@ std::string NodeKeeper::textOf(const ContainerdConfig& config) {
 /// Whether the process behind the socket was started after the configuration last changed.
 Seen<bool> NodeKeeper::startedAfter(const ContainerdConfig& config) {
     const int pid = containerd_.processId();
+    const std::string digest = digestOf(config);
     // Started for this very text: no clock is asked, and what it does not do is not for its age.
-    if (pid > 0 && pid == restartedProcess_ && textOf(config) == restartedFor_)
+    if (pid > 0 && pid == restartedProcess_ && digest == restartedFor_)
         return Seen<bool>::known(true);
+    if (pid > 0 && pid != firstSeenProcess_) {
+        firstSeenProcess_ = pid;
+        firstSeen_ = digest;
+    }
+    // Seen to change: a file that is removed, or exchanged for an old one, has no new time.
+    if (pid > 0 && digest != firstSeen_) return Seen<bool>::known(false);
     std::vector<std::string> paths;
     for (const auto& file : config.files) paths.push_back(file.path);
     const auto& unit = restarter_.observed(desired_->containerd.unit);
@@ -106,12 +113,13 @@ void NodeKeeper::lookElsewhere(const std::string& configPath, ConfigSurroundings
     }
 }
 
-/// Whether what is in certs.d for a registry is read, and changes anything: an empty directory, or
-/// a file that containerd drops, takes the place of no legacy settings.
-bool NodeKeeper::servedBelow(const std::string& registry) const {
-    const auto reading = readChain(paths_.certsDir, registry, observed_.version.value());
+/// What is in certs.d for a registry itself, if it is read at all.
+std::optional<ChainReading> NodeKeeper::readBelow(const std::string& registry) const {
+    auto reading = readChain(paths_.certsDir, registry, observed_.version.value());
     const bool fallback = reading.directory == "_default" && registry != "_default";
-    return reading.error.empty() && reading.ignored.empty() && !fallback && isOwn(reading);
+    if (reading.directory.empty() || fallback || !reading.error.empty() || !reading.ignored.empty())
+        return std::nullopt;
+    return reading;
 }
 
 ConfigSurroundings NodeKeeper::surroundings() const {
@@ -125,13 +133,16 @@ ConfigSurroundings NodeKeeper::surroundings() const {
     if (observed_.config.isKnown() && observed_.version.isKnown()) {
         const ContainerdConfig& config = observed_.config.value();
         lookElsewhere(config.configPath, around);
-        std::set<std::string> asked = around.elsewhere;
+        std::set<std::string> asked;
         for (const auto& mirror : config.mirrors)
             asked.insert(mirror.registry == "*" ? "_default" : mirror.registry);
         for (const auto& tls : config.tlsHosts) asked.insert(tls.host);
+        // A directory that says nothing takes the place of no legacy settings, and of its like.
         for (const auto& registry : asked)
-            if (!around.covered.count(registry) && servedBelow(registry))
+            if (const auto reading = readBelow(registry); reading && isOwn(*reading))
                 around.covered.insert(registry);
+        for (const auto& registry : around.elsewhere)
+            if (asked.count(registry) == 0 && readBelow(registry)) around.covered.insert(registry);
     }
     if (around.covered.count("_default")) around.covered.insert("*");
     return around;

@@ -162,10 +162,14 @@ Result<void> RegistryKeeper::claim(Step& step) {
         step.ownedBefore = known->second;
     }
     if (std::holds_alternative<ReleaseHosts>(step.action)) return {};
-    // A file that comes back after it was pruned is somebody's newest word: it is kept instead.
+    // What comes back after it was pruned is somebody's newest word: it is kept instead.
+    using Type = ObservedEntry::Type;
+    const ObservedRegistry& there = step.observed.value();
+    const bool holdsNothing =
+        there.hosts.type == Type::Absent &&
+        (there.directory.type == Type::Absent || there.directory.type == Type::Directory);
     const bool prunedAgain =
-        ownership.pruned && (std::holds_alternative<PruneHosts>(step.action) ||
-                             step.observed.value().hosts.type != ObservedEntry::Type::Absent);
+        ownership.pruned && (std::holds_alternative<PruneHosts>(step.action) || !holdsNothing);
     if (prunedAgain) ownership.backups.clear();
     if (known == manifest_.end() || prunedAgain) {
         if (const auto kept = keepEarlier(step, ownership); !kept) return kept;

@@ -35,11 +35,12 @@ Result<void> Restarter::start() {
 }
 
 /// Where the clock was set back, restarts of a time to come count from now on, and no longer than
-/// any other.
+/// any other. Those of the next period stay: a clock that is late at boot is set forward soon.
 void Restarter::bringToNow() {
     const WallTime now = wallNow();
     for (auto& [unit, times] : history_)
-        for (auto& time : times) time = std::min(time, now);
+        for (auto& time : times)
+            if (time - budget_.per > now) time = now;
 }
 
 Task<void> Restarter::observe(std::string unit) {

@@ -161,6 +161,22 @@ TEST_CASE("what is written after a prune is what comes back when the registry is
     CHECK(world.root.read("state/backups/quay.io@hosts.toml.earlier-1") == "# old\n");
 }
 
+TEST_CASE("a link that takes the place of a pruned directory comes back too") {
+    World world;
+    world.root.write("certs.d/quay.io/hosts.toml", "# old\n");
+    world.want(desire({}, "mirror.example", UnmanagedPolicy::Prune));
+    std::filesystem::remove_all(world.root / "certs.d/quay.io");
+    world.root.write("theirs/hosts.toml", "# new\n");
+    std::filesystem::create_directory_symlink(world.root / "theirs",
+                                              world.root / "certs.d/quay.io");
+    world.restart();
+    world.want(desire({"quay.io"}));
+    CHECK_FALSE(std::filesystem::is_symlink(world.root / "certs.d/quay.io"));
+    world.want(desire({}));
+    CHECK(std::filesystem::is_symlink(world.root / "certs.d/quay.io"));
+    CHECK(world.hosts("quay.io") == "# new\n");
+}
+
 TEST_CASE("a lost manifest does not cost the only copy of what was there before") {
     World world;
     world.root.write("certs.d/docker.io/hosts.toml", "# theirs\n");

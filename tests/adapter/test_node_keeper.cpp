@@ -93,16 +93,21 @@ TEST_CASE("restarts of a time to come do not lock the budget until then") {
     Node node;
     Desired desired;
     desired.budget.restarts = 1;
-    desired.budget.per = std::chrono::milliseconds(50);
-    Restarter restarter(node.units, node.state);
-    restarter.setDesired(desired);
-    REQUIRE(node.state.saveRestarts(
-        {{"x.service", {std::chrono::system_clock::now() + std::chrono::hours(24)}}}));
-    REQUIRE(restarter.start());
-    CHECK(restarter.budgetLeft("x.service") == 0);
-    while (restarter.budgetLeft("x.service") == 0)  // until the period is over
+    desired.budget.per = std::chrono::hours(1);
+    const auto now = std::chrono::system_clock::now();
+    const auto freeIn = [&](std::chrono::minutes ahead) {
+        Restarter restarter(node.units, node.state);
+        REQUIRE(node.state.saveRestarts({{"x.service", {now + ahead}}}));
+        REQUIRE(restarter.start());
+        restarter.setDesired(desired);
         finish(node.io, restarter.observe("x.service"));
-    CHECK(restarter.budgetLeft("x.service") == 1);
+        CHECK(restarter.budgetLeft("x.service") == 0);
+        const WallTime free = restarter.freeAt("x.service");
+        return free - std::chrono::system_clock::now();
+    };
+    CHECK(freeIn(std::chrono::hours(24)) <= std::chrono::hours(1));
+    CHECK(freeIn(std::chrono::minutes(30)) <= std::chrono::hours(1));
+    CHECK(freeIn(std::chrono::minutes(-30)) <= std::chrono::minutes(30));
 }
 
 TEST_CASE("nothing is restarted that cannot be looked at, or that a person stopped") {
@@ -416,6 +421,31 @@ TEST_CASE("a containerd that reads another file is restarted for this one once a
     CHECK(restarts <= 1);
 }
 
+TEST_CASE("a containerd whose configuration is seen to change is older than it") {
+    RunningNode node;
+    node.containerd.bring("registry.k8s.io/pause:3.8");
+    node.containerd.livePath = "/other";
+    const std::string other = node.root.write("other.toml", "version = 2\n");
+    std::filesystem::remove(node.paths.containerdConfig);
+    std::filesystem::create_symlink(other, node.paths.containerdConfig);
+    node.root.write("good.toml", node.config);
+    node.start();
+    node.units.onRestart = [&] {
+        node.containerd.process = ++node.units.unit->mainPid;
+        node.containerd.livePath = node.paths.certsDir;
+        node.start();
+    };
+    auto check = std::make_shared<Desired>(*desire({"docker.io"}));
+    check->configPath = ConfigPathPolicy::Check;  // somebody else edits it
+    node.keeper->setDesired(check);
+    (void)node.pass();
+    // A link above it leads to a file now that is older than the process.
+    std::filesystem::rename(node.root / "good.toml", other);
+    node.keeper->setDesired(desire({"docker.io"}));
+    CHECK_FALSE(has(node.pass(), "ConfigNotUsed"));
+    CHECK(node.units.restarts.size() == 1);
+}
+
 TEST_CASE("a preview does not take back what a pass found") {
     Node node;
     NodeKeeper::Paths paths;
@@ -460,7 +490,11 @@ TEST_CASE("whether a process is older than a file is unknown where the clock was
     CHECK(after(seconds(-10), seconds(3600)).isUnknown());  // set back since
     CHECK(after(seconds(1), seconds(-3600)).isUnknown());   // set forward since
     const std::string socket = root.write("sock", "");
-    std::filesystem::last_write_time(socket, std::filesystem::last_write_time(file) + seconds(1));
-    CHECK(files::startedAfter(std::nullopt, socket, {file}).value());
+    using std::filesystem::last_write_time;
+    while (last_write_time(socket) <= last_write_time(file))
+        root.write("sock", "x");  // until the clock of the file system has gone on
+    const auto seen = files::startedAfter(std::nullopt, socket, {file});
+    CHECK(seen.why().empty());
+    CHECK(seen.value());
     CHECK(files::startedAfter(std::nullopt, "/nonexistent", {file}).isUnknown());
 }
