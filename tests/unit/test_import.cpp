@@ -157,3 +157,21 @@ TEST_CASE("legacy mirrors and k3s' registries.yaml") {
     CHECK_FALSE(importK3s("a: [", "registries.yaml"));
     CHECK(importK3s("", "registries.yaml")->empty());
 }
+
+TEST_CASE("whether what stands in certs.d says anything") {
+    const Tree tree;
+    for (const char* nothing :
+         {"", "server = \"https://quay.io\"\n", "[host.\"https://quay.io\"]\n"}) {
+        tree.put("quay.io", nothing);
+        CHECK_FALSE(isOwn(tree.read("quay.io")));
+    }
+    for (const char* own :
+         {"[host.\"https://m.example\"]\n", "server = \"http://quay.io\"\n", "skip_verify = true\n",
+          "[host.\"https://quay.io/v2/proxy\"]\noverride_path = true\n",
+          "[host.\"https://quay.io\"]\ncapabilities = [\"pull\"]\n",
+          "[host.\"https://quay.io\".header]\nX = \"y\"\n"}) {
+        CAPTURE(own);
+        tree.put("quay.io", own);
+        CHECK(isOwn(tree.read("quay.io")));
+    }
+}
