@@ -5,6 +5,8 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,6 +35,8 @@ class SystemdUnits : public Units {
     void stop();
 
   private:
+    static constexpr std::chrono::seconds kCall{10};
+    static Error about(const std::string& doing, const std::string& unit, const Error& error);
     Task<Result<std::string>> startRestart(std::string unit);
     Result<std::shared_ptr<Bus>> bus();
     Result<Message> request(Bus& bus, const char* path, const char* interface, const char* method);

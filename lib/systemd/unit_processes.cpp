@@ -5,12 +5,6 @@
 
 namespace nodemirror::systemd {
 
-namespace {
-
-constexpr std::chrono::seconds kCall{10};
-
-}  // namespace
-
 Task<Result<std::vector<ObservedProcess>>> SystemdUnits::processes() {
     auto askAll = processesOf("-.slice");
     auto all = co_await std::move(askAll);

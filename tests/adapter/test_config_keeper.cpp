@@ -1,0 +1,106 @@
+/// Edits of containerd's configuration, and how they are proven.
+#include "files/file_age.hpp"
+#include "support/running_node.hpp"
+
+using namespace nodemirror;
+
+namespace {
+
+/// An edit of a file, proven by a containerd that is waited for no longer than a moment.
+struct ProvenEdit : Node {
+    const std::string path = root.write("config.toml", "before");
+    const Service service{"containerd.service", true};
+    Restarter restarter{units, state};
+    std::vector<Reason> reasons;
+
+    ConfigKeeper keeper() {
+        ConfigKeeper out(io, containerd, restarter, state, std::chrono::milliseconds(10));
+        REQUIRE(out.start());
+        return out;
+    }
+    ConfigPlan plan() const {
+        ConfigFileEdit edit;
+        edit.path = path;
+        edit.before = "before";
+        edit.after = "after";
+        edit.existed = true;
+        ConfigPlan out;
+        out.edits.push_back(edit);
+        out.fingerprint = "of this edit";
+        return out;
+    }
+    ConfigEditRecord::Stage stage() const { return state.loadConfigEdit()->stage; }
+};
+
+}  // namespace
+
+TEST_CASE("a CRI that takes its time says nothing against an edit") {
+    using Stage = ConfigEditRecord::Stage;
+    using Runs = ConfigKeeper::Runs;
+    ProvenEdit edit;
+    ConfigKeeper keeper = edit.keeper();
+    edit.containerd.slow = true;
+    (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
+    CHECK(edit.stage() == Stage::Applying);
+    CHECK(edit.root.read("config.toml") == "after");
+    (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+    CHECK(edit.stage() == Stage::Applying);
+    SECTION("it is ready in the end") {
+        edit.containerd.slow = false;
+        (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+        CHECK(edit.stage() == Stage::None);
+        CHECK(edit.units.restarts.size() == 1);
+    }
+    SECTION("it does not load") {
+        edit.containerd.refuses = true;
+        edit.units.onRestart = [&] { edit.containerd.refuses = edit.containerd.slow = false; };
+        (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+        CHECK(edit.stage() == Stage::RolledBack);
+        CHECK(edit.root.read("config.toml") == "before");
+        CHECK(edit.units.restarts.size() == 2);
+    }
+}
+
+TEST_CASE("a crash before the files were put back leaves nothing undone") {
+    using Stage = ConfigEditRecord::Stage;
+    ProvenEdit edit;
+    ConfigKeeper first = edit.keeper();
+    edit.containerd.slow = true;
+    (void)finish(edit.io, first.apply(edit.plan(), edit.service, &edit.reasons));
+    auto record = *edit.state.loadConfigEdit();
+    record.stage = Stage::RolledBack;
+    record.restartOwed = true;
+    REQUIRE(edit.state.saveConfigEdit(record));
+    edit.containerd.slow = false;
+    edit.units.unit->activeState = "failed";
+    finish(edit.io, edit.restarter.observe(edit.service.unit));
+    ConfigKeeper second = edit.keeper();
+    (void)finish(edit.io, second.resume(edit.service, ConfigKeeper::Runs::Nothing, &edit.reasons));
+    CHECK(edit.root.read("config.toml") == "before");
+    CHECK(edit.units.restarts.size() == 2);
+    CHECK(edit.stage() == Stage::RolledBack);
+    CHECK_FALSE(edit.state.loadConfigEdit()->restartOwed);
+}
+
+TEST_CASE("whether a process is older than a file is unknown where the clock was set") {
+    const TemporaryDirectory root;
+    const std::string file = root.write("config.toml", "x");
+    const Now now{std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
+    const auto after = [&](std::chrono::seconds steady, std::chrono::seconds wall) {
+        return files::startedAfter(Now{now.steady + steady, now.wall + wall}, "/nonexistent",
+                                   {file});
+    };
+    using std::chrono::seconds;
+    CHECK_FALSE(after(seconds(-10), seconds(-10)).value());
+    CHECK(after(seconds(1), seconds(1)).value());
+    CHECK(after(seconds(-10), seconds(3600)).isUnknown());  // set back since
+    CHECK(after(seconds(1), seconds(-3600)).isUnknown());   // set forward since
+    const std::string socket = root.write("sock", "");
+    using std::filesystem::last_write_time;
+    while (last_write_time(socket) <= last_write_time(file))
+        root.write("sock", "x");  // until the clock of the file system has gone on
+    const auto seen = files::startedAfter(std::nullopt, socket, {file});
+    CHECK(seen.why().empty());
+    CHECK(seen.value());
+    CHECK(files::startedAfter(std::nullopt, "/nonexistent", {file}).isUnknown());
+}
