@@ -112,6 +112,18 @@ void configNotLoaded(const NodeFacts& facts, Findings& findings) {
     const ContainerdConfig* config = configOf(facts);
     if (config == nullptr || (live && facts.configPath.value == config->configPath)) return;
     if (!live && !older) return;
+    if (live && facts.node.runsConfig.isKnown() && facts.node.runsConfig.value()) {
+        // It is newer than the file: a restart would change nothing.
+        add(findings, Severity::Critical, "config-not-used", facts.containerdUnit,
+            "the running containerd has config_path " + inQuotes(facts.configPath.value) +
+                ", and " + configFile(facts) +
+                ", which was last changed before it was started, says " +
+                inQuotes(config->configPath) + ": it reads another file",
+            "systemctl cat " + facts.containerdUnit +
+                " shows its --config; give that file to nodemirrord, and here, as "
+                "--containerd-config");
+        return;
+    }
     const std::string restart = "systemctl restart " + facts.containerdUnit;
     std::string remedy = restart + "; running pods stay as they are";
     if (keepsCriFromLoading(*config, facts.version))

@@ -167,6 +167,7 @@ TEST_CASE("doctor finds each trap of the configuration") {
         NodeFacts lost = wellNode();
         lost.configPath.source = "live";
         lost.configPath.effective = true;
+        lost.node.runsConfig = Seen<bool>::known(false);
         config(lost).configPath.clear();
         CHECK(codes(lost) == Codes{"config-not-loaded", "config-path-unset"});
         for (const auto& finding : examineNode(lost)) {
@@ -177,6 +178,15 @@ TEST_CASE("doctor finds each trap of the configuration") {
         }
     }
     CHECK(codes(facts) == Codes{});
+    {
+        // Nor where it was started after the file, and has other settings.
+        NodeFacts other = wellNode();
+        other.configPath.source = "live";
+        other.configPath.value = "/elsewhere";
+        other.node.runsConfig = Seen<bool>::known(true);
+        CHECK(codes(other) == Codes{"config-not-used"});
+        CHECK_THAT(examineNode(other).front().remedy, Catch::Contains("--containerd-config"));
+    }
 
     facts = wellNode();
     facts.node.cri.value().ready = false;
