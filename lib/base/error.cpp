@@ -35,7 +35,10 @@ std::string remedyFor(int code, const std::string& path) {
     switch (code) {
         case ENOSPC:
         case EDQUOT: return "make room on the file system of " + path;
-        case EROFS: return "make its file system writable: findmnt -T " + path;
+        case EROFS:
+            return "make its file system writable: findmnt -T " + path +
+                   "; the service writes below /etc alone, and where ReadWritePaths= of its unit "
+                   "says so (systemctl edit nodemirrord)";
         case EPERM:
             return "it, or a directory above it, may be immutable: lsattr -d " + path +
                    "; chattr -i ends that";

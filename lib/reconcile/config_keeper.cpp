@@ -190,8 +190,9 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
     }
     if (const auto written = keepAndWrite(plan); !written) {
         spdlog::error("msg={}", inQuotes(written.error().text()));
-        reasons->push_back(makeReason(Reason::Weight::Degraded, "ConfigNotWritten", "",
-                                      written.error().text(), written.error().remedy()));
+        reasons->push_back(makeReason(Reason::Weight::Degraded, "ConfigNotWritten",
+                                      written.error().object(), written.error().brief(),
+                                      written.error().remedy()));
         if (const auto back = putBack(); back) {
             record_ = ConfigEditRecord();
             save();
