@@ -137,8 +137,7 @@ bool ImageKeeper::wasRemovedSoon(const RequiredImage& image, Attempt& attempt, S
     attempt.retryAt = now + kAfterRemoval * (1 << doublings);
     attempt.error =
         "again and again somebody removed it soon after it was brought: kubelet does so when the "
-        "disk "
-        "is nearly full (imageGCHighThresholdPercent)";
+        "disk is nearly full (imageGCHighThresholdPercent)";
     spdlog::warn("image={} event=removed-soon msg={}", image.name, inQuotes(attempt.error));
     return true;
 }
