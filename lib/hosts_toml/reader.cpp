@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <set>
 
 namespace nodemirror {
 
@@ -48,9 +49,14 @@ namespace {
 /// os.IsNotExist
 bool isNotExist(int code) { return code == ENOENT; }
 
+/// Whoever may write below certs.d may write files without end, and name others. A hosts.toml of
+/// any sense is far smaller; certificates beyond these bounds are not looked at.
+constexpr size_t kLargestHosts = 128U << 10;
+constexpr off_t kLargestCertificate = 1 << 20;
+constexpr off_t kMostCertificates = 4 << 20;  ///< bytes in all, of one chain
+
 Result<std::string> readFile(const std::string& path) {
-    constexpr size_t kLargest = 16U << 20;  // of any sense, it is far smaller
-    return readWholeFile(path, kLargest);
+    return readWholeFile(path, static_cast<size_t>(kLargestCertificate));
 }
 
 /// HostDirFromRoot: the first candidate that exists, of whatever type.
@@ -120,10 +126,11 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
     struct stat status {};
     std::string text;
     if (::stat(path.c_str(), &status) == 0) {
-        auto content = readFile(path);
+        auto content = readWholeFile(path, kLargestHosts);
         if (!content) {
             out.error = content.error().text();
-            out.unreadable = isClosedToUs(path);
+            const bool large = status.st_size > static_cast<off_t>(kLargestHosts);
+            out.unreadable = large || isClosedToUs(path);
             return {};
         }
         text = std::move(*content);
@@ -148,15 +155,26 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
 
 /// The loading of certificates in ConfigureHosts: a file that fails, of whichever host, fails
 /// every pull of the registry.
-std::string certificateError(const ChainHost& host) {
-    for (const auto& path : host.ca) {
-        if (isClosedToUs(path)) continue;
-        const auto pem = readFile(path);
-        if (!pem) return "unable to read CA cert " + inQuotes(path) + ": " + pem.error().reason();
-        if (!holdsCertificate(*pem)) return "unable to load CA cert " + inQuotes(path);
+class Certificates {
+  public:
+    std::string errorOf(const ChainHost& host) {
+        for (const auto& path : host.ca) {
+            if (!isToBeRead(path)) continue;
+            const auto pem = readFile(path);
+            if (!pem)
+                return "unable to read CA cert " + inQuotes(path) + ": " + pem.error().reason();
+            if (!holdsCertificate(*pem)) return "unable to load CA cert " + inQuotes(path);
+        }
+        for (const auto& pair : host.client) {
+            if (!isToBeRead(pair.front()) && !isToBeRead(pair.back())) continue;
+            if (auto problem = pairError(pair); !problem.empty()) return problem;
+        }
+        return "";
     }
-    for (const auto& pair : host.client) {
-        if (isClosedToUs(pair.front()) || isClosedToUs(pair.back())) continue;
+
+  private:
+    static std::string pairError(const std::vector<std::string>& pair) {
+        if (isClosedToUs(pair.front()) || isClosedToUs(pair.back())) return "";
         const auto cert = readFile(pair[0]);
         if (!cert)
             return "unable to read CERT file " + inQuotes(pair[0]) + ": " + cert.error().reason();
@@ -164,11 +182,23 @@ std::string certificateError(const ChainHost& host) {
         if (!key)
             return "unable to read CERT file " + inQuotes(pair[1]) + ": " + key.error().reason();
         const std::string wrong = clientPairProblem(*cert, *key);
-        if (!wrong.empty())
-            return "failed to load X509 key pair " + inQuotes(pair[0]) + ": " + wrong;
+        if (wrong.empty()) return "";
+        return "failed to load X509 key pair " + inQuotes(pair[0]) + ": " + wrong;
     }
-    return "";
-}
+
+    /// False for what this process may not read, what was read before, and what goes beyond the
+    /// bounds: of that nothing is said.
+    bool isToBeRead(const std::string& path) {
+        if (isClosedToUs(path) || !seen_.insert(path).second) return false;
+        struct stat status {};
+        if (::stat(path.c_str(), &status) != 0) return true;
+        left_ -= status.st_size;
+        return status.st_size <= kLargestCertificate && left_ >= 0;
+    }
+
+    std::set<std::string> seen_;
+    off_t left_ = kMostCertificates;
+};
 
 }  // namespace
 
@@ -211,8 +241,9 @@ ChainReading readChain(const std::string& root, const std::string& registry,
     if (!directory.empty()) hosts = loadDirectory(directory, version, out);
     if (out.error.empty()) {
         fillDefaultHost(hosts, registry, version);
+        Certificates certificates;
         for (const auto& host : hosts) {
-            out.error = certificateError(host);
+            out.error = certificates.errorOf(host);
             if (!out.error.empty()) break;
         }
     }

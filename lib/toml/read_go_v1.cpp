@@ -13,7 +13,7 @@ namespace {
 using Kind = GoToken::Kind;
 using Path = std::vector<std::string>;
 
-constexpr int kDeepest = 500;  // the original recurses without end; no real file comes near
+constexpr int kDeepest = 64;  // the original recurses without end; no real file comes near
 
 /// Carries the first error out of the parser; never leaves this file.
 struct Refused {
@@ -62,6 +62,7 @@ class Parser {
     Path keyOf(const GoToken& token) {
         auto parts = splitGoKey(token.text);
         if (!parts) refuse(token, "invalid key " + inQuotes(token.text));
+        if (parts->size() > kMostParts) refuse(token, "nested too deep");
         return std::move(*parts);
     }
 

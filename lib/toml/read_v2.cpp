@@ -6,8 +6,10 @@
 // What toml++ asserts does not hold for every text ("[" and a line end): its checks behind that are
 // what counts, so nothing may be assumed from it either.
 #undef NDEBUG
+#define TOML_MAX_NESTED_VALUES 64
 #define TOML_ASSERT(expr) static_cast<void>(0)
 #define TOML_ENABLE_UNRELEASED_FEATURES 1
+// Tables are read, converted and freed by recursion (kMostParts bounds the other way down).
 // It runs into unreachable code for some characters past U+FD5A
 // (is_non_ascii_horizontal_whitespace), which are no white space.
 #include <toml++/impl/preprocessor.h>
@@ -68,13 +70,39 @@ Value convert(const toml::node& node) {
         out.boolean = boolean->get();
         return out;
     }
-    return Value::ofKind(node.is_number() ? Value::Kind::Number : Value::Kind::Time, line);
+    Value out = Value::ofKind(node.is_number() ? Value::Kind::Number : Value::Kind::Time, line);
+    if (const auto* integer = node.as_integer()) out.integer = integer->get();
+    return out;
+}
+
+int lineOf(std::string_view text, size_t at) {
+    const std::string_view before = text.substr(0, at);
+    return 1 + static_cast<int>(std::count(before.begin(), before.end(), '\n'));
 }
 
 /// Walks over the characters that stand outside strings and comments.
 class OutsideStrings {
   public:
     explicit OutsideStrings(std::string_view text) : text_(text) {}
+
+    /// The place of a dot with which a key has more parts than any real one; npos where there is
+    /// none. Numbers and times have a dot at most.
+    size_t firstTooDeep() {
+        size_t dots = 0;
+        while (at_ < text_.size()) {
+            const char c = text_[at_];
+            if (c == '#') {
+                at_ = std::min(text_.find('\n', at_), text_.size());
+            } else if (c == '"' || c == '\'') {
+                skipString(c);
+            } else {
+                if (c == '.' && ++dots >= kMostParts) return at_;
+                if (std::string_view("\n=[]{},").find(c) != std::string_view::npos) dots = 0;
+                ++at_;
+            }
+        }
+        return std::string_view::npos;
+    }
 
     /// The place of the first character that TOML has nowhere there: only visible ASCII, blanks and
     /// line ends are. npos where there is none.
@@ -132,9 +160,13 @@ ReadValue readTomlV2(std::string_view text) {
     // toml++ 3.3 goes astray at some of them (a NUL in a key, U+FE7F), and go-toml refuses them
     // all.
     if (const size_t stray = OutsideStrings(text).firstStray(); stray != std::string_view::npos) {
-        const std::string_view before = text.substr(0, stray);
         out.error.message = "has a character that may only stand in strings and comments";
-        out.error.line = 1 + static_cast<int>(std::count(before.begin(), before.end(), '\n'));
+        out.error.line = lineOf(text, stray);
+        return out;
+    }
+    if (const size_t deep = OutsideStrings(text).firstTooDeep(); deep != std::string_view::npos) {
+        out.error.message = "has a key of more parts than can be read";
+        out.error.line = lineOf(text, deep);
         return out;
     }
     try {

@@ -11,7 +11,7 @@ namespace nodemirror::toml_text {
 struct Entry;
 
 /// A TOML value that remembers the order in which its keys were written, whichever dialect it was
-/// read in. Numbers and dates that no rule here looks into keep only their kind.
+/// read in. Dates, and numbers that are not whole, keep only their kind.
 struct Value {
     enum class Kind { String, Boolean, Number, Time, Array, Table, TableArray };
     using Entry = toml_text::Entry;
@@ -19,6 +19,7 @@ struct Value {
     Kind kind = Kind::Table;
     std::string string;          ///< Kind::String
     bool boolean = false;        ///< Kind::Boolean
+    int64_t integer = 0;         ///< Kind::Number, where it is whole and read by readTomlV2
     std::vector<Value> items;    ///< Kind::Array and Kind::TableArray
     std::vector<Entry> entries;  ///< Kind::Table, in the order of the file
     int line = 0;                ///< from 1; go-toml 1.x gives inline tables 0
@@ -56,6 +57,10 @@ inline Value Value::ofKind(Kind kind, int line) {
     value.line = line;
     return value;
 }
+
+/// Of the parts of a key no more are read: every part is a table in a table, and tables are gone
+/// through by recursion. No real file comes near.
+inline constexpr size_t kMostParts = 24;
 
 /// Why a file cannot be read.
 struct SyntaxError {

@@ -5,6 +5,7 @@
 #include "hosts_toml/redact.hpp"
 #include "hosts_toml/render.hpp"
 #include "support/result_printer.hpp"
+#include "support/temporary_directory.hpp"
 #include "toml/expressions.hpp"
 
 #include <catch2/catch.hpp>
@@ -83,6 +84,42 @@ TEST_CASE("files of which containerd itself dies") {
     CHECK(urls(mistake, k16) == "crash");
     CHECK(urls(mistake, k17) == "crash");
     CHECK(urls(mistake, k21) == "dropped");
+}
+
+TEST_CASE("no file is nested or large enough to hurt its reader") {
+    std::string key = "a";
+    for (int i = 0; i < 200'000; ++i) key += ".a";
+    std::string tables;
+    for (int i = 0; i < 100'000; ++i) tables += "{a.b.c = ";
+    for (const auto& version : {k16, k17, k21}) {
+        CHECK(urls("[host]\n[" + key + "]\n", version) == "dropped");
+        CHECK(urls("[host]\n" + key + " = 1\n", version) == "dropped");
+        CHECK(urls("[host]\nx = {" + key + " = 1}\n", version) == "dropped");
+        CHECK(urls("[host]\nx = " + tables + "1\n", version) == "dropped");
+        // A name with dots is one part, and a number has few.
+        CHECK(urls("server = \"https://" + key + "\"\nx = 1.5 # " + key + "\n[host]\n", version) !=
+              "dropped");
+    }
+    const TemporaryDirectory root;
+    root.write("certs.d/large.example/hosts.toml", "[host]\n#" + std::string(200'000, '#') + "\n");
+    const auto large = readChain(root / "certs.d", "large.example", k21);
+    CHECK(large.unreadable);
+    CHECK(large.hosts.empty());
+}
+
+TEST_CASE("a certificate that is named over and over is read once, and not without end") {
+    const TemporaryDirectory root;
+    const std::string large = root.write("large.pem", std::string(2 << 20, 'x'));
+    const std::string junk = root.write("junk.pem", "junk");
+    const auto errorWith = [&](const std::string& ca) {
+        root.write("certs.d/a.example/hosts.toml",
+                   "server = \"https://a.example\"\nca = [" + ca + "]\n[host]\n");
+        return readChain(root / "certs.d", "a.example", k21).error;
+    };
+    CHECK_THAT(errorWith("\"" + junk + "\""), Catch::Contains("unable to load CA cert"));
+    // Of what is not looked at nothing is said.
+    CHECK(errorWith("\"" + large + "\"").empty());
+    CHECK_THAT(errorWith("\"" + large + "\", \"" + junk + "\""), Catch::Contains("junk.pem"));
 }
 
 TEST_CASE("names that something of a user's is kept under") {
