@@ -95,6 +95,8 @@ std::string inlineStringReplaced(const std::string& text, const Expression& expr
                                  const std::string& key, const std::string& quotedValue) {
     const std::string value =
         text.substr(expression.valueBegin, expression.end - expression.valueBegin);
+    constexpr size_t kLongest = 8192;  // std::regex recurses with the length of a text
+    if (value.size() > kLongest) return "";
     const std::regex entry("([{,\\s]" + key + "\\s*=\\s*)(\"[^\"]*\"|'[^']*')");
     std::smatch match;
     if (!std::regex_search(value, match, entry)) return "";
@@ -146,7 +148,8 @@ std::string withStringSet(const std::string& text, const Path& table, const std:
 
 bool sameValue(const Value& a, const Value& b) {
     if (a.kind != b.kind || a.string != b.string || a.boolean != b.boolean ||
-        a.items.size() != b.items.size() || a.entries.size() != b.entries.size())
+        a.integer != b.integer || a.items.size() != b.items.size() ||
+        a.entries.size() != b.entries.size())
         return false;
     for (size_t i = 0; i < a.items.size(); ++i)
         if (!sameValue(a.items[i], b.items[i])) return false;

@@ -24,7 +24,8 @@ using toml_text::Value;
 
 constexpr char kCri[] = "io.containerd.grpc.v1.cri";
 constexpr char kImages[] = "io.containerd.cri.v1.images";
-constexpr size_t kLargest = 16U << 20;
+constexpr size_t kLargest = 512U << 10;  // of one file
+constexpr size_t kMostFiles = 128;
 
 const Value* at(const Value& root, const std::vector<std::string>& path) {
     const Value* node = &root;
@@ -145,32 +146,59 @@ void readTls(const ConfigFile& file, const Value& registry, ContainerdConfig& ou
     }
 }
 
+/// Follows what makes CRI pull by itself. The last file that has a setting decides on it.
+void readLocalPull(const Value& plugin, bool oldName, std::set<std::string>& out) {
+    const auto note = [&out](const Value& table, const char* key, const auto& isLocal) {
+        const Value* value = table.find(key);
+        if (value == nullptr) return;
+        if (isLocal(*value))
+            out.insert(key);
+        else
+            out.erase(key);
+    };
+    const auto isTrue = [](const Value& value) { return value.boolean; };
+    const auto isFalse = [](const Value& value) { return !value.boolean; };
+    const auto isFull = [](const Value& value) { return !value.entries.empty(); };
+    note(plugin, "max_concurrent_downloads", [](const Value& value) { return value.integer != 3; });
+    note(plugin, "image_pull_with_sync_fs", isTrue);
+    if (!oldName) note(plugin, "use_local_image_pull", isTrue);
+    if (const Value* registry = plugin.find("registry"); registry != nullptr)
+        for (const char* legacy : {"mirrors", "configs", "auths"}) note(*registry, legacy, isFull);
+    // Under the old name these two are taken over only beside a table of runtimes.
+    const Value* snapshots = oldName ? plugin.find("containerd") : &plugin;
+    if (snapshots == nullptr || (oldName && snapshots->find("runtimes") == nullptr)) return;
+    note(*snapshots, "disable_snapshot_annotations", isFalse);
+    note(*snapshots, "discard_unpacked_layers", isTrue);
+}
+
 bool hasCriSection(const ConfigFile& file, const ContainerdVersion& containerd) {
     return at(file.root, {"plugins", pluginName(file.version, containerd)}) != nullptr;
 }
 
-/// Merges one file's part into what those before it said.
-void mergeFile(const ConfigFile& file, const ContainerdVersion& containerd, ContainerdConfig& out) {
-    if (const Value* disabled = file.root.find("disabled_plugins");
-        disabled != nullptr && !disabled->items.empty())
-        for (const auto& item : disabled->items)  // the lists of all files add up
-            if (item.string == "cri" || item.string == kCri || item.string == kImages)
-                out.criDisabled = true;
-    const std::string plugin = pluginName(file.version, containerd);
-    if (!hasCriSection(file, containerd)) return;
-    if (containerd.importsReplaceSections()) {
-        out.configPath.clear();
-        out.configPathFile.clear();
-        out.mirrors.clear();
-        out.hosts.clear();
-        out.tlsHosts.clear();
-        out.sandboxImage.clear();
-    }
-    const std::string sandbox =
-        plugin == kImages ? stringAt(file.root, {"plugins", kImages, "pinned_images", "sandbox"})
-                          : stringAt(file.root, {"plugins", plugin, "sandbox_image"});
+/// A registry table under the old name in a file of version 3, which from 2.3 on takes the place of
+/// the one under the new name, whichever file that is in.
+bool hasMigratedRegistry(const ConfigFile& file, const ContainerdVersion& containerd) {
+    return containerd.migratesOldPluginNames() && file.version == 3 &&
+           at(file.root, {"plugins", kCri, "registry"}) != nullptr;
+}
+
+void forgetRegistry(ContainerdConfig& out) {
+    out.configPath.clear();
+    out.configPathFile.clear();
+    out.mirrors.clear();
+    out.hosts.clear();
+    out.tlsHosts.clear();
+}
+
+/// Merges one file's section of a plugin into what those before it said.
+void mergeSection(const ConfigFile& file, const std::string& plugin, ContainerdConfig& out) {
+    const Value* section = at(file.root, {"plugins", plugin});
+    if (section == nullptr) return;
+    const std::string sandbox = plugin == kImages ? stringAt(*section, {"pinned_images", "sandbox"})
+                                                  : stringAt(*section, {"sandbox_image"});
     if (!sandbox.empty()) out.sandboxImage = sandbox;
-    const Value* registry = at(file.root, file.registryTable(containerd));
+    readLocalPull(*section, plugin != kImages, out.localPull);
+    const Value* registry = at(*section, {"registry"});
     if (registry == nullptr || !registry->isTable()) return;
     const std::string configPath = stringAt(*registry, {"config_path"});
     if (!configPath.empty()) {
@@ -181,17 +209,42 @@ void mergeFile(const ConfigFile& file, const ContainerdVersion& containerd, Cont
     readTls(file, *registry, out);
 }
 
+/// Merges one file's part into what those before it said.
+void mergeFile(const ConfigFile& file, const ContainerdVersion& containerd, ContainerdConfig& out) {
+    if (const Value* disabled = file.root.find("disabled_plugins");
+        disabled != nullptr && !disabled->items.empty())
+        for (const auto& item : disabled->items)  // the lists of all files add up
+            if (item.string == "cri" || item.string == kCri || item.string == kImages)
+                out.criDisabled = true;
+    if (containerd.importsReplaceSections() && hasCriSection(file, containerd)) {
+        forgetRegistry(out);
+        out.sandboxImage.clear();
+    }
+    mergeSection(file, pluginName(file.version, containerd), out);
+}
+
+/// Migrates what files of version 3 have under the old name, over what was merged.
+void mergeMigrated(const ContainerdVersion& containerd, ContainerdConfig& out) {
+    if (!containerd.migratesOldPluginNames()) return;
+    for (const auto& file : out.files)
+        if (hasMigratedRegistry(file, containerd)) forgetRegistry(out);
+    for (const auto& file : out.files)
+        if (file.version == 3) mergeSection(file, kCri, out);
+}
+
 }  // namespace
 
 std::vector<std::string> ConfigFile::registryTable(const ContainerdVersion& containerd) const {
-    return {"plugins", pluginName(version, containerd), "registry"};
+    const bool old = hasMigratedRegistry(*this, containerd);
+    return {"plugins", old ? kCri : pluginName(version, containerd), "registry"};
 }
 
 const ConfigFile* ContainerdConfig::registryFile(const ContainerdVersion& containerd) const {
     const ConfigFile* chosen = nullptr;
     for (const auto& file : files) {
-        const bool replaces =
-            containerd.importsReplaceSections() && hasCriSection(file, containerd);
+        const bool replaces = containerd.importsReplaceSections()
+                                  ? hasCriSection(file, containerd)
+                                  : hasMigratedRegistry(file, containerd);
         if (chosen == nullptr || replaces || file.path == configPathFile) chosen = &file;
     }
     return chosen;
@@ -214,6 +267,9 @@ Result<ContainerdConfig> readContainerdConfig(const std::string& path,
         const std::string next = pending.front();
         pending.pop_front();
         if (!loaded.insert(next).second) continue;
+        if (loaded.size() > kMostFiles)
+            return Error("read containerd's configuration", path,
+                         "it imports more than " + std::to_string(kMostFiles) + " files");
         auto file = loadFile(next, containerd);
         if (!file) return file.error();
         if (file->version == 0 && !out.files.empty()) file->version = out.files.front().version;
@@ -221,6 +277,7 @@ Result<ContainerdConfig> readContainerdConfig(const std::string& path,
         mergeFile(*file, containerd, out);
         out.files.push_back(std::move(*file));
     }
+    mergeMigrated(containerd, out);
     if (out.sandboxImage.empty()) out.sandboxImage = containerd.defaultSandboxImage();
     return out;
 }

@@ -4,6 +4,7 @@
 #include "containerd_config/version.hpp"
 #include "toml/value.hpp"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,11 +54,21 @@ struct ContainerdConfig {
     };
     std::vector<LegacyTls> tlsHosts;
     bool criDisabled = false;  ///< disabled_plugins names the CRI plugin
+    /// The settings with which CRI pulls by itself from 2.1 on, and not by the transfer service
+    /// (CheckLocalImagePullConfigs of internal/cri/config, configMigration of plugins/cri/images).
+    std::set<std::string> localPull;
     std::string sandboxImage;  ///< with this version's default filled in
+
+    /// Whether config_path may list several directories. The transfer service of 2.1 and later
+    /// takes such a list for one name, and reads nothing.
+    bool splitsConfigPath(const ContainerdVersion& containerd) const {
+        return !containerd.pullsByTransferService() || !localPull.empty();
+    }
 
     /// The file whose registry table is the one to change: on 1.x the last that has a section of
     /// the CRI plugin, since it replaces those before it; otherwise the last that sets
-    /// config_path, or the main file. Null when there is no file.
+    /// config_path, or the main file; from 2.3 on one with a registry table under the plugin's old
+    /// name in a file of version 3, which is migrated over the others. Null when there is no file.
     const ConfigFile* registryFile(const ContainerdVersion& containerd) const;
 };
 

@@ -27,6 +27,8 @@ std::string ContainerdVersion::defaultSandboxImage() const {
 
 std::optional<ContainerdVersion> parseContainerdVersion(std::string_view text) {
     static const std::regex pattern("v?([0-9]{1,4})\\.([0-9]{1,4})(\\.([0-9]{1,6}))?([^0-9.].*)?");
+    constexpr size_t kLongest = 128;  // std::regex recurses with the length of a text
+    if (text.size() > kLongest) return std::nullopt;
     std::match_results<std::string_view::const_iterator> match;
     if (!std::regex_match(text.begin(), text.end(), match, pattern)) return std::nullopt;
     ContainerdVersion version;

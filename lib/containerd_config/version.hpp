@@ -29,8 +29,8 @@ struct ContainerdVersion {
     bool localhostIsAlwaysHttp() const { return *this < ContainerdVersion{1, 7, 0}; }
     /// CRI Status(verbose) shows the registry's config_path and the sandbox image (1.x).
     bool showsLiveRegistryConfig() const { return major < 2; }
-    /// `config_path` may list several directories; from 2.1 such a list disables them all.
-    bool splitsConfigPath() const { return *this < ContainerdVersion{2, 1, 0}; }
+    /// CRI leaves pulls to the transfer service, unless its settings do not go with that.
+    bool pullsByTransferService() const { return *this >= ContainerdVersion{2, 1, 0}; }
     /// A later import replaces a plugin's whole section (1.x) instead of merging into it (2.x).
     bool importsReplaceSections() const { return major < 2; }
     /// The registry settings live in io.containerd.cri.v1.images (2.x).

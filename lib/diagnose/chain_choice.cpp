@@ -78,7 +78,10 @@ ChainChoice chooseChain(const NodeFacts& facts, const std::string& registry) {
     const std::string value = known ? facts.configPath.value : facts.certsDir;
     if (value.empty()) return withoutConfigPath(facts, registry);
     ChainChoice out;
-    if (!facts.version.splitsConfigPath() && value.find(':') != std::string::npos) {
+    const bool splits = facts.node.config.isKnown()
+                            ? facts.node.config.value().splitsConfigPath(facts.version)
+                            : !facts.version.pullsByTransferService();
+    if (!splits && value.find(':') != std::string::npos) {
         out.reading.registry = registry;
         out.reading.hosts = upstreamAlone(registry, facts.version);
         out.why = "config_path lists several directories (" + value + "), and containerd " +

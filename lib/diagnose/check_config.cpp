@@ -68,7 +68,7 @@ void configPath(const NodeFacts& facts, Findings& findings) {
     const std::string& value = config->configPath;
     const bool live = facts.configPath.effective.value_or(false);
     const bool list = value.find(':') != std::string::npos;
-    if (list && !facts.version.splitsConfigPath()) {
+    if (list && !config->splitsConfigPath(facts.version)) {
         add(findings, Severity::Critical, "config-path-list", configFile(facts),
             "config_path is " + inQuotes(value) + ", and containerd " + facts.version.text() +
                 " reads none of several directories: every hosts.toml is ignored",
@@ -82,7 +82,8 @@ void configPath(const NodeFacts& facts, Findings& findings) {
                       : "containerd does not read ") +
                 facts.certsDir + (used ? ", where there are files for it" : ""),
             setConfigPath(facts));
-    } else if (!value.empty() && !readsCertsDir(value, facts.version, facts.certsDir)) {
+    } else if (!value.empty() &&
+               !readsCertsDir(value, config->splitsConfigPath(facts.version), facts.certsDir)) {
         add(findings, Severity::Warning, "config-path-elsewhere", configFile(facts),
             "config_path is " + inQuotes(value) + ", not " + facts.certsDir,
             "look there with --certs-dir, or: " + setConfigPath(facts));
@@ -94,7 +95,8 @@ namespace {
 /// What configPath tells of: after a restart, containerd would not read certs.d.
 bool losesCertsDir(const NodeFacts& facts, const ContainerdConfig& config) {
     return facts.configPath.effective.value_or(false) &&
-           !readsCertsDir(config.configPath, facts.version, facts.certsDir);
+           !readsCertsDir(config.configPath, config.splitsConfigPath(facts.version),
+                          facts.certsDir);
 }
 
 /// What legacyMirrors and criLoaded tell of: with it in the file, a restart ends CRI.

@@ -169,29 +169,30 @@ void judgeRunning(const Desired& desired, const ObservedNode& node,
 
 }  // namespace
 
-bool readsCertsDir(const std::string& configPath, const ContainerdVersion& version,
-                   const std::string& certsDir) {
+bool readsCertsDir(const std::string& configPath, bool splits, const std::string& certsDir) {
     const std::string wanted = withoutSlash(certsDir);
-    if (!version.splitsConfigPath()) return withoutSlash(configPath) == wanted;
+    if (!splits) return withoutSlash(configPath) == wanted;
     return withoutSlash(split(configPath, ':').front()) == wanted;
 }
 
 EffectiveConfigPath effectiveConfigPath(const ObservedNode& node, const std::string& certsDir) {
     EffectiveConfigPath out;
     if (!node.version.isKnown()) return out;
-    const ContainerdVersion& version = node.version.value();
     if (node.cri.isKnown() && node.cri.value().live.isKnown()) {
         const LiveCriConfig& live = node.cri.value().live.value();
         out.value = live.configPath;
         out.source = "live";
-        out.effective = readsCertsDir(live.configPath, version, certsDir);
+        // Where CRI shows its configuration, no transfer service pulls.
+        out.effective = readsCertsDir(live.configPath, true, certsDir);
         return out;
     }
     if (!node.config.isKnown()) return out;
-    out.value = node.config.value().configPath;
+    const ContainerdConfig& config = node.config.value();
+    out.value = config.configPath;
     out.source = "inferred";
     const bool onDisk =
-        readsCertsDir(out.value, version, certsDir) && node.config.value().mirrors.empty();
+        readsCertsDir(out.value, config.splitsConfigPath(node.version.value()), certsDir) &&
+        config.mirrors.empty();
     if (!onDisk)
         out.effective = false;
     else if (node.runsConfig.isKnown() && node.runsConfig.value())
@@ -222,7 +223,9 @@ ConfigPlan planConfig(const Desired& desired, const ObservedNode& node,
     }
     const bool conflicts =
         !config.mirrors.empty() || (!version.hasImagesPlugin() && !config.tlsHosts.empty());
-    const bool onDisk = readsCertsDir(config.configPath, version, around.certsDir) && !conflicts;
+    const bool onDisk =
+        readsCertsDir(config.configPath, config.splitsConfigPath(version), around.certsDir) &&
+        !conflicts;
     if (!onDisk && desired.configPath == ConfigPathPolicy::Check) {
         plan.reasons.push_back(
             makeReason(Weight::Degraded, "ConfigPathNotSet", config.path,

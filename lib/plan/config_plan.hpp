@@ -40,9 +40,9 @@ struct ConfigPlan {
 ConfigPlan planConfig(const Desired& desired, const ObservedNode& node,
                       const ConfigSurroundings& around);
 
-/// Whether a config_path makes this containerd look into certsDir before any other directory.
-bool readsCertsDir(const std::string& configPath, const ContainerdVersion& version,
-                   const std::string& certsDir);
+/// Whether a config_path makes containerd look into certsDir before any other directory, if it
+/// takes a list of directories apart (ContainerdConfig::splitsConfigPath) or not.
+bool readsCertsDir(const std::string& configPath, bool splits, const std::string& certsDir);
 
 /// The config_path that the running containerd uses, and how that is known.
 struct EffectiveConfigPath {

@@ -104,7 +104,7 @@ void NodeKeeper::observeConfig() {
 
 /// The registries that have a directory where containerd looks now, and would not look any more.
 void NodeKeeper::lookElsewhere(const std::string& configPath, ConfigSurroundings& around) const {
-    const bool splits = observed_.version.value().splitsConfigPath();
+    const bool splits = observed_.config.value().splitsConfigPath(observed_.version.value());
     for (const auto& root : splits ? split(configPath, ':') : std::vector{configPath}) {
         if (root.empty() || root == paths_.certsDir) continue;
         const auto names = directoriesUnder(root);

@@ -19,6 +19,14 @@ version = {FORMAT}   # do not touch
     password = "s3cr3t-w0rd"   # rotate in March
 """
 
+# A list of directories is read where CRI pulls by itself, as it does with this on 2.1 too.
+LISTED = f"""version = {FORMAT}
+[plugins."{CRI}"]
+  max_concurrent_downloads = 5
+[{REGISTRY}]
+  config_path = "{CERTS}:/etc/docker/certs.d"
+"""
+
 # The old way, with certs.d set beside it: CRI refuses to load.
 CONFLICT = f"""version = {FORMAT}
 [{REGISTRY}]
@@ -125,6 +133,22 @@ class Config(NodeCase):
         # On 1.x a later file's section replaces an earlier one: it has to be the last.
         self.assertEqual(holder, ["conf.d/10-cri.toml"] if VERSION < "2" else ["config.toml"])
         self.assertIn("max_concurrent_downloads = 5", files["conf.d/10-cri.toml"])
+
+    def test_a_second_directory_that_is_read_is_left_alone(self):
+        node = self.boot(config={"config.toml": LISTED})
+        node.write("/etc/docker/certs.d/second.example/hosts.toml",
+                   'server = "https://docker.m.daocloud.io"\nca = "/etc/nodetest/ca.crt"\n[host]\n')
+        node.desire(DESIRED)
+        node.start_daemon()
+        node.wait_for_phase("Ready")
+        self.assertEqual(node.read("/etc/containerd/config.toml"), LISTED)
+        image = "second.example/library/app:1.0"
+        self.assertEqual(node.probe("pull", image).returncode, 0)
+        told = node.run("nodemirrorctl", "explain", image, check=False)
+        self.assertEqual(told.returncode, 0, told.stdout)
+        self.assertIn("/etc/docker/certs.d/second.example", told.stdout)
+        doctor = node.run("nodemirrorctl", "doctor", check=False).stdout
+        self.assertNotIn("config-path", doctor)
 
     def test_an_edit_with_which_cri_does_not_load_is_taken_back(self):
         original = f"# mine\nversion = {FORMAT}\n"

@@ -136,13 +136,90 @@ TEST_CASE("a configuration that is not there, and one that cannot be read") {
     CHECK_FALSE(readContainerdConfig(path, k17));
 }
 
+TEST_CASE("from 2.3 on a registry under the plugin's old name takes the place of the new one") {
+    const TemporaryDirectory directory;
+    const ContainerdVersion k23{2, 3, 0};
+    const std::string images = "[plugins.\"io.containerd.cri.v1.images\".registry]\n";
+    const std::string cri = "[plugins.\"io.containerd.grpc.v1.cri\".registry]\n";
+    const std::string path = directory.write(
+        "config.toml", "version = 3\n" + images + "config_path = \"" + kCerts + "\"\n" + cri);
+    CHECK(read(path, k21).configPath == kCerts);
+    const auto config = read(path, k23);
+    CHECK(config.configPath.empty());
+    const auto edits = editConfigPath(config, k23, kCerts);
+    REQUIRE(edits);
+    REQUIRE(edits->size() == 1);
+    directory.write("config.toml", edits->front().after);
+    CHECK(read(path, k23).configPath == kCerts);
+    CHECK_THAT(edits->front().after, Catch::Contains(cri + "  config_path"));
+    // Whichever file it is in; and not in a file of version 4.
+    const std::string import = directory.write("import.toml", "version = 3\n" + cri);
+    const std::string main =
+        "imports = [\"" + import + "\"]\nversion = 3\n" + images + "config_path = \"/x\"\n";
+    directory.write("config.toml", main);
+    const auto imported = read(path, k23);
+    CHECK(imported.configPath.empty());
+    REQUIRE(imported.registryFile(k23) != nullptr);
+    CHECK(imported.registryFile(k23)->path == import);
+    directory.write("config.toml", "version = 4\n" + images + "config_path = \"/x\"\n" + cri);
+    CHECK(read(path, k23).configPath == "/x");
+}
+
+TEST_CASE("long texts are nobody's end") {
+    CHECK_FALSE(parseContainerdVersion("1.7" + std::string(100'000, 'x')));
+    const std::string text =
+        "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nregistry = "
+        "{ config_path = \"" +
+        std::string(100'000, 'a') + "\" }\n";
+    const auto edited = setTomlString(text, {"plugins", "io.containerd.grpc.v1.cri", "registry"},
+                                      "config_path", kCerts);
+    REQUIRE_FALSE(edited);
+    CHECK_THAT(edited.error().remedy(), Catch::Contains("by hand"));
+}
+
 TEST_CASE("which config_path leads to certs.d") {
-    CHECK(readsCertsDir(kCerts, k16, kCerts));
-    CHECK(readsCertsDir(kCerts + "/", k21, kCerts));
-    CHECK(readsCertsDir(kCerts + ":/etc/docker/certs.d", k17, kCerts));
-    CHECK_FALSE(readsCertsDir(kCerts + ":/etc/docker/certs.d", k21, kCerts));
-    CHECK_FALSE(readsCertsDir("/etc/docker/certs.d:" + kCerts, k17, kCerts));
-    CHECK_FALSE(readsCertsDir("", k17, kCerts));
+    CHECK(readsCertsDir(kCerts, false, kCerts));
+    CHECK(readsCertsDir(kCerts + "/", false, kCerts));
+    CHECK(readsCertsDir(kCerts + ":/etc/docker/certs.d", true, kCerts));
+    CHECK_FALSE(readsCertsDir(kCerts + ":/etc/docker/certs.d", false, kCerts));
+    CHECK_FALSE(readsCertsDir("/etc/docker/certs.d:" + kCerts, true, kCerts));
+    CHECK_FALSE(readsCertsDir("", true, kCerts));
+}
+
+TEST_CASE("with which settings CRI pulls by itself, and takes a list of paths apart") {
+    const TemporaryDirectory directory;
+    const std::string images = "version = 3\n[plugins.\"io.containerd.cri.v1.images\"";
+    const std::string cri = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"";
+    const auto splits = [&](const std::string& text, const ContainerdVersion& version) {
+        return read(directory.write("config.toml", text), version).splitsConfigPath(version);
+    };
+    CHECK(splits("version = 2\n", k17));
+    CHECK(splits("version = 3\n", {2, 0, 5}));
+    CHECK_FALSE(splits("version = 3\n", k21));
+    CHECK(splits(images + "]\nuse_local_image_pull = true\n", k21));
+    CHECK_FALSE(splits(images + "]\nuse_local_image_pull = false\n", k21));
+    CHECK(splits(images + "]\nmax_concurrent_downloads = 4\n", k21));
+    CHECK_FALSE(splits(images + "]\nmax_concurrent_downloads = 3\n", k21));
+    CHECK(splits(images + "]\ndisable_snapshot_annotations = false\n", k21));
+    CHECK_FALSE(splits(images + "]\ndisable_snapshot_annotations = true\n", k21));
+    CHECK(splits(images + "]\ndiscard_unpacked_layers = true\n", k21));
+    CHECK(splits(images + "]\nimage_pull_with_sync_fs = true\n", k21));
+    CHECK(splits(images + ".registry.configs.\"h\".auth]\nusername = \"u\"\n", k21));
+    CHECK_FALSE(splits(images + ".registry.configs]\n", k21));
+    // A file of an older version is migrated: not every key, and some only beside runtimes.
+    CHECK(splits(cri + "]\nmax_concurrent_downloads = 4\n", k21));
+    CHECK_FALSE(splits(cri + "]\nuse_local_image_pull = true\n", k21));
+    CHECK_FALSE(splits(cri + ".containerd]\ndiscard_unpacked_layers = true\n", k21));
+    CHECK(splits(cri + ".containerd]\ndiscard_unpacked_layers = true\n" +
+                     "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n",
+                 k21));
+    // A later import has the last word.
+    const std::string import = directory.write(
+        "import.toml", images + "]\nmax_concurrent_downloads = 3\nuse_local_image_pull = true\n");
+    const std::string imports = "imports = [\"" + import + "\"]\n";
+    CHECK(splits(imports + images + "]\nmax_concurrent_downloads = 4\n", k21));
+    directory.write("import.toml", images + "]\nmax_concurrent_downloads = 3\n");
+    CHECK_FALSE(splits(imports + images + "]\nmax_concurrent_downloads = 4\n", k21));
 }
 
 namespace {
@@ -219,6 +296,13 @@ TEST_CASE("what is planned for containerd's configuration") {
         const auto plan = planConfig(desired, node, around());
         REQUIRE(plan.edits.size() == 1);
         CHECK_THAT(plan.edits[0].after, Catch::Contains("config_path = \"" + kCerts + "\""));
+    }
+    SECTION("and is left where CRI pulls by itself") {
+        const auto node = nodeWith(table + "]\nconfig_path = \"" + kCerts +
+                                       ":/x\"\n[plugins.\"io.containerd.grpc.v1.cri\"]\n"
+                                       "max_concurrent_downloads = 8\n",
+                                   k21, directory);
+        CHECK(planConfig(desired, node, around()).edits.empty());
     }
     SECTION("legacy mirrors that nothing covers stop it") {
         const auto node =
