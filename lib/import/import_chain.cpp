@@ -12,11 +12,12 @@ namespace {
 
 /// Splits a chain host's path into what a mirror's entry says: url path, prefix, overridePath.
 void placePath(const std::string& path, Mirror& out) {
+    constexpr size_t kLongest = 1000;  // std::regex recurses with the length of a text
     static const std::regex prefix("/v2/([a-z0-9._-]+(/[a-z0-9._-]+)*)");
     std::smatch match;
     if (endsInApiRoot(path)) {
         out.url.path = path.substr(0, path.size() - 3);
-    } else if (std::regex_match(path, match, prefix)) {
+    } else if (path.size() <= kLongest && std::regex_match(path, match, prefix)) {
         out.repositoryPrefix = match[1];
     } else {
         out.url.path = path;

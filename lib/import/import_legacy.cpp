@@ -70,7 +70,9 @@ std::string scalar(const YAML::Node& node) { return node.IsScalar() ? node.Scala
 std::optional<std::string> prefixOf(const std::string& pattern, const std::string& replacement) {
     static const std::regex everything("\\^?\\(\\.[*+]\\)\\$?");
     static const std::regex prefixed("([a-z0-9._-]+(/[a-z0-9._-]+)*)/\\$\\{?1\\}?");
+    constexpr size_t kLongest = 1000;  // std::regex recurses with the length of a text
     std::smatch match;
+    if (std::max(pattern.size(), replacement.size()) > kLongest) return std::nullopt;
     if (!std::regex_match(pattern, everything) || !std::regex_match(replacement, match, prefixed))
         return std::nullopt;
     return match[1].str();

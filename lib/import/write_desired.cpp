@@ -13,7 +13,9 @@ std::string scalar(const std::string& text) {
     static const std::regex plain(
         "[A-Za-z_/][A-Za-z0-9_./-]*(:[0-9]+)?|https?://[A-Za-z0-9_./:-]*[A-Za-z0-9_./-]");
     static const std::regex word("(true|false|yes|no|on|off|null|y|n)", std::regex::icase);
-    if (std::regex_match(text, plain) && !std::regex_match(text, word)) return text;
+    constexpr size_t kLongest = 1000;  // std::regex recurses with the length of a text
+    if (text.size() <= kLongest && std::regex_match(text, plain) && !std::regex_match(text, word))
+        return text;
     return quotedScalar(text);
 }
 
