@@ -20,11 +20,34 @@ constexpr std::string_view kCarryingPrefix = ".nodemirrord-carrying-";
 
 bool isCarrying(const std::string& name) { return name.rfind(kCarryingPrefix, 0) == 0; }
 
+/// A registry's directory has a few certificates beside hosts.toml. Of another user's it is not
+/// known what else is in it, and copies are root's: they count against nobody's quota.
+Result<void> checkCarried(int from, const std::vector<std::string>& names) {
+    constexpr size_t kMost = 64;
+    constexpr off_t kLargest = 16 << 20;
+    off_t total = 0;
+    for (const auto& name : names) {
+        if (name == kHosts || isTemporary(name)) continue;
+        struct stat status {};
+        if (::fstatat(from, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+            return Error::system("copy", name, errno);
+        if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))
+            return Error("copy", name, "it is neither a file nor a link");
+        total += status.st_size;
+        if (total > kLargest || names.size() > kMost)
+            return Error("copy", "what is beside hosts.toml",
+                         "it is more than 64 files or 16 MiB, and another user's",
+                         "move it away, or give the directory to root");
+    }
+    return {};
+}
+
 /// Gives `to` what else is in `from`: hard links of what is this user's, copies of what can be
 /// read.
 Result<void> carryOver(int from, int to) {
     const auto names = namesIn(from);
     if (!names) return names.error();
+    if (const auto sound = checkCarried(from, *names); !sound) return sound;
     for (const auto& name : *names) {
         if (name == kHosts || isTemporary(name)) continue;
         if (::linkat(from, name.c_str(), to, name.c_str(), 0) == 0) continue;

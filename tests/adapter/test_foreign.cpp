@@ -141,6 +141,22 @@ TEST_CASE("what is copied of another user's directory is no set-user-ID file of 
     CHECK((status.st_mode & 07777) == 0755);
 }
 
+TEST_CASE("of another user's directory no more is copied than a registry's may hold") {
+    World world;
+    const bool deep = GENERATE(false, true);
+    for (int i = 0; i < (deep ? 2 : 65); ++i)
+        give(world.root.write("certs.d/docker.io/" + std::to_string(i) + ".crt", "x"), 0644);
+    if (deep) world.root.write("certs.d/docker.io/zzz/file", "x");
+    give(world.root / "certs.d/docker.io", 0755);
+    const WithoutCapabilities as;
+    world.want(desire({"docker.io"}));
+    CHECK_THAT(world.view("docker.io").problem,
+               Catch::Contains(deep ? "neither a file nor a link" : "64 files"));
+    CHECK(ownerOf(world.root / "certs.d/docker.io") == kSomebody);
+    for (const auto& entry : fs::directory_iterator(world.root / "certs.d"))
+        CHECK(entry.path().filename() == "docker.io");
+}
+
 TEST_CASE("a crash before another user's directory was exchanged loses nothing") {
     const bool made = GENERATE(false, true);  // the new one, under the name to keep theirs under
     const bool declared = GENERATE(false, true);
