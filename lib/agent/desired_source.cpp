@@ -7,6 +7,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace nodemirror {
 
 DesiredSource::DesiredSource(std::string path, StateDir state) : state_(std::move(state)) {
@@ -69,9 +71,12 @@ bool DesiredSource::reload(bool keep) {
     view_.problems = std::move(parsed.problems);
     view_.valid = parsed.desired.has_value();
     if (!view_.valid) {
-        for (const auto& problem : view_.problems)
+        constexpr size_t kMostTold = 50;
+        for (size_t i = 0; i < std::min(view_.problems.size(), kMostTold); ++i) {
+            const Problem& problem = view_.problems[i];
             spdlog::error("desired={}:{}:{} key={} msg={}", view_.path, problem.line,
                           problem.column, inQuotes(problem.key), inQuotes(problem.message));
+        }
         return useLastGood();
     }
     const bool changed = !current_ || view_.lastGood || sha256Hex(bytes) != fileBytes_;

@@ -237,7 +237,16 @@ ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
                              std::string("is empty; begin with apiVersion: ") + kApiVersion);
         } else {
             const Field root{tree.root(), ""};
-            const Files files{readFile, certificates == Certificates::Check, out.headerFiles};
+            // A CA is named by many mirrors, and is one file all the same.
+            std::map<std::string, Result<std::string>> contents;
+            const FileReader once = [&](const std::string& path) {
+                const auto known = contents.find(path);
+                if (known != contents.end()) return known->second;
+                return contents.emplace(path, readFile(path)).first->second;
+            };
+            std::map<std::string, std::string> caProblems;
+            const Files files{once, certificates == Certificates::Check, out.headerFiles,
+                              caProblems};
             Desired desired = parseRoot(fields, root, files);
             if (fields.problems().empty()) out.desired = std::move(desired);
         }

@@ -47,8 +47,9 @@ std::vector<std::string> parseCa(YamlFields& fields, const Field& field, const F
         if (!files.checkCertificates) continue;
         const auto pem = readNamed(fields, item, *path, files.read);
         if (!pem) continue;
-        const std::string wrong = caProblem(*pem);
-        if (!wrong.empty()) fields.problem(item, inQuotes(*path) + " " + wrong);
+        const auto [wrong, fresh] = files.caProblems.try_emplace(*path);
+        if (fresh) wrong->second = caProblem(*pem);
+        if (!wrong->second.empty()) fields.problem(item, inQuotes(*path) + " " + wrong->second);
     }
     return out;
 }

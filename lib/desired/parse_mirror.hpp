@@ -12,6 +12,7 @@ struct Files {
     const FileReader& read;
     bool checkCertificates = true;
     std::map<std::string, std::string>& headerFiles;  ///< those that were read, by path
+    std::map<std::string, std::string>& caProblems;   ///< of those that were looked at, by path
 };
 
 /// Reads one entry of a registry's `mirrors`. Nothing when its URL cannot be used; other problems

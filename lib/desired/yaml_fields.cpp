@@ -43,7 +43,20 @@ std::string shownKey(const std::string& name) {
 
 }  // namespace
 
+bool YamlFields::visit(const Field& field, size_t count) {
+    const bool before = visited_ <= kMostValues;
+    visited_ += count;
+    if (visited_ <= kMostValues) return true;
+    if (before)
+        problem(field, "more values than a desired state may have, with each alias counted");
+    return false;
+}
+
 void YamlFields::problemAt(const YAML::Mark& mark, std::string key, std::string message) {
+    if (enough()) {
+        ++more_;
+        return;
+    }
     Problem problem;
     problem.line = mark.is_null() ? 0 : mark.line + 1;
     problem.column = mark.is_null() ? 0 : mark.column + 1;
@@ -57,6 +70,13 @@ void YamlFields::problem(const Field& field, std::string message) {
 }
 
 std::vector<Problem> YamlFields::takeProblems() {
+    if (more_ > 0) {
+        Problem rest;
+        rest.line = problems_.back().line;
+        rest.column = problems_.back().column;
+        rest.message = "and at least " + std::to_string(more_) + " more problems";
+        problems_.push_back(std::move(rest));
+    }
     std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& a, const Problem& b) {
         return std::pair(a.line, a.column) < std::pair(b.line, b.column);
     });
@@ -70,6 +90,7 @@ std::vector<std::pair<std::string, Field>> YamlFields::entries(const Field& fiel
                 std::string("must be a map of keys to values, and is ") + typeName(*field.node));
         return out;
     }
+    if (!visit(field, field.node->items.size())) return out;
     std::set<std::string> seen;
     for (size_t i = 0; i + 1 < field.node->items.size(); i += 2) {
         const YamlNode& word = *field.node->items[i];
@@ -100,7 +121,7 @@ std::map<std::string, Field> YamlFields::map(const Field& field,
                                              const std::vector<std::string>& known) {
     std::map<std::string, Field> out;
     if (field.node->isMap()) {
-        for (size_t i = 0; i < field.node->items.size(); i += 2) {
+        for (size_t i = 0; i < field.node->items.size() && !enough(); i += 2) {
             const YamlNode& word = *field.node->items[i];
             if (!word.isScalar()) continue;
             const std::string& name = word.text;
@@ -125,6 +146,7 @@ std::vector<Field> YamlFields::list(const Field& field) {
                            "; write it as [a, b] or as lines that begin with \"- \"");
         return out;
     }
+    if (!visit(field, field.node->items.size())) return out;
     size_t index = 0;
     for (const YamlNode* item : field.node->items) {
         out.push_back(Field{item, field.key + "[" + std::to_string(index) + "]"});

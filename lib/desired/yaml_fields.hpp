@@ -42,7 +42,14 @@ class YamlFields {
     std::vector<Problem> takeProblems();
 
   private:
+    /// Counts values that are gone through. False where there have been too many.
+    bool visit(const Field& field, size_t count);
+    bool enough() const { return problems_.size() >= kMostProblems; }
+
+    static constexpr size_t kMostProblems = 1000;
     std::vector<Problem> problems_;
+    size_t more_ = 0;  ///< problems that are not kept
+    size_t visited_ = 0;
 };
 
 /// `parent.child`, with quotes around a child that has a dot or another odd character.

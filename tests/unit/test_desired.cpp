@@ -222,6 +222,33 @@ TEST_CASE("odd YAML is an error and nothing worse") {
     CHECK(deep.problems[0].message == "is nested deeper than any desired state");
 }
 
+TEST_CASE("a desired state that would fill the memory is an error and nothing worse") {
+    std::string many = "x: [";
+    for (int i = 0; i < 1'100'000; ++i) many += "1,";
+    const auto values = parse(many + "]\n");
+    REQUIRE(values.problems.size() == 1);
+    CHECK_THAT(values.problems[0].message, Catch::Contains("more values"));
+    // Lists of aliases in lists of aliases: 10^9 files to read.
+    std::string lists = "apiVersion: nodemirrord/v1\nimages: &c [";
+    for (int i = 0; i < 1000; ++i) lists += "/ca.pem,";
+    lists += "]\npause: &m [";
+    for (int i = 0; i < 1000; ++i) lists += "{url: https://m.example, ca: *c},";
+    lists += "]\nregistries:\n";
+    for (int i = 0; i < 1000; ++i) lists += "  r" + std::to_string(i) + ".example: {mirrors: *m}\n";
+    size_t reads = 0;
+    const auto count = [&](const std::string& path) {
+        ++reads;
+        return sampleFile(path);
+    };
+    const auto aliases = parseDesired(lists, count);
+    CHECK_FALSE(aliases.desired);
+    CHECK(reads == 1);
+    std::string keys = "apiVersion: nodemirrord/v1\n";
+    for (int i = 0; i < 100'000; ++i) keys += "a" + std::to_string(i) + ": 1\n";
+    const auto unknown = parse(keys);
+    CHECK(unknown.problems.size() <= 1001);
+}
+
 TEST_CASE("names of registries") {
     for (const std::string good : {"docker.io", "localhost", "registry.example:5000", "_default",
                                    "127.0.0.1:5000", "[::1]:5000", "Registry.Example"})
