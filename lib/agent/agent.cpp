@@ -129,8 +129,9 @@ Result<void> Agent::start(Mode mode) {
         pollWhileUnwatched();
         const Status current = status();
         tellChanges(current);
-        systemd::notify(std::string("STATUS=") + phaseName(current.phase) +
-                        (current.reasons.empty() ? "" : ": " + current.reasons.front().message));
+        systemd::notifyStatus(
+            phaseName(current.phase) +
+            (current.reasons.empty() ? "" : ": " + current.reasons.front().message));
     });
     (void)desired_.reload(mode == Mode::Act);
     if (desired_.current()) putDesiredInForce();

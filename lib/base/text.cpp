@@ -161,6 +161,13 @@ std::string oneLine(std::string_view text) {
     return out;
 }
 
+std::string shortened(std::string text, size_t most) {
+    if (text.size() <= most) return text;
+    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80) --most;
+    text.resize(most);
+    return text + "…";
+}
+
 std::string withoutCredentials(std::string_view text) {
     std::string out;
     for (size_t at = text.find("//"); at != std::string_view::npos; at = text.find("//")) {

@@ -31,6 +31,9 @@ std::string printable(std::string_view text);
 /// could pass a line of its own for the program's.
 std::string oneLine(std::string_view text);
 
+/// The text cut to about `most` bytes, between two characters, with "…" for what is left out.
+std::string shortened(std::string text, size_t most);
+
 /// The text with the credentials of every URL in it (scheme://user:password@host) replaced.
 std::string withoutCredentials(std::string_view text);
 

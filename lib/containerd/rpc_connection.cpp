@@ -18,8 +18,9 @@ using boost::system::error_code;
 namespace {
 
 /// Lists of images are the largest answers.
-constexpr size_t kLargestMessage = 32 << 20;
-constexpr size_t kPrefix = 5;  // a flag for compression, then the length in four bytes
+constexpr size_t kLargestMessage = 16
+                                   << 20;  // of containerd's own (defaults.DefaultMaxSendMsgSize)
+constexpr size_t kPrefix = 5;              // a flag for compression, then the length in four bytes
 constexpr uint32_t kStreamWindow = 1 << 20;
 constexpr int32_t kConnectionWindow = 4 << 20;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/text.hpp"
 #include "base/time.hpp"
 
 #include <optional>
@@ -24,14 +25,18 @@ struct Reason {
     std::optional<WallTime> until;
 };
 
+inline constexpr size_t kLongestMessage = 4000;  ///< bytes
+
+/// What comes from outside may be of any length and on any number of lines: here it is brought to
+/// one line of a sensible length, before anybody tells it on.
 inline Reason makeReason(Reason::Weight weight, std::string code, std::string subject,
                          std::string message, std::string remedy) {
     Reason out;
     out.weight = weight;
     out.code = std::move(code);
-    out.subject = std::move(subject);
-    out.message = std::move(message);
-    out.remedy = std::move(remedy);
+    out.subject = oneLine(subject);
+    out.message = shortened(oneLine(message), kLongestMessage);
+    out.remedy = shortened(oneLine(remedy), kLongestMessage);
     return out;
 }
 

@@ -25,11 +25,18 @@ constexpr uint32_t kHeaderLimit = 64 << 10;
 
 Duration since(Clock::time_point begin) { return Clock::now() - begin; }
 
-bool isLinkLocal(const asio::ip::address& address) {
-    if (address.is_v4()) return (address.to_v4().to_uint() >> 16) == 0xa9fe;  // 169.254.0.0/16
+/// Where clouds answer for the credentials of a node: link-local addresses, and those that two of
+/// them have besides.
+bool isMetadata(const asio::ip::address& address) {
+    constexpr uint32_t kAlibaba = 0x646464c8;  // 100.100.100.200
+    static const auto kAmazon = asio::ip::make_address_v6("fd00:ec2::254");
+    if (address.is_v4()) {
+        const uint32_t number = address.to_v4().to_uint();
+        return number >> 16 == 0xa9fe || number == kAlibaba;  // 169.254.0.0/16
+    }
     const auto v6 = address.to_v6();
-    if (v6.is_v4_mapped()) return isLinkLocal(asio::ip::make_address_v4(asio::ip::v4_mapped, v6));
-    return v6.is_link_local();
+    if (v6.is_v4_mapped()) return isMetadata(asio::ip::make_address_v4(asio::ip::v4_mapped, v6));
+    return v6.is_link_local() || v6 == kAmazon;
 }
 
 }  // namespace
@@ -58,11 +65,11 @@ Task<bool> Connection::connectTcp(std::string host, std::string port, Patience p
     std::vector<tcp::endpoint> endpoints;
     for (const auto& address : *addresses) {
         out.addresses.push_back(address.to_string());
-        if (linkLocal_ || !isLinkLocal(address)) endpoints.emplace_back(address, number);
+        if (linkLocal_ || !isMetadata(address)) endpoints.emplace_back(address, number);
     }
     if (endpoints.empty()) {
         fail(out, Fault::Protocol,
-             "it leads to the link-local address " + out.addresses.front() +
+             "it leads to the link-local or metadata address " + out.addresses.front() +
                  ", which is not asked here");
         co_return false;
     }

@@ -18,7 +18,7 @@ using boost::system::error_code;
 
 void fail(Exchange& out, Fault fault, std::string error) {
     out.fault = fault;
-    out.error = printable(error);
+    out.error = shortened(oneLine(error), 1000);
 }
 
 bool isTimeout(const error_code& error) { return error == beast::error::timeout; }

@@ -90,10 +90,11 @@ std::string nameError(const CertificateFacts& facts, const std::string& host) {
 void fail(CertificateCheck& out, Fault fault, const std::string& error) {
     if (out.fault != Fault::None) return;
     out.fault = fault;
-    out.error = kPrefix + error;
+    out.error = shortened(kPrefix + oneLine(error), 1000);
 }
 
-constexpr size_t kLargestPem = 16 << 20;
+/// OpenSSL sorts its store anew with each certificate: many are slow.
+constexpr size_t kLargestPem = 1 << 20;
 
 Error cannotLoad(const std::string& path, const error_code& error) {
     return {"load the certificate", path, error.message(), "check the file"};

@@ -55,8 +55,10 @@ std::string redirect(const std::string& to) {
 
 TEST_CASE("redirects to link-local addresses are not followed") {
     Lies lies;
-    for (const std::string to : {"http://169.254.169.254/latest/meta-data/", "http://[fe80::1]/",
-                                 "http://[::ffff:169.254.169.254]/"}) {
+    for (const std::string to :
+         {"http://169.254.169.254/latest/meta-data/", "http://[fe80::1]/",
+          "http://[::ffff:169.254.169.254]/", "http://100.100.100.200/latest/meta-data/",
+          "http://[fd00:ec2::254]/latest/meta-data/"}) {
         const auto answer = lies.ask(redirect(to));
         CHECK(answer.fault == Fault::Protocol);
         CHECK_THAT(answer.error, Catch::Contains("link-local"));

@@ -54,6 +54,8 @@ TEST_CASE("text for terminals and logs") {
     CHECK(inQuotes("caf\xe9") == "\"caf\\xe9\"");
     CHECK(withoutCredentials("see https://u:p@h/x and http://h2/y") ==
           "see https://<redacted>@h/x and http://h2/y");
+    CHECK(shortened("abc", 3) == "abc");
+    CHECK(shortened("aéb", 2) == "a…");
     CHECK(nearest("mirors", {"mirrors", "server"}) == "mirrors");
     CHECK(nearest("zzz", {"mirrors", "server"}).empty());
 }
