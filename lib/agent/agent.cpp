@@ -118,6 +118,7 @@ Result<void> Agent::start(Mode mode) {
     units_.onChange([this] { node_.trigger(); });
     node_.onPass([this] {
         statusBody_.reset();
+        prover_.lookedAgain();
         trimSoon();
         // Another containerd process may have another version, and another proxy to go through.
         const int process = containerd_.processId();

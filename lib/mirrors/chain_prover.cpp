@@ -19,7 +19,6 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr seconds kReadyPoll{1};
 constexpr seconds kAgain{5};
 constexpr seconds kFirstRetry{60};
 constexpr hours kRetry{1};
@@ -33,7 +32,8 @@ ChainProver::ChainProver(asio::io_context& io, Containerd& containerd, RegistryK
       proofs_(std::move(state)),
       hooks_(std::move(hooks)),
       trial_(io, containerd, registries.root()),
-      retry_(io) {}
+      retry_(io),
+      readiness_(io, SteadyTime::max()) {}
 
 void ChainProver::setContainerd(ContainerdVersion version, ProxySettings proxies) {
     trial_.setContainerd(version, std::move(proxies));
@@ -78,6 +78,7 @@ std::optional<ChainProver::Case> ChainProver::caseFor(const Registry& registry) 
 
 void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
     ++generation_;
+    readiness_.cancel();
     desired_ = std::move(desired);
     failing_.clear();
     underWay_.clear();
@@ -110,6 +111,7 @@ void ChainProver::run() {
 void ChainProver::stop() {
     running_ = false;
     ++generation_;
+    readiness_.cancel();
     retry_.cancel();
 }
 
@@ -149,11 +151,9 @@ void ChainProver::armRetry() {
 }
 
 Task<bool> ChainProver::waitUntilReady(unsigned generation) {
-    asio::steady_timer poll(io_);
     while (generation == generation_ && !hooks_.ready()) {
         boost::system::error_code ignored;
-        poll.expires_after(kReadyPoll);
-        auto wait = poll.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        auto wait = readiness_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         co_await std::move(wait);
     }
     co_return generation == generation_;
@@ -222,7 +222,13 @@ Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
     auto first = trial_.pull(subject.registry, subject.text.text);
     const CanaryTrial::Answer fresh = co_await std::move(first);
     if (generation != generation_) co_return true;
-    if (!fresh.conclusive) co_return false;
+    if (!fresh.conclusive) {
+        // What was worse than the chain before is not left there to wait for an answer.
+        if (subject.before && proofs_.wasRejected(subject.registry.name, subject.sha256))
+            putInPlace(subject, subject.before,
+                       subject.beforeName + " is in force: the change failed");
+        co_return false;
+    }
     if (fresh.passed) {
         accept(subject);
         co_return true;

@@ -46,6 +46,8 @@ class ChainProver {
     /// Begins to prove what is due.
     void run();
     void stop();
+    /// The node was looked at: `ready` may say something else now.
+    void lookedAgain() { readiness_.cancel(); }
 
     std::vector<Reason> reasons() const;
 
@@ -89,7 +91,8 @@ class ChainProver {
     std::map<std::string, Failing> failing_;  ///< canaries that fail with either chain
     std::set<std::string> underWay_;
     boost::asio::steady_timer retry_;
-    unsigned generation_ = 0;  ///< of the desired state; a proof of an earlier one ends
+    boost::asio::steady_timer readiness_;  ///< never ends; cancelled when `ready` is to be asked
+    unsigned generation_ = 0;              ///< of the desired state; a proof of an earlier one ends
     bool running_ = false;
 };
 
