@@ -29,7 +29,7 @@ constexpr char kPinnedLabel[] = "io.cri-containerd.pinned";
 constexpr char kPinned[] = "pinned";
 
 Error failed(std::string doing, std::string object, const RpcStatus& status) {
-    std::string reason = printable(status.message);
+    std::string reason = shortened(oneLine(status.message), 4000);
     if (status.code == RpcStatus::DeadlineExceeded) reason = "containerd did not answer in time";
     if (status.code == RpcStatus::Unavailable)
         return Error::unreachable(std::move(doing), std::move(object),
@@ -48,7 +48,9 @@ struct Reply {
 /// here and goes nowhere.
 Seen<LiveCriConfig> liveConfig(const std::string& text) {
     using Answer = Seen<LiveCriConfig>;
-    const auto json = nlohmann::json::parse(text, nullptr, false);
+    constexpr size_t kLargest = 1 << 20;
+    const auto json =
+        text.size() > kLargest ? nlohmann::json() : nlohmann::json::parse(text, nullptr, false);
     if (!json.is_object() || !json.contains("registry") || !json["registry"].is_object())
         return Answer::unknown("this containerd does not show its registry configuration");
     LiveCriConfig live;
@@ -122,7 +124,7 @@ Task<Result<std::string>> ContainerdClient::Impl::initError() {
     }
     if (reply.message.plugins().empty())
         co_return std::string("the CRI plugin is disabled (disabled_plugins in config.toml)");
-    co_return printable(own.empty() ? dependent : own);
+    co_return shortened(oneLine(own.empty() ? dependent : own), 4000);
 }
 
 Task<Result<CriState>> ContainerdClient::criState() {
@@ -140,11 +142,16 @@ Task<Result<CriState>> ContainerdClient::criState() {
                                        : liveConfig(found->second);
         co_return out;
     }
-    if (reply.status.code != RpcStatus::Unimplemented && reply.status.code != RpcStatus::Unknown)
+    // CRI that takes up its sandboxes says Unknown in 1.x and Unavailable in 2.x, and so does a
+    // socket that nobody listens on; then the plugins cannot be asked either.
+    const bool away = reply.status.code == RpcStatus::Unavailable;
+    if (!away && reply.status.code != RpcStatus::Unimplemented &&
+        reply.status.code != RpcStatus::Unknown)
         co_return failed("ask CRI for", "its status", reply.status);
     auto why = impl_->initError();
     const auto reason = co_await std::move(why);
-    if (!reason) co_return reason.error();
+    if (!reason)
+        co_return away ? failed("ask CRI for", "its status", reply.status) : reason.error();
     out.refused = !reason->empty();
     out.error = out.refused ? *reason : printable(reply.status.message);
     out.live = Seen<LiveCriConfig>::unknown("CRI is not loaded");

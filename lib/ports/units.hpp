@@ -9,8 +9,14 @@
 namespace nodemirror {
 
 struct RestartAnswer {
-    bool asked = false;  ///< systemd took the job; otherwise nothing happened
-    std::string result;  ///< the job's result ("done", "failed", …), or why it was not taken
+    enum class End {
+        NotAsked,  ///< systemd took no job: nothing happened
+        Unclear,   ///< it may have taken one, whose end was not heard; or another took its place
+        Failed,    ///< the unit did not start
+        Done,
+    };
+    End end = End::NotAsked;
+    std::string result;  ///< the job's ("done", "failed", "canceled", …), or why there is none
 };
 
 /// What the daemon asks of systemd.

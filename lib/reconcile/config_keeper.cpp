@@ -14,15 +14,24 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPoll{100};
 constexpr char kDoesNotStart[] = "containerd does not start with it";
-/// A unit that does not exist cannot be restarted from here, and the need does not go away.
-void tellRestartNeeded(const Service& service, const std::string& why,
+
+/// Nothing here can restart containerd, and the need for it does not go away.
+void tellRestartNeeded(const Service& service, const std::string& problem, const std::string& why,
                        std::vector<Reason>* reasons) {
     for (const auto& reason : *reasons)
         if (reason.code == "RestartNeeded") return;
-    reasons->push_back(makeReason(
-        Reason::Weight::Degraded, "RestartNeeded", service.unit,
-        "containerd needs a restart, and " + service.unit + " cannot be restarted: " + why,
-        "restart containerd, and name its unit under services"));
+    reasons->push_back(makeReason(Reason::Weight::Degraded, "RestartNeeded", service.unit,
+                                  "containerd needs a restart, and " + problem + ": " + why,
+                                  "restart containerd, and name its unit under services"));
+}
+
+/// Whether a unit fails to start: it gave up, or is between two attempts, or at another one than
+/// the process of before. One process that takes its time is something else.
+bool failsToStart(const Seen<ObservedUnit>& unit, int before) {
+    if (!unit.isKnown()) return false;
+    const std::string& state = unit.value().activeState;
+    const int now = unit.value().mainPid;
+    return state == "failed" || (state == "activating" && (now == 0 || now != before));
 }
 
 }  // namespace
@@ -92,9 +101,11 @@ Task<bool> ConfigKeeper::restartOwed(Service service, std::vector<Reason>* reaso
     co_return true;
 }
 
-/// containerd was started with the edit: its CRI decides. One that is loaded and not ready yet has
-/// sandboxes to take up, which takes its time with any configuration: it is judged later.
+/// containerd was started with the edit: its CRI decides. One that is not ready yet may have
+/// sandboxes to take up, and a containerd that is away may have been stopped by a person: neither
+/// says anything against the edit, which is judged later.
 Task<bool> ConfigKeeper::judge(Service service, std::vector<Reason>* reasons) {
+    const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
     auto wait = waitForCri();
     const auto cri = co_await std::move(wait);
     if (cri && cri->ready) {
@@ -103,41 +114,84 @@ Task<bool> ConfigKeeper::judge(Service service, std::vector<Reason>* reasons) {
         spdlog::info("event=configured msg=\"CRI is loaded with the new configuration\"");
         co_return false;
     }
-    if (cri && !cri->refused) {
-        spdlog::warn("event=unproven msg={}", inQuotes("CRI takes its time: " + cri->error));
+    std::string problem = cri && cri->refused ? cri->error : "";
+    if (!cri) {
+        auto look = restarter_.observe(service.unit);
+        co_await std::move(look);
+        const int before = unit.isKnown() ? unit.value().mainPid : 0;
+        if (failsToStart(restarter_.observed(service.unit), before)) problem = kDoesNotStart;
+    }
+    if (problem.empty()) {
+        spdlog::warn("event=unproven msg={}",
+                     inQuotes("CRI takes its time: " + (cri ? cri->error : cri.error().text())));
         co_return false;
     }
-    auto back = takeBack(service, cri ? cri->error : cri.error().text(), reasons);
+    auto back = takeBack(service, problem, reasons);
     co_await std::move(back);
     co_return true;
 }
 
+/// Whether the containerd that answers was seen to live through a restart of the unit: it is of
+/// another one, and this one is not to be restarted for it again.
+bool ConfigKeeper::isOfAnotherUnit(const Service& service, const std::string& why,
+                                   std::vector<Reason>* reasons) const {
+    if (outlived_.process == 0 || outlived_.unit != service.unit ||
+        outlived_.process != containerd_.processId())
+        return false;
+    tellRestartNeeded(service,
+                      "process " + std::to_string(outlived_.process) +
+                          ", which answers on its socket, is not restarted with " + service.unit,
+                      why, reasons);
+    return true;
+}
+
+/// A restart of containerd that counts only where it brought another process.
+Task<Restarter::Outcome> ConfigKeeper::restartContainerd(Service service, std::string why,
+                                                         std::vector<Reason>* reasons) {
+    using Outcome = Restarter::Outcome;
+    if (isOfAnotherUnit(service, why, reasons)) co_return Outcome::Never;
+    const int before = containerd_.processId();
+    auto restart = restarter_.restart(service, why, reasons);
+    const auto outcome = co_await std::move(restart);
+    if (outcome == Outcome::Never)
+        tellRestartNeeded(service, service.unit + " cannot be restarted", why, reasons);
+    // Where systemd itself listens for containerd it is always the same.
+    if (outcome != Outcome::Restarted || before <= 1 || containerd_.processId() != before)
+        co_return outcome;
+    outlived_ = {service.unit, before};
+    (void)isOfAnotherUnit(service, why, reasons);
+    co_return Outcome::Never;
+}
+
 /// Restarts containerd and wants CRI to answer.
 Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<Reason>* reasons) {
+    using Outcome = Restarter::Outcome;
     const int before = containerd_.processId();
-    auto restart = restarter_.restart(service, reason, reasons);
+    auto restart = restartContainerd(service, reason, reasons);
     const auto outcome = co_await std::move(restart);
-    if (outcome == Restarter::Outcome::Failed) {
-        // What the old process answers proves nothing of the new configuration.
-        const int after = containerd_.processId();
-        const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
-        if (unit.isUnknown() || (after != 0 && after == before)) co_return false;
-        const std::string state = unit.value().activeState;
-        if (state == "failed" || state == "activating") {
-            auto back = takeBack(service, kDoesNotStart, reasons);
-            co_await std::move(back);
-            co_return true;
-        }
-        if (state != "active") co_return false;  // a person stopped it
-    }
-    if (outcome == Restarter::Outcome::NotNow || outcome == Restarter::Outcome::Never) {
-        // Never: a person restarts it. Not now: the edit waits on disk for the budget.
-        if (outcome == Restarter::Outcome::Never) {
-            tellRestartNeeded(service, reason, reasons);
+    switch (outcome) {
+        case Outcome::NotNow:   // the edit waits on disk for the budget
+        case Outcome::Unclear:  // what runs at the next look is judged
+            co_return false;
+        case Outcome::Never:  // a person restarts it
             record_ = ConfigEditRecord();
             save();
+            co_return false;
+        case Outcome::Failed: {
+            // What the old process answers proves nothing of the new configuration.
+            const int after = containerd_.processId();
+            const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
+            if (unit.isUnknown() || (after != 0 && after == before)) co_return false;
+            const std::string state = unit.value().activeState;
+            if (state == "failed" || state == "activating") {
+                auto back = takeBack(service, kDoesNotStart, reasons);
+                co_await std::move(back);
+                co_return true;
+            }
+            if (state != "active") co_return false;  // a person stopped it
+            break;
         }
-        co_return false;
+        case Outcome::Restarted: break;
     }
     auto judged = judge(service, reasons);
     (void)co_await std::move(judged);
@@ -147,9 +201,8 @@ Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<
 /// A restart with nothing edited: the configuration on disk is right, and is not in force.
 Task<bool> ConfigKeeper::restartAlone(Service service, std::string why,
                                       std::vector<Reason>* reasons) {
-    auto restart = restarter_.restart(service, why, reasons);
+    auto restart = restartContainerd(service, why, reasons);
     const auto outcome = co_await std::move(restart);
-    if (outcome == Restarter::Outcome::Never) tellRestartNeeded(service, why, reasons);
     if (outcome != Restarter::Outcome::Restarted) co_return false;
     auto wait = waitForCri();
     (void)co_await std::move(wait);
@@ -193,7 +246,9 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
         reasons->push_back(makeReason(Reason::Weight::Degraded, "ConfigNotWritten",
                                       written.error().object(), written.error().brief(),
                                       written.error().remedy()));
-        if (const auto back = putBack(); back) {
+        // Where not even the record could be made, an earlier one stands, and is not to be lost.
+        const bool begun = record_.stage == ConfigEditRecord::Stage::Applying;
+        if (begun && putBack()) {
             record_ = ConfigEditRecord();
             save();
         }

@@ -58,6 +58,10 @@ class ConfigKeeper {
     bool standsWhole(std::vector<Reason>* reasons);
     Task<bool> judge(Service service, std::vector<Reason>* reasons);
     std::optional<Reason> refusal(const ConfigPlan& plan, const Service& service) const;
+    bool isOfAnotherUnit(const Service& service, const std::string& why,
+                         std::vector<Reason>* reasons) const;
+    Task<Restarter::Outcome> restartContainerd(Service service, std::string why,
+                                               std::vector<Reason>* reasons);
     Task<bool> restartAlone(Service service, std::string why, std::vector<Reason>* reasons);
     Task<bool> prove(Service service, std::string reason, std::vector<Reason>* reasons);
     Task<bool> restartOwed(Service service, std::vector<Reason>* reasons);
@@ -71,6 +75,12 @@ class ConfigKeeper {
     StateDir state_;
     std::chrono::milliseconds criStart_;
     ConfigEditRecord record_;
+    /// A containerd that lived through the restart of a unit.
+    struct Outlived {
+        std::string unit;
+        int process = 0;
+    };
+    Outlived outlived_;
     std::optional<Error> unreadable_;  ///< why the record of an edit could not be read
 };
 

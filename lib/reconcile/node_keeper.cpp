@@ -182,9 +182,15 @@ Task<void> NodeKeeper::keepConfig() {
     using Stage = ConfigEditRecord::Stage;
     const bool refused = observed_.cri.isKnown() && observed_.cri.value().refused;
     const Service service = desired_->containerd;
+    const ConfigEditRecord& record = config_.record();
+    const bool begun = record.stage == Stage::Applying;
     auto resume = config_.resume(service, runs(), &reasons_);
     bool restarted = co_await std::move(resume);
-    const ConfigEditRecord& record = config_.record();
+    if (begun && !restarted && record.stage == Stage::None) {
+        // Half an edit may have been put back: what was observed before is no more.
+        auto look = observe();
+        co_await std::move(look);
+    }
     if (restarted && record.stage == Stage::Applying) noteRestarted();
     if (!restarted && record.stage != Stage::Applying) {
         ConfigPlan plan = planConfig(*desired_, observed_, surroundings());

@@ -30,7 +30,6 @@ Result<void> Restarter::start() {
         return {};
     }
     history_ = std::move(*history);
-    bringToNow();
     return {};
 }
 
@@ -150,7 +149,7 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string why,
     spdlog::info("unit={} event=restarting reason={}", unit, inQuotes(why));
     auto task = units_.restart(unit);
     const RestartAnswer answer = co_await std::move(task);
-    if (!answer.asked) {
+    if (answer.end == RestartAnswer::End::NotAsked) {
         refund(unit);
         failed("RestartNotPossible", answer.result,
                "systemctl restart " + unit + ", or mend D-Bus");
@@ -163,12 +162,12 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string why,
     last_[unit] = last;
     auto lookAgain = observe(unit);
     co_await std::move(lookAgain);
-    if (answer.result != "done") {
+    if (answer.end != RestartAnswer::End::Done) {
         const std::string message =
             "the restart of " + unit + " ended as " + inQuotes(answer.result);
         noteFailure(unit, message);
         failed("RestartFailed", message, "journalctl -u " + unit);
-        co_return Outcome::Failed;
+        co_return answer.end == RestartAnswer::End::Failed ? Outcome::Failed : Outcome::Unclear;
     }
     failing_.erase(unit);
     spdlog::info("unit={} event=restarted", unit);

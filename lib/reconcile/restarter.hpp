@@ -20,7 +20,8 @@ class Restarter {
   public:
     enum class Outcome {
         Restarted,  ///< the job is done
-        Failed,     ///< systemd took the job, which did not come to a good end
+        Failed,     ///< the unit did not start
+        Unclear,    ///< it was asked for, and whether the unit was started anew is not known
         NotNow,     ///< nothing was restarted: the budget is used up, one has just failed, the
                     ///< restart cannot be recorded, or systemd cannot be asked
         Never,      ///< restart: never, there is no such unit, or a person stopped it

@@ -1,5 +1,6 @@
 #include "systemd/systemd_units.hpp"
 
+#include "base/read_file.hpp"
 #include "base/text.hpp"
 
 #include <boost/asio/redirect_error.hpp>
@@ -7,7 +8,6 @@
 
 #include <chrono>
 #include <cstring>
-#include <fstream>
 
 namespace nodemirror::systemd {
 
@@ -18,6 +18,7 @@ constexpr char kManagerPath[] = "/org/freedesktop/systemd1";
 constexpr char kManager[] = "org.freedesktop.systemd1.Manager";
 constexpr char kUnit[] = "org.freedesktop.systemd1.Unit";
 constexpr char kServiceInterface[] = "org.freedesktop.systemd1.Service";
+constexpr size_t kEnvironmentFile = 1U << 20;
 
 }  // namespace
 
@@ -26,6 +27,7 @@ Error SystemdUnits::about(const std::string& doing, const std::string& unit, con
 }
 
 Result<std::shared_ptr<Bus>> SystemdUnits::bus() {
+    if (stopped_) return Error("call", "systemd over D-Bus", "the client is stopping");
     if (bus_ && !bus_->broken()) return bus_;
     jobSignals_.reset();
     ownerSignals_.reset();
@@ -38,6 +40,7 @@ Result<std::shared_ptr<Bus>> SystemdUnits::bus() {
 }
 
 void SystemdUnits::stop() {
+    stopped_ = true;
     jobSignals_.reset();
     ownerSignals_.reset();
     unitSignals_.clear();
@@ -121,8 +124,9 @@ namespace {
 
 /// The lines NAME=VALUE of an environment file (systemd.exec(5)), quotes around a value taken off.
 void readEnvironmentFile(const std::string& path, std::vector<std::string>& out) {
-    std::ifstream in(path);
-    for (std::string line; std::getline(in, line);) {
+    const auto text = readWholeFile(path, kEnvironmentFile);
+    if (!text) return;  // systemd lets it be missing, or does not start the unit
+    for (std::string line : split(*text, '\n')) {
         line = trim(line);
         if (line.empty() || line.front() == '#' || line.front() == ';') continue;
         const size_t equals = line.find('=');

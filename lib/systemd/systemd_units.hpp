@@ -37,7 +37,7 @@ class SystemdUnits : public Units {
   private:
     static constexpr std::chrono::seconds kCall{10};
     static Error about(const std::string& doing, const std::string& unit, const Error& error);
-    Task<Result<std::string>> startRestart(std::string unit);
+    Task<Result<std::string>> startRestart(std::string unit, RestartAnswer* answer);
     Result<std::shared_ptr<Bus>> bus();
     Result<Message> request(Bus& bus, const char* path, const char* interface, const char* method);
     Result<Message> managerRequest(Bus& bus, const char* method);
@@ -59,6 +59,7 @@ class SystemdUnits : public Units {
     boost::asio::io_context& io_;
     std::shared_ptr<Bus> bus_;
     bool subscribed_ = false;
+    bool stopped_ = false;
     std::string systemd_;  ///< the unique name that it has on the bus
     Slot jobSignals_;
     Slot ownerSignals_;

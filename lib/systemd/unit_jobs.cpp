@@ -118,8 +118,23 @@ Task<Result<std::string>> SystemdUnits::jobResult(std::string job) {
     co_return result;
 }
 
-/// Asks for the restart; gives the path of its job.
-Task<Result<std::string>> SystemdUnits::startRestart(std::string unit) {
+namespace {
+
+/// Whether systemd may have got a call that failed: it has not said no to it itself.
+bool mayHaveArrived(const Error& error) {
+    return error.remedy().empty() || error.remedy() == SD_BUS_ERROR_NO_REPLY ||
+           error.remedy() == SD_BUS_ERROR_TIMEOUT;
+}
+
+RestartAnswer::End endOf(const std::string& result) {
+    if (result == "done") return RestartAnswer::End::Done;
+    return result == "failed" ? RestartAnswer::End::Failed : RestartAnswer::End::Unclear;
+}
+
+}  // namespace
+
+/// Asks for the restart; gives the path of its job. `answer` says whether there may be one.
+Task<Result<std::string>> SystemdUnits::startRestart(std::string unit, RestartAnswer* answer) {
     auto connected = bus();
     if (!connected) co_return connected.error();
     auto prepare = subscribe(*connected);
@@ -130,6 +145,7 @@ Task<Result<std::string>> SystemdUnits::startRestart(std::string unit) {
     sd_bus_message_append(message->get(), "ss", unit.c_str(), "replace");
     auto task = (*connected)->call(std::move(*message), kCall);
     const auto reply = co_await std::move(task);
+    if (reply || mayHaveArrived(reply.error())) answer->end = RestartAnswer::End::Unclear;
     if (!reply) co_return about("restart", unit, reply.error());
     const char* job = nullptr;
     if (sd_bus_message_read(reply->get(), "o", &job) < 0)
@@ -140,12 +156,12 @@ Task<Result<std::string>> SystemdUnits::startRestart(std::string unit) {
 Task<RestartAnswer> SystemdUnits::restart(std::string unit) {
     RestartAnswer answer;
     ++restarting_;
-    auto start = startRestart(unit);
+    auto start = startRestart(unit, &answer);
     const auto job = co_await std::move(start);
     if (job) {
-        answer.asked = true;
         auto wait = jobResult(*job);
         const auto result = co_await std::move(wait);
+        if (result) answer.end = endOf(*result);
         answer.result = result ? *result : result.error().text();
     } else {
         answer.result = job.error().text();

@@ -61,6 +61,83 @@ TEST_CASE("a CRI that takes its time says nothing against an edit") {
     }
 }
 
+TEST_CASE("what cannot be asked says nothing against an edit") {
+    using Stage = ConfigEditRecord::Stage;
+    using Runs = ConfigKeeper::Runs;
+    ProvenEdit edit;
+    ConfigKeeper keeper = edit.keeper();
+    SECTION("a restart whose end is not heard of") {
+        edit.units.result = "the client is stopping";
+        edit.units.unit->activeState = "activating";
+        (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
+        CHECK(edit.stage() == Stage::Applying);
+        CHECK(edit.root.read("config.toml") == "after");
+        CHECK(edit.units.restarts.size() == 1);
+    }
+    SECTION("a containerd that is away") {
+        edit.containerd.away = true;
+        const auto stageWith = [&](const std::string& state, int before, int after) {
+            edit.units.unit->activeState = state;
+            edit.units.unit->mainPid = before;
+            finish(edit.io, edit.restarter.observe(edit.service.unit));
+            edit.units.unit->mainPid = after;
+            (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+            return edit.stage();
+        };
+        edit.units.unit->activeState = "active";
+        (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
+        CHECK(edit.stage() == Stage::Applying);
+        CHECK(stageWith("active", 7, 7) == Stage::Applying);
+        CHECK(stageWith("inactive", 7, 0) == Stage::Applying);
+        CHECK(stageWith("activating", 7, 7) == Stage::Applying);
+        CHECK(edit.root.read("config.toml") == "after");
+        SECTION("and is started again and again") {
+            CHECK(stageWith("activating", 7, 8) == Stage::RolledBack);
+        }
+        SECTION("and gave up") { CHECK(stageWith("failed", 7, 0) == Stage::RolledBack); }
+    }
+}
+
+TEST_CASE("a restart that leaves the same containerd proves nothing, and is not made again") {
+    using Stage = ConfigEditRecord::Stage;
+    ProvenEdit edit;
+    edit.units.serves = nullptr;  // the unit is of another containerd
+    ConfigKeeper keeper = edit.keeper();
+    CHECK_FALSE(finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons)));
+    CHECK(edit.stage() == Stage::None);
+    CHECK(edit.root.read("config.toml") == "after");
+    REQUIRE(edit.reasons.size() == 1);
+    CHECK(edit.reasons[0].code == "RestartNeeded");
+    CHECK_THAT(edit.reasons[0].message, Catch::Contains("process 100"));
+    ConfigPlan alone;
+    alone.restart = true;
+    edit.reasons.clear();
+    CHECK_FALSE(finish(edit.io, keeper.apply(alone, edit.service, &edit.reasons)));
+    CHECK(edit.reasons.size() == 1);
+    CHECK(edit.units.restarts.size() == 1);
+    // Its unit is named now.
+    const Service other{"k3s.service", true};
+    edit.units.onRestart = [&] { ++edit.containerd.process; };
+    CHECK(finish(edit.io, keeper.apply(alone, other, &edit.reasons)));
+    CHECK(edit.units.restarts.back() == "k3s.service");
+}
+
+TEST_CASE("an edit that could not be begun forgets no earlier rollback") {
+    ProvenEdit edit;
+    ConfigEditRecord record;
+    record.stage = ConfigEditRecord::Stage::RolledBack;
+    record.fingerprint = "of the bad edit";
+    REQUIRE(edit.state.saveConfigEdit(record));
+    ConfigKeeper keeper = edit.keeper();
+    std::filesystem::remove_all(edit.state.path() + "/backups");
+    edit.root.write("state/backups", "in the way");
+    CHECK_FALSE(finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons)));
+    REQUIRE(edit.reasons.size() == 1);
+    CHECK(edit.reasons[0].code == "ConfigNotWritten");
+    CHECK(keeper.record().fingerprint == "of the bad edit");
+    CHECK(edit.state.loadConfigEdit()->fingerprint == "of the bad edit");
+}
+
 TEST_CASE("a crash before the files were put back leaves nothing undone") {
     using Stage = ConfigEditRecord::Stage;
     ProvenEdit edit;

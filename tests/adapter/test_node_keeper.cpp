@@ -1,4 +1,5 @@
 /// Whole passes of the keeper of a node.
+#include "base/digest.hpp"
 #include "support/running_node.hpp"
 
 using namespace nodemirror;
@@ -54,7 +55,7 @@ TEST_CASE("an edit with which containerd does not start is taken back at once") 
         (void)node.pass();
         CHECK(node.stage() == Stage::Applying);
         CHECK_THAT(node.root.read("config.toml"), !Catch::Contains("old.example"));
-        node.containerd.process = node.units.unit->mainPid = 2;
+        node.containerd.process = node.units.unit->mainPid = 200;
         node.units.unit->activeState = "active";
         node.start();
         (void)node.pass();
@@ -74,7 +75,7 @@ TEST_CASE("an edit is proven by a containerd that was started after it") {
         CHECK(node.stage() == Stage::Applying);
     }
     SECTION("a person restarts it") {
-        node.containerd.process = node.units.unit->mainPid = 2;
+        node.containerd.process = node.units.unit->mainPid = 200;
         node.start();
         CHECK_FALSE(has(node.pass(), "RestartFailed"));
         CHECK(node.stage() == Stage::None);
@@ -99,14 +100,40 @@ TEST_CASE("an edit is proven by a containerd that was started after it") {
     CHECK(node.units.restarts.size() <= 2);
 }
 
+TEST_CASE("half an edit that was put back is made anew from what is there then") {
+    RunningNode node;
+    node.containerd.bring("registry.k8s.io/pause:3.8");
+    const std::string extra = node.root / "extra.toml";
+    const std::string registry = "[plugins.\"io.containerd.grpc.v1.cri\".registry";
+    const std::string mirrors = "version = 2\n" + registry +
+                                ".mirrors.\"docker.io\"]\n  endpoint = [\"https://old.example\"]\n";
+    const std::string main = "version = 2\nimports = [\"" + extra + "\"]\n";
+    const std::string edited =
+        main + registry + "]\n  config_path = \"" + node.paths.certsDir + "\"\n";
+    node.containerd.versionText = "2.1.0";  // where imports are merged
+    // A crash came after the first of two files.
+    node.root.write("config.toml", edited);
+    node.root.write("extra.toml", mirrors);
+    ConfigEditRecord record;
+    record.stage = ConfigEditRecord::Stage::Applying;
+    record.files.push_back({node.paths.containerdConfig, true, "one", sha256Hex(edited)});
+    record.files.push_back({extra, true, "two", sha256Hex("version = 2\n")});
+    REQUIRE(node.state.storeBackup("one", main));
+    REQUIRE(node.state.storeBackup("two", mirrors));
+    REQUIRE(node.state.saveConfigEdit(record));
+    REQUIRE(node.keeper->start());
+    (void)node.pass();
+    CHECK_THAT(node.root.read("config.toml"), Catch::Contains(node.paths.certsDir));
+    CHECK_THAT(node.root.read("extra.toml"), !Catch::Contains("old.example"));
+    CHECK(node.units.restarts == std::vector<std::string>{"containerd.service"});
+    CHECK(node.state.loadConfigEdit()->stage == ConfigEditRecord::Stage::None);
+}
+
 TEST_CASE("a containerd that reads another file is restarted for this one once at most") {
     RunningNode node;
     node.containerd.bring("registry.k8s.io/pause:3.8");
     node.containerd.livePath = "";
-    node.units.onRestart = [&] {
-        node.containerd.process = ++node.units.unit->mainPid;
-        node.start();
-    };
+    node.units.onRestart = [&] { node.start(); };
     SECTION("it is older than the file") {
         node.units.unit->started -= std::chrono::hours(1);
         node.units.unit->startedWall -= std::chrono::hours(1);
@@ -133,7 +160,6 @@ TEST_CASE("a containerd whose configuration is seen to change is older than it")
     node.root.write("good.toml", node.config);
     node.start();
     node.units.onRestart = [&] {
-        node.containerd.process = ++node.units.unit->mainPid;
         node.containerd.livePath = node.paths.certsDir;
         node.start();
     };

@@ -22,6 +22,36 @@ TEST_CASE("restarts of a time to come do not lock the budget until then") {
     CHECK(freeIn(std::chrono::hours(24)) <= std::chrono::hours(1));
     CHECK(freeIn(std::chrono::minutes(30)) <= std::chrono::hours(1));
     CHECK(freeIn(std::chrono::minutes(-30)) <= std::chrono::minutes(30));
+    // Ahead by less than a period: the clock may be late, and is set forward soon. How long a
+    // period is the desired state says.
+    desired.budget.per = std::chrono::hours(24);
+    Restarter restarter(node.units, node.state);
+    REQUIRE(node.state.saveRestarts({{"x.service", {now + std::chrono::hours(5)}}}));
+    REQUIRE(restarter.start());
+    restarter.setDesired(desired);
+    finish(node.io, restarter.observe("x.service"));
+    const auto last = restarter.view("x.service").lastAt;
+    REQUIRE(last);
+    CHECK(*last > now + std::chrono::hours(4));
+}
+
+TEST_CASE("a restart that may have been made is counted") {
+    using Outcome = Restarter::Outcome;
+    Node node;
+    Restarter restarter(node.units, node.state);
+    const Service service{"kubelet.service", true};
+    std::vector<Reason> reasons;
+    const int all = restarter.budgetLeft(service.unit);
+    node.units.asked = false;
+    node.units.result = "Access denied";
+    CHECK(finish(node.io, restarter.restart(service, "x", &reasons)) == Outcome::NotNow);
+    CHECK(restarter.budgetLeft(service.unit) == all);
+    node.units.asked = true;
+    node.units.result = "no reply";
+    CHECK(finish(node.io, restarter.restart(service, "x", &reasons)) == Outcome::Unclear);
+    CHECK(restarter.budgetLeft(service.unit) == all - 1);
+    CHECK(finish(node.io, restarter.restart(service, "x", &reasons)) == Outcome::NotNow);
+    CHECK(node.units.restarts.size() == 2);
 }
 
 TEST_CASE("nothing is restarted that cannot be looked at, or that a person stopped") {

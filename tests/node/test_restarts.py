@@ -67,6 +67,41 @@ class Restarts(NodeCase):
         self.wait_for(lambda: "RestartNeeded" in self.reasons(node), "the need is told")
         self.assertFalse(node.run("nodemirrorctl", "status", check=False).returncode == 0)
 
+    def test_a_unit_of_another_containerd_is_restarted_once_at_most(self):
+        node = self.boot(config={"config.toml": ""})
+        node.write("/etc/systemd/system/other.service",
+                   "[Service]\nExecStart=/bin/sleep infinity\n")
+        node.sh("systemctl daemon-reload && systemctl start other")
+        pid = node.sh("systemctl show -p MainPID containerd")
+        node.desire(DESIRED + "services: {containerd: {unit: other.service}}\n")
+        node.start_daemon()
+        self.wait_for(lambda: "RestartNeeded" in self.reasons(node), "the need is told", 60)
+        self.assertIn(pid.strip().partition("=")[2], self.reasons(node)["RestartNeeded"]["message"])
+        node.run("nodemirrorctl", "reconcile", check=False)
+        self.assertIn("RestartNeeded", self.reasons(node))
+        self.assertEqual(self.service(node, "other.service")["restarts"], 1)
+        self.assertEqual(node.sh("systemctl show -p MainPID containerd"), pid)
+        node.run("systemctl", "restart", "containerd")
+        node.wait_for_phase("Ready")
+
+    def test_a_daemon_that_is_stopped_while_containerd_starts_takes_nothing_back(self):
+        node = self.boot(config={"config.toml": ""})
+        node.write("/etc/systemd/system/containerd.service.d/slow.conf",
+                   "[Service]\nExecStartPre=/bin/sh -c 'while test -e /run/hold; do sleep 0.1; done'"
+                   "\nTimeoutStartSec=infinity\n")
+        node.sh("systemctl daemon-reload && touch /run/hold")
+        node.desire(DESIRED)
+        node.start_daemon()
+        self.wait_for(lambda: "activating" in node.sh("systemctl show -p ActiveState containerd"),
+                      "containerd is being restarted")
+        edited = node.read("/etc/containerd/config.toml")
+        self.assertIn("config_path", edited)
+        node.run("systemctl", "restart", "nodemirrord")
+        node.run("rm", "/run/hold")
+        node.wait_for_phase("Ready")
+        self.assertNotIn("rolling-back", node.journal(lines=1000))
+        self.assertEqual(node.read("/etc/containerd/config.toml"), edited)
+
     def test_a_kubelet_that_was_stopped_stays_stopped(self):
         node = self.boot()
         node.run("systemctl", "stop", "kubelet")

@@ -27,6 +27,7 @@ struct Node {
         running.exists = true;
         running.activeState = "active";
         units.unit = running;
+        units.serves = &containerd;
     }
 };
 

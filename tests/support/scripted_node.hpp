@@ -20,10 +20,11 @@ class ScriptedContainerd : public Containerd {
     std::map<std::string, ObservedImage> images;
     std::string pullError;           ///< empty: pulls succeed
     std::vector<std::string> pulls;  ///< that were asked for
-    int process = 1;
+    int process = 100;
     std::optional<std::string> livePath;  ///< the config_path that CRI says it runs with
     bool slow = false;                    ///< CRI is loaded, and not ready yet
     bool refuses = false;                 ///< CRI does not load
+    bool away = false;                    ///< CRI cannot be asked
 
     void bring(const std::string& name) {
         ObservedImage image;
@@ -38,6 +39,7 @@ class ScriptedContainerd : public Containerd {
         co_return versionText;
     }
     Task<Result<CriState>> criState() override {
+        if (away) co_return Error("ask", "CRI", "nobody listens");
         CriState state;
         state.ready = process != 0 && !slow && !refuses;
         state.refused = process == 0 || refuses;  // so that nobody waits for it
@@ -73,10 +75,12 @@ class ScriptedContainerd : public Containerd {
 /// A systemd that knows one state for every unit.
 class ScriptedUnits : public Units {
   public:
-    std::optional<ObservedUnit> unit;   ///< nothing: it cannot be asked
-    std::vector<std::string> restarts;  ///< that were asked for
-    std::string result = "done";        ///< what they come to
-    std::function<void()> onRestart;    ///< what they bring about
+    std::optional<ObservedUnit> unit;      ///< nothing: it cannot be asked
+    std::vector<std::string> restarts;     ///< that were asked for
+    std::string result = "done";           ///< what they come to
+    bool asked = true;                     ///< systemd takes the job
+    ScriptedContainerd* serves = nullptr;  ///< by which the restart of containerd's unit is felt
+    std::function<void()> onRestart;       ///< what they bring about besides
 
     Task<Result<ObservedUnit>> state(std::string name) override {
         if (!unit) co_return Error("ask systemd for", name, "D-Bus is away");
@@ -84,9 +88,16 @@ class ScriptedUnits : public Units {
     }
     Task<RestartAnswer> restart(std::string name) override {
         restarts.push_back(name);
+        if (serves && name == "containerd.service" && result == "done") {
+            const bool main = unit && unit->mainPid == serves->process;
+            ++serves->process;
+            if (main) unit->mainPid = serves->process;
+        }
         if (onRestart) onRestart();
+        using End = RestartAnswer::End;
         RestartAnswer answer;
-        answer.asked = true;
+        answer.end = result == "done" ? End::Done : result == "failed" ? End::Failed : End::Unclear;
+        if (!asked) answer.end = End::NotAsked;
         answer.result = result;
         co_return answer;
     }
