@@ -224,10 +224,10 @@ Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
     if (generation != generation_) co_return true;
     if (!fresh.conclusive) {
         // What was worse than the chain before is not left there to wait for an answer.
-        if (subject.before && proofs_.wasRejected(subject.registry.name, subject.sha256))
-            putInPlace(subject, subject.before,
-                       subject.beforeName + " is in force: the change failed");
-        co_return false;
+        if (!subject.before || !proofs_.wasRejected(subject.registry.name, subject.sha256))
+            co_return false;
+        reject(subject, fresh.evidence);
+        co_return true;
     }
     if (fresh.passed) {
         accept(subject);

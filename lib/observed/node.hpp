@@ -40,10 +40,11 @@ struct ObservedImage {
 
 struct ObservedUnit {
     bool exists = true;
-    std::string activeState;  ///< active, inactive, failed, activating, …
-    int mainPid = 0;          ///< of a service that runs
-    SteadyTime started;       ///< when that process was started; the epoch where it is not known
-    WallTime startedWall;     ///< the same by the wall clock as it was then
+    std::string activeState;   ///< active, inactive, failed, activating, …
+    bool startsAgain = false;  ///< a start failed, and the next is waited for (auto-restart)
+    int mainPid = 0;           ///< of a service that runs
+    SteadyTime started;        ///< when that process was started; the epoch where it is not known
+    WallTime startedWall;      ///< the same by the wall clock as it was then
 
     /// When the process was started, where it is this unit's main one.
     std::optional<Now> startOf(int pid) const {

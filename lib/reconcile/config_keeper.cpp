@@ -25,13 +25,14 @@ void tellRestartNeeded(const Service& service, const std::string& problem, const
                                   "restart containerd, and name its unit under services"));
 }
 
-/// Whether a unit fails to start: it gave up, or is between two attempts, or at another one than
-/// the process of before. One process that takes its time is something else.
+/// Whether a unit fails to start: it gave up, or waits for the next attempt, or has another process
+/// than the one of before. One process that takes its time, and what comes before it
+/// (ExecStartPre), are something else.
 bool failsToStart(const Seen<ObservedUnit>& unit, int before) {
     if (!unit.isKnown()) return false;
-    const std::string& state = unit.value().activeState;
     const int now = unit.value().mainPid;
-    return state == "failed" || (state == "activating" && (now == 0 || now != before));
+    const bool replaced = before > 0 && now > 0 && now != before;
+    return unit.value().activeState == "failed" || unit.value().startsAgain || replaced;
 }
 
 }  // namespace
@@ -90,8 +91,8 @@ Task<void> ConfigKeeper::takeBack(Service service, std::string error,
 
 /// The restart that makes containerd read the files that were put back; owed until it is done.
 Task<bool> ConfigKeeper::restartOwed(Service service, std::vector<Reason>* reasons) {
-    auto restart = restarter_.restart(
-        service, "the earlier configuration of containerd was put back", reasons);
+    auto restart =
+        restartContainerd(service, "the earlier configuration of containerd was put back", reasons);
     const auto outcome = co_await std::move(restart);
     if (outcome != Restarter::Outcome::Restarted) co_return false;
     record_.restartOwed = false;
@@ -282,8 +283,10 @@ Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>*
     const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
     const std::string state = unit.isKnown() ? unit.value().activeState : "";
     const bool failed = runs == Runs::Nothing && state == "failed";
-    // What is being started is waited for; what a person stopped is none of ours.
+    // What is being started, or ended and is started anew, is waited for; what a person stopped is
+    // none of ours.
     const bool gone = runs == Runs::Nothing && !failed;
+    const bool comes = state == "activating" || state == "active";
     if (record_.stage == Stage::RolledBack && record_.restartOwed) {
         const auto back = putBack();
         if (!back) {
@@ -302,7 +305,7 @@ Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>*
         save();
         co_return false;
     }
-    if (record_.stage != Stage::Applying || (gone && state != "activating")) co_return false;
+    if (record_.stage != Stage::Applying || (gone && !comes)) co_return false;
     if (!standsWhole(reasons)) co_return false;
     if (failed) {
         auto back = takeBack(service, kDoesNotStart, reasons);

@@ -29,8 +29,8 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
     if (!desired_) co_return out;
     // A pass that is under way has the observation in hand; then the last one is shown.
     std::vector<Reason> found;
-    // One that is due goes first, however many ask for previews.
-    if (!passing_ && !triggered_) {
+    // One that is due goes first, however many ask for previews; where there is none, this looks.
+    if (!passing_ && (!triggered_ || !view_.passed)) {
         passing_ = true;
         std::vector<Reason> ofLastPass = std::exchange(reasons_, {});
         auto look = observe();

@@ -17,6 +17,17 @@
 
 namespace nodemirror::systemd {
 
+namespace {
+
+/// Error names of sd-bus's own, and one for what was never sent.
+constexpr char kNotSent[] = "org.freedesktop.DBus.Error.Disconnected";
+
+}  // namespace
+
+bool mayHaveArrived(const Error& error) {
+    return error.remedy() == SD_BUS_ERROR_NO_REPLY || error.remedy() == SD_BUS_ERROR_TIMEOUT;
+}
+
 Result<std::shared_ptr<Bus>> Bus::connect(boost::asio::io_context& io) {
     sd_bus* raw = nullptr;
     const int code = sd_bus_open_system(&raw);
@@ -132,10 +143,11 @@ int onSignal(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
 
 Task<Result<Message>> Bus::call(Message request, std::chrono::microseconds timeout) {
     const auto self = shared_from_this();
-    const Error gone("call", "systemd over D-Bus", "the connection is broken");
-    if (broken_) co_return gone;
+    if (broken_)
+        co_return Error("call", "systemd over D-Bus", "the connection is broken", kNotSent);
+    auto sent = std::make_shared<bool>(true);
     auto shared = std::make_shared<Message>(std::move(request));
-    auto initiate = [self, shared, timeout](auto handler) {
+    auto initiate = [self, shared, sent, timeout](auto handler) {
         auto held = std::make_shared<decltype(handler)>(std::move(handler));
         auto pending = std::make_unique<PendingCall>(self);
         pending->done = [self, held](Message reply) {
@@ -146,6 +158,7 @@ Task<Result<Message>> Bus::call(Message request, std::chrono::microseconds timeo
         const int code = sd_bus_call_async(self->bus_.get(), &slot, shared->get(), onReply,
                                            pending.get(), static_cast<uint64_t>(timeout.count()));
         if (code < 0) {
+            *sent = false;
             pending->finish(nullptr);
             return;
         }
@@ -159,7 +172,9 @@ Task<Result<Message>> Bus::call(Message request, std::chrono::microseconds timeo
     auto task = boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Message)>(
         std::move(initiate), boost::asio::use_awaitable);
     Message reply = co_await std::move(task);
-    if (!reply) co_return gone;
+    if (!reply)
+        co_return Error("call", "systemd over D-Bus", "the connection is broken",
+                        *sent ? SD_BUS_ERROR_NO_REPLY : kNotSent);
     if (sd_bus_message_is_method_error(reply.get(), nullptr) > 0) {
         const sd_bus_error* error = sd_bus_message_get_error(reply.get());
         co_return Error("call", "systemd over D-Bus",

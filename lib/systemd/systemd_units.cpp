@@ -106,8 +106,15 @@ Task<Result<ObservedUnit>> SystemdUnits::state(std::string unit) {
     ObservedUnit out;
     out.exists = *load != "not-found";
     out.activeState = *active;
+    if (out.activeState == "activating") {
+        auto askSub = property(*connected, *path, "SubState");
+        const auto sub = co_await std::move(askSub);
+        if (!sub) co_return about("read the state of", unit, sub.error());
+        out.startsAgain = *sub == "auto-restart";
+    }
     auto look = mainProcess(*connected, *path, out);
-    co_await std::move(look);
+    const auto looked = co_await std::move(look);
+    if (!looked) co_return about("read the state of", unit, looked.error());
     co_return out;
 }
 
@@ -177,23 +184,31 @@ Task<Result<std::vector<std::string>>> SystemdUnits::environment(std::string uni
 }
 
 /// A unit that is no service has no main process: that is no error.
-Task<void> SystemdUnits::mainProcess(std::shared_ptr<Bus> bus, std::string path,
-                                     ObservedUnit& out) {
+Task<Result<void>> SystemdUnits::mainProcess(std::shared_ptr<Bus> bus, std::string path,
+                                             ObservedUnit& out) {
+    const Error unread("read", "the main process", "systemd's answer cannot be read");
     auto askPid = serviceProperty(bus, path, "MainPID");
     const auto pid = co_await std::move(askPid);
+    if (!pid && (bus->broken() || mayHaveArrived(pid.error()))) co_return pid.error();
+    if (!pid) co_return Result<void>();
     uint32_t number = 0;
-    if (!pid || sd_bus_message_read(pid->get(), "v", "u", &number) < 0 || number == 0) co_return;
+    if (sd_bus_message_read(pid->get(), "v", "u", &number) < 0) co_return unread;
+    if (number == 0) co_return Result<void>();
     auto askStart = serviceProperty(bus, path, "ExecMainStartTimestampMonotonic");
     const auto start = co_await std::move(askStart);
-    uint64_t micros = 0;
-    if (!start || sd_bus_message_read(start->get(), "v", "t", &micros) < 0) co_return;
+    if (!start) co_return start.error();
     auto askWall = serviceProperty(bus, path, "ExecMainStartTimestamp");
     const auto wall = co_await std::move(askWall);
+    if (!wall) co_return wall.error();
+    uint64_t micros = 0;
     uint64_t wallMicros = 0;
-    if (!wall || sd_bus_message_read(wall->get(), "v", "t", &wallMicros) < 0) co_return;
+    if (sd_bus_message_read(start->get(), "v", "t", &micros) < 0 ||
+        sd_bus_message_read(wall->get(), "v", "t", &wallMicros) < 0)
+        co_return unread;
     out.mainPid = static_cast<int>(number);
     out.started = SteadyTime(std::chrono::microseconds(micros));  // both are CLOCK_MONOTONIC
     out.startedWall = WallTime(std::chrono::microseconds(wallMicros));
+    co_return Result<void>();
 }
 
 }  // namespace nodemirror::systemd

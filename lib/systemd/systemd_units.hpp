@@ -48,7 +48,7 @@ class SystemdUnits : public Units {
                                           std::string name);
     Task<Result<std::vector<std::string>>> activeUnits();
     Task<Result<std::vector<ObservedProcess>>> processesOf(std::string unit);
-    Task<void> mainProcess(std::shared_ptr<Bus> bus, std::string path, ObservedUnit& out);
+    Task<Result<void>> mainProcess(std::shared_ptr<Bus> bus, std::string path, ObservedUnit& out);
     Task<Result<void>> subscribe(std::shared_ptr<Bus> bus);
     Task<Result<std::string>> jobResult(std::string job);
     void onJobRemoved(sd_bus_message* message);

@@ -112,19 +112,15 @@ Task<Result<std::string>> SystemdUnits::jobResult(std::string job) {
     }
     const auto found = jobResults_.find(job);
     if (found == jobResults_.end())
-        co_return Error("wait for", job, "systemd did not finish the job in time");
+        co_return Error(
+            "wait for", job,
+            stopped_ ? "nodemirrord is being stopped" : "systemd did not finish the job in time");
     const std::string result = found->second;
     jobResults_.erase(found);
     co_return result;
 }
 
 namespace {
-
-/// Whether systemd may have got a call that failed: it has not said no to it itself.
-bool mayHaveArrived(const Error& error) {
-    return error.remedy().empty() || error.remedy() == SD_BUS_ERROR_NO_REPLY ||
-           error.remedy() == SD_BUS_ERROR_TIMEOUT;
-}
 
 RestartAnswer::End endOf(const std::string& result) {
     if (result == "done") return RestartAnswer::End::Done;

@@ -76,23 +76,30 @@ TEST_CASE("what cannot be asked says nothing against an edit") {
     }
     SECTION("a containerd that is away") {
         edit.containerd.away = true;
+        edit.units.unit->activeState = "active";
+        (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
+        CHECK(edit.stage() == Stage::Applying);
+        // What is seen before CRI is waited for, and after it.
         const auto stageWith = [&](const std::string& state, int before, int after) {
             edit.units.unit->activeState = state;
             edit.units.unit->mainPid = before;
             finish(edit.io, edit.restarter.observe(edit.service.unit));
             edit.units.unit->mainPid = after;
-            (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+            (void)finish(edit.io, keeper.resume(edit.service, Runs::Nothing, &edit.reasons));
             return edit.stage();
         };
-        edit.units.unit->activeState = "active";
-        (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
-        CHECK(edit.stage() == Stage::Applying);
         CHECK(stageWith("active", 7, 7) == Stage::Applying);
         CHECK(stageWith("inactive", 7, 0) == Stage::Applying);
         CHECK(stageWith("activating", 7, 7) == Stage::Applying);
+        CHECK(stageWith("activating", 0, 0) == Stage::Applying);  // ExecStartPre
+        CHECK(stageWith("activating", 0, 7) == Stage::Applying);
         CHECK(edit.root.read("config.toml") == "after");
         SECTION("and is started again and again") {
-            CHECK(stageWith("activating", 7, 8) == Stage::RolledBack);
+            CHECK(stageWith(GENERATE("activating", "active"), 7, 8) == Stage::RolledBack);
+        }
+        SECTION("and waits to be started again") {
+            edit.units.unit->startsAgain = true;
+            CHECK(stageWith("activating", 0, 0) == Stage::RolledBack);
         }
         SECTION("and gave up") { CHECK(stageWith("failed", 7, 0) == Stage::RolledBack); }
     }
@@ -120,6 +127,23 @@ TEST_CASE("a restart that leaves the same containerd proves nothing, and is not 
     edit.units.onRestart = [&] { ++edit.containerd.process; };
     CHECK(finish(edit.io, keeper.apply(alone, other, &edit.reasons)));
     CHECK(edit.units.restarts.back() == "k3s.service");
+}
+
+TEST_CASE("a rollback is owed its restart by the containerd that has read the edit") {
+    ProvenEdit edit;
+    edit.units.serves = nullptr;
+    ConfigKeeper keeper = edit.keeper();
+    edit.units.result = "no reply";
+    (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
+    edit.units.result = "done";
+    edit.containerd.refuses = true;
+    edit.reasons.clear();
+    (void)finish(edit.io,
+                 keeper.resume(edit.service, ConfigKeeper::Runs::Configured, &edit.reasons));
+    CHECK(edit.root.read("config.toml") == "before");
+    CHECK(edit.state.loadConfigEdit()->restartOwed);
+    REQUIRE(edit.reasons.size() == 1);
+    CHECK(edit.reasons[0].code == "RestartNeeded");
 }
 
 TEST_CASE("an edit that could not be begun forgets no earlier rollback") {

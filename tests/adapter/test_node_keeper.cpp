@@ -174,6 +174,13 @@ TEST_CASE("a containerd whose configuration is seen to change is older than it")
     CHECK(node.units.restarts.size() == 1);
 }
 
+TEST_CASE("a preview looks for itself where no pass has looked yet") {
+    RunningNode node;
+    const auto changes = finish(node.io, node.keeper->preview());
+    REQUIRE_FALSE(changes.empty());
+    CHECK(changes.front().subject == "pull registry.k8s.io/pause:3.8");
+}
+
 TEST_CASE("a preview does not take back what a pass found") {
     Node node;
     NodeKeeper::Paths paths;
