@@ -36,7 +36,12 @@ bool DesiredSource::useLastGood() {
         return readReferencedFile(path);
     };
     auto parsed = parseDesired(saved->yaml, read, Certificates::Trust);
-    if (!parsed.desired) return false;
+    if (!parsed.desired) {
+        for (const auto& problem : parsed.problems)
+            spdlog::error("desired=last-good:{}:{} key={} msg={}", problem.line, problem.column,
+                          inQuotes(problem.key), inQuotes(problem.message));
+        return false;
+    }
     current_ = std::make_shared<const Desired>(std::move(*parsed.desired));
     view_.lastGood = true;
     view_.inForce = true;

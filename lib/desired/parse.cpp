@@ -149,12 +149,22 @@ Health parseHealth(YamlFields& fields, const Field& field) {
     return health;
 }
 
+/// VALID_CHARS of systemd's unit-name.c, with a suffix.
+bool isUnitName(const std::string& name) {
+    constexpr size_t kLongest = 255;
+    return name.size() <= kLongest && name.find('.') != std::string::npos &&
+           std::all_of(name.begin(), name.end(), [](unsigned char c) {
+               return c < 0x80 && (std::isalnum(c) != 0 ||
+                                   std::string_view(":-_.\\@").find(static_cast<char>(c)) !=
+                                       std::string_view::npos);
+           });
+}
+
 Service parseService(YamlFields& fields, const Field& field, Service service) {
     auto keys = fields.map(field, {"unit", "restart"});
     if (keys.count("unit")) {
         const auto unit = fields.string(keys["unit"]);
-        if (unit && (unit->size() > 255 || unit->find('/') != std::string::npos ||
-                     unit->find('.') == std::string::npos))
+        if (unit && !isUnitName(*unit))
             fields.problem(keys["unit"], "must be a unit's full name, such as containerd.service");
         service.unit = unit.value_or(service.unit);
     }
@@ -244,9 +254,9 @@ ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
                 if (known != contents.end()) return known->second;
                 return contents.emplace(path, readFile(path)).first->second;
             };
-            std::map<std::string, std::string> caProblems;
+            std::map<std::string, std::string> certificateProblems;
             const Files files{once, certificates == Certificates::Check, out.headerFiles,
-                              caProblems};
+                              certificateProblems};
             Desired desired = parseRoot(fields, root, files);
             if (fields.problems().empty()) out.desired = std::move(desired);
         }

@@ -47,7 +47,7 @@ std::vector<std::string> parseCa(YamlFields& fields, const Field& field, const F
         if (!files.checkCertificates) continue;
         const auto pem = readNamed(fields, item, *path, files.read);
         if (!pem) continue;
-        const auto [wrong, fresh] = files.caProblems.try_emplace(*path);
+        const auto [wrong, fresh] = files.certificateProblems.try_emplace(*path);
         if (fresh) wrong->second = caProblem(*pem);
         if (!wrong->second.empty()) fields.problem(item, inQuotes(*path) + " " + wrong->second);
     }
@@ -67,9 +67,13 @@ std::optional<ClientPair> parseClient(YamlFields& fields, const Field& field, co
     if (files.checkCertificates) {
         const auto certPem = readNamed(fields, keys["cert"], *cert, files.read);
         const auto keyPem = readNamed(fields, keys["key"], *key, files.read);
-        if (certPem && keyPem)
-            if (const std::string wrong = clientPairProblem(*certPem, *keyPem); !wrong.empty())
-                fields.problem(field, inQuotes(*cert) + " and " + inQuotes(*key) + ": " + wrong);
+        if (certPem && keyPem) {
+            const auto [wrong, fresh] = files.certificateProblems.try_emplace(*cert + "\n" + *key);
+            if (fresh) wrong->second = clientPairProblem(*certPem, *keyPem);
+            if (!wrong->second.empty())
+                fields.problem(field,
+                               inQuotes(*cert) + " and " + inQuotes(*key) + ": " + wrong->second);
+        }
     }
     return ClientPair{*cert, *key};
 }

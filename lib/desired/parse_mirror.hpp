@@ -12,7 +12,8 @@ struct Files {
     const FileReader& read;
     bool checkCertificates = true;
     std::map<std::string, std::string>& headerFiles;  ///< those that were read, by path
-    std::map<std::string, std::string>& caProblems;   ///< of those that were looked at, by path
+    /// Of the CAs and client pairs that were looked at, by their paths: many mirrors share one.
+    std::map<std::string, std::string>& certificateProblems;
 };
 
 /// Reads one entry of a registry's `mirrors`. Nothing when its URL cannot be used; other problems

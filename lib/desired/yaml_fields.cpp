@@ -121,7 +121,7 @@ std::map<std::string, Field> YamlFields::map(const Field& field,
                                              const std::vector<std::string>& known) {
     std::map<std::string, Field> out;
     if (field.node->isMap()) {
-        for (size_t i = 0; i < field.node->items.size() && !enough(); i += 2) {
+        for (size_t i = 0; i < field.node->items.size() && mayGoOn(); i += 2) {
             const YamlNode& word = *field.node->items[i];
             if (!word.isScalar()) continue;
             const std::string& name = word.text;

@@ -45,6 +45,7 @@ class YamlFields {
     /// Counts values that are gone through. False where there have been too many.
     bool visit(const Field& field, size_t count);
     bool enough() const { return problems_.size() >= kMostProblems; }
+    bool mayGoOn() const { return !enough() && visited_ <= kMostValues; }
 
     static constexpr size_t kMostProblems = 1000;
     std::vector<Problem> problems_;

@@ -28,8 +28,8 @@ struct YamlNode {
 };
 
 /// The most values of a document, and of a walk over it, in which each alias counts with all that
-/// is below it: 10,000 registries of four mirrors have about half of it.
-inline constexpr size_t kMostValues = 1'000'000;
+/// is below it: 10,000 registries of four mirrors with every option have about a million.
+inline constexpr size_t kMostValues = 2'000'000;
 
 /// The first document of a text, read in one pass. yaml-cpp's own nodes are several allocations
 /// each, which counts where there are thousands of registries; and its LoadAll finds documents

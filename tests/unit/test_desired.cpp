@@ -224,7 +224,7 @@ TEST_CASE("odd YAML is an error and nothing worse") {
 
 TEST_CASE("a desired state that would fill the memory is an error and nothing worse") {
     std::string many = "x: [";
-    for (int i = 0; i < 1'100'000; ++i) many += "1,";
+    for (int i = 0; i < 2'100'000; ++i) many += "1,";
     const auto values = parse(many + "]\n");
     REQUIRE(values.problems.size() == 1);
     CHECK_THAT(values.problems[0].message, Catch::Contains("more values"));
@@ -235,6 +235,13 @@ TEST_CASE("a desired state that would fill the memory is an error and nothing wo
     for (int i = 0; i < 1000; ++i) lists += "{url: https://m.example, ca: *c},";
     lists += "]\nregistries:\n";
     for (int i = 0; i < 1000; ++i) lists += "  r" + std::to_string(i) + ".example: {mirrors: *m}\n";
+    // One map with many words, under many names.
+    std::string words = "mirrors: [&a {";
+    for (int i = 0; i < 400'000; ++i) words += "url: x,";
+    words += "url: x},";
+    for (int i = 0; i < 200'000; ++i) words += "*a,";
+    CHECK_FALSE(
+        parse("apiVersion: nodemirrord/v1\nregistries: {docker.io: {" + words + "]}}\n").desired);
     size_t reads = 0;
     const auto count = [&](const std::string& path) {
         ++reads;
@@ -247,6 +254,18 @@ TEST_CASE("a desired state that would fill the memory is an error and nothing wo
     for (int i = 0; i < 100'000; ++i) keys += "a" + std::to_string(i) + ": 1\n";
     const auto unknown = parse(keys);
     CHECK(unknown.problems.size() <= 1001);
+}
+
+TEST_CASE("names of units") {
+    const auto problems = [](const std::string& unit) {
+        return parse("apiVersion: nodemirrord/v1\nservices: {kubelet: {unit: " + unit + "}}\n")
+            .problems;
+    };
+    for (const char* good : {"kubelet.service", "k3s@node-1.service", "\"a\\\\x2db:c_d.service\""})
+        CHECK(problems(good).empty());
+    for (const char* bad :
+         {"kubelet", "../x.service", "\"a\\nb.service\"", "\"a\\e[2J.service\"", "a b.service"})
+        CHECK(problems(bad).size() == 1);
 }
 
 TEST_CASE("names of registries") {
