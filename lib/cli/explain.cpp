@@ -86,7 +86,7 @@ void printChain(const Explanation& explanation, const NodeFacts& facts, const Ou
               << facts.configPath.source << ")\n"
               << "Hosts of " << reading.registry << ": " << oneLine(explanation.choice.why) << "\n";
     if (!reading.error.empty())
-        std::cout << paint(output, Colour::Bad, "every pull fails: " + reading.error) << "\n";
+        std::cout << paint(output, Colour::Bad, reading.consequence()) << "\n";
     if (!reading.ignored.empty())
         std::cout << paint(output, Colour::Bad, "the file is dropped: " + reading.ignored) << "\n";
     for (const auto& warning : reading.warnings)

@@ -36,6 +36,9 @@ Document toJson(const ChainReading& reading) {
 
 namespace {
 
+/// Whether a host of _default is the registry itself, whichever that is.
+bool isOfAny(const ChainHost& host) { return host.host == "_default"; }
+
 void printText(const ChainReading& reading, const Output& output) {
     std::cout << paint(output, Colour::Bold, reading.registry) << "  "
               << paint(output, Colour::Dim,
@@ -43,8 +46,7 @@ void printText(const ChainReading& reading, const Output& output) {
                                                  : "from " + reading.directory + "/")
               << "\n";
     if (!reading.error.empty())
-        std::cout << "  " << paint(output, Colour::Bad, "every pull fails: " + reading.error)
-                  << "\n";
+        std::cout << "  " << paint(output, Colour::Bad, reading.consequence()) << "\n";
     if (!reading.ignored.empty())
         std::cout << "  " << paint(output, Colour::Bad, "the file is dropped: " + reading.ignored)
                   << "\n";
@@ -60,7 +62,7 @@ void printText(const ChainReading& reading, const Output& output) {
         for (const auto& [name, values] : host.header) notes.push_back("header " + name);
         if (!host.dialTimeout.empty()) notes.push_back("dial_timeout " + host.dialTimeout);
         table.row({{Colour::Dim, std::to_string(i + 1)},
-                   {Colour::None, host.url()},
+                   {Colour::None, isOfAny(host) ? "the registry that is asked for" : host.url()},
                    {Colour::Dim, join(host.capabilities, ",")},
                    {Colour::Dim, join(notes, "; ")}});
     }

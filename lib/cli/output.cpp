@@ -126,7 +126,7 @@ void Table::print(const Output& output, std::string_view indent) const {
 }
 
 void complain(std::string_view message) {
-    std::cerr << "nodemirrorctl: " << printable(message) << "\n";
+    std::cerr << "nodemirrorctl: " << oneLine(message) << "\n";
 }
 
 }  // namespace nodemirror::cli

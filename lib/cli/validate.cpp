@@ -22,8 +22,8 @@ void printProblem(const std::string& path, const Problem& problem, const Output&
     if (problem.line > 0)
         place += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
     std::cout << paint(output, Colour::Bold, place) << ": " << paint(output, Colour::Bad, "error: ")
-              << (problem.key.empty() ? "" : printable(problem.key) + ": ")
-              << printable(problem.message) << "\n";
+              << (problem.key.empty() ? "" : oneLine(problem.key) + ": ")
+              << oneLine(problem.message) << "\n";
 }
 
 /// What the daemon, which is root without capabilities, would find amiss with the file itself.

@@ -232,7 +232,7 @@ void RpcConnection::deliver(RpcCall& call) {
         if (received[begin] != 0 || size > kLargestMessage) {
             const bool large = received[begin] == 0;
             call.grpcStatus = large ? RpcStatus::ResourceExhausted : RpcStatus::Internal;
-            call.grpcMessage = large ? "the answer is larger than 32 MiB"
+            call.grpcMessage = large ? "the answer is larger than 16 MiB"
                                      : "the answer is compressed, which was not asked for";
             call.closed = NGHTTP2_CANCEL;
             nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, call.stream,

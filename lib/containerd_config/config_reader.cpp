@@ -188,6 +188,7 @@ void forgetRegistry(ContainerdConfig& out) {
     out.mirrors.clear();
     out.hosts.clear();
     out.tlsHosts.clear();
+    for (const char* legacy : {"mirrors", "configs", "auths"}) out.localPull.erase(legacy);
 }
 
 /// Merges one file's section of a plugin into what those before it said.

@@ -54,8 +54,8 @@ std::optional<std::time_t> dateOf(const Exchange& exchange) {
 void registryFiles(const NodeFacts& facts, Findings& findings) {
     for (const auto& reading : facts.registries) {
         if (!reading.error.empty())
-            add(findings, Severity::Critical, "registry-broken", reading.registry,
-                "every pull from " + reading.registry + " fails: " + reading.error,
+            add(findings, reading.unreadable ? Severity::Warning : Severity::Critical,
+                "registry-broken", reading.registry, reading.consequence(),
                 "mend what is named; no restart is needed");
         if (!reading.ignored.empty())
             add(findings, Severity::Critical, "hosts-file-dropped", fileOf(facts, reading),

@@ -23,6 +23,14 @@ void add(std::vector<std::string>& list, const std::string& text) {
 /// No host is asked at all, or the files of the registry themselves fail the pull.
 bool judgeChain(const ImageFindings& findings, const ContainerdVersion& version, PullVerdict& out) {
     if (findings.chain.error.empty()) return false;
+    if (findings.chain.unreadable) {
+        out.errorClass = "unreadable";
+        out.summary = "Whether " + findings.reference.host +
+                      " can be pulled from cannot be told: " + findings.chain.error;
+        out.remedies.push_back("let this command read what is named under certs.d/" +
+                               findings.chain.directory);
+        return true;
+    }
     out.errorClass = "configuration";
     out.summary = "Every pull from " + findings.reference.host +
                   " fails on this node, whatever the image: " + findings.chain.error;

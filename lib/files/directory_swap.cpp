@@ -25,6 +25,7 @@ bool isCarrying(const std::string& name) { return name.rfind(kCarryingPrefix, 0)
 Result<void> checkCarried(int from, const std::vector<std::string>& names) {
     constexpr size_t kMost = 64;
     constexpr off_t kLargest = 16 << 20;
+    size_t count = 0;
     off_t total = 0;
     for (const auto& name : names) {
         if (name == kHosts || isTemporary(name)) continue;
@@ -34,7 +35,7 @@ Result<void> checkCarried(int from, const std::vector<std::string>& names) {
         if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))
             return Error("copy", name, "it is neither a file nor a link");
         total += status.st_size;
-        if (total > kLargest || names.size() > kMost)
+        if (total > kLargest || ++count > kMost)
             return Error("copy", "what is beside hosts.toml",
                          "it is more than 64 files or 16 MiB, and another user's",
                          "move it away, or give the directory to root");

@@ -166,7 +166,10 @@ class Certificates {
             if (!holdsCertificate(*pem)) return "unable to load CA cert " + inQuotes(path);
         }
         for (const auto& pair : host.client) {
-            if (!isToBeRead(pair.front()) && !isToBeRead(pair.back())) continue;
+            // A certificate of many mirrors may have a key of each.
+            const bool certificate = isToBeRead(pair.front());
+            const bool key = pair.size() < 2 || isToBeRead(pair.back());
+            if (!certificate && !key) continue;
             if (auto problem = pairError(pair); !problem.empty()) return problem;
         }
         return "";

@@ -18,6 +18,13 @@ struct ChainReading {
     std::string ignored;      ///< why containerd drops the file; `hosts` is what it uses instead
     std::vector<Warning> warnings;
     Chain hosts;
+
+    /// What `error` comes to.
+    std::string consequence() const {
+        return (unreadable ? "what containerd makes of it cannot be told: "
+                           : "every pull fails: ") +
+               error;
+    }
 };
 
 /// The texts of warnings.

@@ -121,8 +121,7 @@ ImportedRegistry importReading(const ChainReading& reading, const std::string& r
     out.name = reading.registry;
     const std::string from = root + "/" + reading.directory;
     out.notes.push_back("from " + from);
-    if (!reading.error.empty())
-        out.notes.push_back("left out: every pull fails with it (" + reading.error + ")");
+    if (!reading.error.empty()) out.notes.push_back("left out: " + reading.consequence());
     if (!reading.ignored.empty())
         out.notes.push_back("containerd drops its hosts.toml, and so it is not carried over (" +
                             reading.ignored + ")");

@@ -79,7 +79,8 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
         const auto existing = edit.existed ? files::Existing::Replace : files::Existing::Keep;
         if (const auto written = writeConfig(edit.path, edit.after, existing); !written)
             return written;
-        spdlog::info("file={} event=edited reason={}", edit.path, inQuotes(plan.editReason));
+        spdlog::info("file={} event=edited reason={}", inQuotes(edit.path),
+                     inQuotes(plan.editReason));
     }
     return {};
 }

@@ -86,7 +86,12 @@ std::vector<RegistryView> RegistryKeeper::views() const {
         view.directory = directory;
         view.chain = track.chain;
         view.roles.assign(track.chain.size(), "mirror");
-        if (!view.roles.empty()) view.roles.back() = "upstream";
+        if (!view.roles.empty())
+            view.roles.back() = isUpstream(view.chain.back(), view.name) ? "upstream" : "server";
+        if (view.name == "_default" && !view.chain.empty() && view.chain.back().host == view.name) {
+            view.chain.pop_back();  // as above
+            view.roles.pop_back();
+        }
         withoutHeaderValues(view.chain);
         fill(view);
         out.push_back(std::move(view));
