@@ -219,8 +219,9 @@ http:
         done = subprocess.run(self.command(*command), capture_output=True, text=True,
                               timeout=timeout, input=text)
         if check and done.returncode != 0:
+            told = self.journal() if command[0] == "systemctl" else ""
             raise AssertionError(f"{' '.join(map(str, command))}: {done.returncode}\n"
-                                 f"{done.stdout}{done.stderr}")
+                                 f"{done.stdout}{done.stderr}{told}")
         return done
 
     def sh(self, script, check=True, timeout=120):
