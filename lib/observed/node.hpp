@@ -42,6 +42,7 @@ struct ObservedUnit {
     bool exists = true;
     std::string activeState;   ///< active, inactive, failed, activating, …
     bool startsAgain = false;  ///< a start failed, and the next is waited for (auto-restart)
+    int startedAgain = 0;      ///< how often since it was last started by somebody (NRestarts)
     int mainPid = 0;           ///< of a service that runs
     SteadyTime started;        ///< when that process was started; the epoch where it is not known
     WallTime startedWall;      ///< the same by the wall clock as it was then

@@ -25,14 +25,13 @@ void tellRestartNeeded(const Service& service, const std::string& problem, const
                                   "restart containerd, and name its unit under services"));
 }
 
-/// Whether a unit fails to start: it gave up, or waits for the next attempt, or has another process
-/// than the one of before. One process that takes its time, and what comes before it
-/// (ExecStartPre), are something else.
-bool failsToStart(const Seen<ObservedUnit>& unit, int before) {
-    if (!unit.isKnown()) return false;
-    const int now = unit.value().mainPid;
-    const bool replaced = before > 0 && now > 0 && now != before;
-    return unit.value().activeState == "failed" || unit.value().startsAgain || replaced;
+/// Whether a unit fails to start: it gave up, or waits for the next attempt, or made another one
+/// since `before`. One process that takes its time, what comes before it (ExecStartPre), and a
+/// restart by a person are something else.
+bool failsToStart(const Seen<ObservedUnit>& before, const Seen<ObservedUnit>& now) {
+    if (!now.isKnown()) return false;
+    const bool again = before.isKnown() && now.value().startedAgain > before.value().startedAgain;
+    return now.value().activeState == "failed" || now.value().startsAgain || again;
 }
 
 }  // namespace
@@ -105,10 +104,12 @@ Task<bool> ConfigKeeper::restartOwed(Service service, std::vector<Reason>* reaso
 /// containerd was started with the edit: its CRI decides. One that is not ready yet may have
 /// sandboxes to take up, and a containerd that is away may have been stopped by a person: neither
 /// says anything against the edit, which is judged later.
-Task<bool> ConfigKeeper::judge(Service service, std::vector<Reason>* reasons) {
+Task<bool> ConfigKeeper::judge(Service service, Runs runs, std::vector<Reason>* reasons) {
     const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
     auto wait = waitForCri();
     const auto cri = co_await std::move(wait);
+    // Which process this is, and whether it has read the edit, the next pass knows.
+    if (cri && runs == Runs::Nothing) co_return false;
     if (cri && cri->ready) {
         record_ = ConfigEditRecord();
         save();
@@ -119,8 +120,7 @@ Task<bool> ConfigKeeper::judge(Service service, std::vector<Reason>* reasons) {
     if (!cri) {
         auto look = restarter_.observe(service.unit);
         co_await std::move(look);
-        const int before = unit.isKnown() ? unit.value().mainPid : 0;
-        if (failsToStart(restarter_.observed(service.unit), before)) problem = kDoesNotStart;
+        if (failsToStart(unit, restarter_.observed(service.unit))) problem = kDoesNotStart;
     }
     if (problem.empty()) {
         spdlog::warn("event=unproven msg={}",
@@ -194,7 +194,7 @@ Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<
         }
         case Outcome::Restarted: break;
     }
-    auto judged = judge(service, reasons);
+    auto judged = judge(service, Runs::Configured, reasons);
     (void)co_await std::move(judged);
     co_return true;
 }
@@ -315,7 +315,7 @@ Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>*
     auto task =
         runs == Runs::Older
             ? prove(service, "containerd has not read its edited configuration yet", reasons)
-            : judge(service, reasons);
+            : judge(service, runs, reasons);
     co_return co_await std::move(task);
 }
 

@@ -56,7 +56,7 @@ class ConfigKeeper {
     /// Whether every file of the edit is as it was edited; an error where that cannot be told.
     Result<bool> isWritten() const;
     bool standsWhole(std::vector<Reason>* reasons);
-    Task<bool> judge(Service service, std::vector<Reason>* reasons);
+    Task<bool> judge(Service service, Runs runs, std::vector<Reason>* reasons);
     std::optional<Reason> refusal(const ConfigPlan& plan, const Service& service) const;
     bool isOfAnotherUnit(const Service& service, const std::string& why,
                          std::vector<Reason>* reasons) const;

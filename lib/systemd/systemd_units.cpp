@@ -112,6 +112,9 @@ Task<Result<ObservedUnit>> SystemdUnits::state(std::string unit) {
         if (!sub) co_return about("read the state of", unit, sub.error());
         out.startsAgain = *sub == "auto-restart";
     }
+    // No other unit has a main process.
+    constexpr std::string_view kSuffix = ".service";
+    if (unit.size() <= kSuffix.size() || !unit.ends_with(kSuffix)) co_return out;
     auto look = mainProcess(*connected, *path, out);
     const auto looked = co_await std::move(look);
     if (!looked) co_return about("read the state of", unit, looked.error());
@@ -183,16 +186,21 @@ Task<Result<std::vector<std::string>>> SystemdUnits::environment(std::string uni
     co_return std::move(out);
 }
 
-/// A unit that is no service has no main process: that is no error.
 Task<Result<void>> SystemdUnits::mainProcess(std::shared_ptr<Bus> bus, std::string path,
                                              ObservedUnit& out) {
     const Error unread("read", "the main process", "systemd's answer cannot be read");
     auto askPid = serviceProperty(bus, path, "MainPID");
     const auto pid = co_await std::move(askPid);
-    if (!pid && (bus->broken() || mayHaveArrived(pid.error()))) co_return pid.error();
-    if (!pid) co_return Result<void>();
+    if (!pid) co_return pid.error();
+    auto askAgain = serviceProperty(bus, path, "NRestarts");
+    const auto again = co_await std::move(askAgain);
+    if (!again) co_return again.error();
     uint32_t number = 0;
-    if (sd_bus_message_read(pid->get(), "v", "u", &number) < 0) co_return unread;
+    uint32_t restarts = 0;
+    if (sd_bus_message_read(pid->get(), "v", "u", &number) < 0 ||
+        sd_bus_message_read(again->get(), "v", "u", &restarts) < 0)
+        co_return unread;
+    out.startedAgain = static_cast<int>(restarts);
     if (number == 0) co_return Result<void>();
     auto askStart = serviceProperty(bus, path, "ExecMainStartTimestampMonotonic");
     const auto start = co_await std::move(askStart);
