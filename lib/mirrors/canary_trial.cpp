@@ -52,6 +52,7 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
     options.proxies = proxies_;
     options.patience = canaryPatience();
     options.pieces = false;
+    options.contexts = contexts_;
     ImageTrial attempt(io_, resolver_, std::move(options));
     auto run = attempt.run(*reference, std::move(chain));
     const ImageFindings findings = co_await std::move(run);

@@ -4,6 +4,7 @@
 #include "hosts_toml/chain.hpp"
 #include "ports/containerd.hpp"
 #include "probe/resolver.hpp"
+#include "probe/tls_contexts.hpp"
 #include "registry_protocol/proxy.hpp"
 
 #include <string>
@@ -43,6 +44,7 @@ class CanaryTrial {
     Containerd& containerd_;
     std::string root_;
     Resolver resolver_;
+    std::shared_ptr<TlsContexts> contexts_ = std::make_shared<TlsContexts>();
     ContainerdVersion version_{2, 1, 0};
     ProxySettings proxies_;
 };

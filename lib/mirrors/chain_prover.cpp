@@ -79,6 +79,7 @@ std::optional<ChainProver::Case> ChainProver::caseFor(const Registry& registry) 
 void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
     ++generation_;
     readiness_.cancel();
+    queue_.clear();
     desired_ = std::move(desired);
     failing_.clear();
     underWay_.clear();
@@ -103,9 +104,21 @@ void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
 void ChainProver::run() {
     running_ = true;
     if (!desired_) return;
+    queue_.clear();
     for (const auto& registry : desired_->registries)
-        if (!registry.canary.empty()) prove(registry.name);
+        if (!registry.canary.empty()) queue_.push_back(&registry);
+    startMore();
     armRetry();
+}
+
+/// A few at a time: each asks all of its hosts, and containerd for a pull.
+void ChainProver::startMore() {
+    constexpr size_t kAtOnce = 8;
+    while (running_ && underWay_.size() < kAtOnce && !queue_.empty()) {
+        const Registry& next = *queue_.front();
+        queue_.pop_front();
+        prove(next);
+    }
 }
 
 void ChainProver::stop() {
@@ -115,13 +128,13 @@ void ChainProver::stop() {
     retry_.cancel();
 }
 
-void ChainProver::prove(const std::string& name) {
-    const Registry* registry = desired_->find(name);
-    if (registry == nullptr || underWay_.count(name)) return;
+void ChainProver::prove(const Registry& registry) {
+    const std::string& name = registry.name;
+    if (underWay_.count(name)) return;
     const auto failing = failing_.find(name);
     if (failing != failing_.end() && failing->second.retryAt > std::chrono::steady_clock::now())
         return;
-    auto subject = caseFor(*registry);
+    auto subject = caseFor(registry);
     if (!subject || proofs_.isRejected(name, subject->sha256)) return;
     underWay_.insert(name);
     const unsigned generation = generation_;
@@ -129,6 +142,7 @@ void ChainProver::prove(const std::string& name) {
         if (failure) std::rethrow_exception(failure);
         if (generation != generation_) return;
         underWay_.erase(name);
+        startMore();
         armRetry();
         hooks_.changed();
     };
@@ -192,6 +206,10 @@ void ChainProver::reject(const Case& subject, const std::string& evidence) {
                   subject.registry.canary, inQuotes(evidence));
 }
 
+bool ChainProver::wasRejected(const Case& subject) const {
+    return proofs_.wasRejected(subject.registry.name, subject.sha256);
+}
+
 /// Proves a change until there is an answer: a containerd that is away gives none.
 Task<void> ChainProver::proveCase(Case subject, unsigned generation) {
     while (true) {
@@ -199,7 +217,7 @@ Task<void> ChainProver::proveCase(Case subject, unsigned generation) {
         if (!co_await std::move(wait)) co_return;
         auto attempt = tryOnce(subject, generation);
         if (co_await std::move(attempt) || generation != generation_) co_return;
-        asio::steady_timer pause(io_, kAgain);
+        asio::steady_timer pause(io_, wasRejected(subject) ? kFirstRetry : kAgain);
         boost::system::error_code ignored;
         auto rest = pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         co_await std::move(rest);
@@ -224,10 +242,10 @@ Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
     if (generation != generation_) co_return true;
     if (!fresh.conclusive) {
         // What was worse than the chain before is not left there to wait for an answer.
-        if (!subject.before || !proofs_.wasRejected(subject.registry.name, subject.sha256))
-            co_return false;
-        reject(subject, fresh.evidence);
-        co_return true;
+        if (subject.before && wasRejected(subject))
+            putInPlace(subject, subject.before,
+                       subject.beforeName + " is in force: the change failed");
+        co_return false;
     }
     if (fresh.passed) {
         accept(subject);
@@ -243,7 +261,7 @@ Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
             reject(subject, fresh.evidence);
             co_return true;
         }
-        if (proofs_.wasRejected(subject.registry.name, subject.sha256)) {
+        if (wasRejected(subject)) {
             // It was worse than the chain before, and nothing says that it no longer is.
             if (before.conclusive) reject(subject, fresh.evidence);
             co_return before.conclusive;

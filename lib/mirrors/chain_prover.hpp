@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -68,7 +69,8 @@ class ChainProver {
         SteadyTime retryAt;
     };
 
-    void prove(const std::string& registry);
+    void startMore();
+    void prove(const Registry& registry);
     void fail(const Case& subject, const std::string& evidence);
     Task<void> proveCase(Case subject, unsigned generation);
     Task<bool> tryOnce(const Case& subject, unsigned generation);
@@ -77,6 +79,7 @@ class ChainProver {
     std::optional<Case> caseFor(const Registry& registry) const;
     bool mayReturnTo(const std::string& text, const Registry& registry) const;
     void accept(const Case& subject);
+    bool wasRejected(const Case& subject) const;
     void reject(const Case& subject, const std::string& evidence);
     void putInPlace(const Case& subject, std::optional<RenderedHosts> standIn,
                     const std::string& why);
@@ -90,6 +93,7 @@ class ChainProver {
     std::shared_ptr<const Desired> desired_;
     std::map<std::string, Failing> failing_;  ///< canaries that fail with either chain
     std::set<std::string> underWay_;
+    std::deque<const Registry*> queue_;  ///< of desired_, to be proven next
     boost::asio::steady_timer retry_;
     boost::asio::steady_timer readiness_;  ///< never ends; cancelled when `ready` is to be asked
     unsigned generation_ = 0;              ///< of the desired state; a proof of an earlier one ends

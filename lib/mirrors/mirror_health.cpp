@@ -12,6 +12,10 @@ namespace nodemirror {
 
 namespace {
 
+constexpr std::chrono::milliseconds kTogether{50};
+/// What is done for many mirrors together takes a twentieth of the time at most.
+constexpr int kShare = 20;
+
 /// The upstream of a registry as it would stand in its chain.
 Chain upstreamChain(const Registry& registry) {
     const auto mirror = upstreamAsMirror(registry);
@@ -31,7 +35,8 @@ MirrorHealth::MirrorHealth(boost::asio::io_context& io, StateDir state, Changed 
       changed_(std::move(changed)),
       probed_(std::move(probed)),
       monitor_(io,
-               [this](const std::string& key, const ProbeOutcome& seen) { outcome(key, seen); }) {}
+               [this](const std::string& key, const ProbeOutcome& seen) { outcome(key, seen); }),
+      settle_(io) {}
 
 void MirrorHealth::start() {
     auto down = state_.loadDownMirrors();
@@ -70,6 +75,7 @@ void MirrorHealth::setDesired(std::shared_ptr<const Desired> desired) {
                now->second.mirrors != then->second.mirrors;
     });
     std::erase_if(health_, [this](const auto& entry) { return of_.count(entry.first) == 0; });
+    downChanged_ = true;
     settings_.interval = desired_->health.interval;
     settings_.timeout = desired_->health.timeout;
     watch();
@@ -87,8 +93,10 @@ void MirrorHealth::run() {
 }
 
 void MirrorHealth::stop() {
+    notBefore_ = SteadyTime();
     if (running_) remember();
     running_ = false;
+    settle_.cancel();
     monitor_.stop();
 }
 
@@ -144,17 +152,38 @@ void MirrorHealth::outcome(const std::string& key, const ProbeOutcome& seen) {
             spdlog::warn("mirror={} event=down msg={}", inQuotes(name), inQuotes(health.error()));
         else
             spdlog::info("mirror={} event=up", inQuotes(name));
+        downChanged_ = true;
         for (const auto& registry : registries->second)
-            if (watchesUpstream(registry) != (upstreamsWatched_.count(registry) > 0)) {
-                watch();
-                break;
-            }
+            toWatch_ =
+                toWatch_ || watchesUpstream(registry) != (upstreamsWatched_.count(registry) > 0);
+        settleSoon();
     }
     const bool byLatency = desired_->health.order == Health::Order::Latency;
     if (changed || byLatency) changed_(registries->second);
 }
 
+void MirrorHealth::settleSoon() {
+    if (settling_ || !running_ || !(downChanged_ || toWatch_)) return;
+    settling_ = true;
+    settle_.expires_at(std::max(notBefore_, std::chrono::steady_clock::now() + kTogether));
+    settle_.async_wait([this](const boost::system::error_code& error) {
+        settling_ = false;
+        if (error || !running_) return;
+        notBefore_ = SteadyTime();
+        remember();
+        if (!std::exchange(toWatch_, false)) return;
+        const auto began = std::chrono::steady_clock::now();
+        watch();
+        const auto ended = std::chrono::steady_clock::now();
+        notBefore_ = std::max(notBefore_, ended + kShare * (ended - began));
+    });
+}
+
 void MirrorHealth::remember() {
+    const auto began = std::chrono::steady_clock::now();
+    if (!downChanged_) return;
+    if (began < notBefore_) return settleSoon();
+    downChanged_ = false;
     std::set<std::string> down;
     for (const auto& [key, health] : health_)
         if (health.down()) down.insert(key);
@@ -162,6 +191,8 @@ void MirrorHealth::remember() {
     rememberedDown_ = std::move(down);
     if (const auto saved = state_.saveDownMirrors(rememberedDown_); !saved)
         spdlog::error("msg={}", inQuotes(saved.error().text()));
+    notBefore_ =
+        std::chrono::steady_clock::now() + kShare * (std::chrono::steady_clock::now() - began);
 }
 
 OrderedRegistry MirrorHealth::ordered(const Registry& registry) {

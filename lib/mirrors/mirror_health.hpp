@@ -5,6 +5,8 @@
 #include "probe/health_monitor.hpp"
 #include "state/state_dir.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+
 #include <functional>
 #include <map>
 #include <memory>
@@ -34,7 +36,7 @@ class MirrorHealth {
     void stop();
 
     /// Keeps over a restart which mirrors are down, so that none of them is put first again by it.
-    /// Waits for the disk: once for whatever changed together.
+    /// Waits for the disk: once for whatever changed together, and a small part of the time.
     void remember();
     /// The registry in the order that its mirrors' health asks for.
     OrderedRegistry ordered(const Registry& registry);
@@ -51,6 +53,7 @@ class MirrorHealth {
         std::string upstreamUrl;
     };
     void watch();
+    void settleSoon();
     void outcome(const std::string& key, const ProbeOutcome& outcome);
     bool watchesUpstream(const std::string& registry) const;
     HostStanding standing(const std::string& key) const;
@@ -66,6 +69,13 @@ class MirrorHealth {
     std::map<std::string, HostHealth> health_;         ///< by probe key
     std::map<std::string, LatencyOrder> latency_;      ///< by registry
     std::set<std::string> rememberedDown_;
+    /// With thousands of registries, what a change of one mirror brings about takes long, and a
+    /// network that goes away changes all of them: it is done for many together.
+    boost::asio::steady_timer settle_;
+    bool settling_ = false;                   ///< settle_ is armed
+    bool downChanged_ = false;                ///< which mirrors are down, since that was last saved
+    bool toWatch_ = false;                    ///< other upstreams are to be probed
+    SteadyTime notBefore_;                    ///< of the next time
     std::set<std::string> upstreamsWatched_;  ///< registries whose upstream is probed
     bool running_ = false;
 };

@@ -85,8 +85,9 @@ Duration ProofBook::untilRetry(Duration longest) const {
 std::vector<Reason> ProofBook::reasons(const Desired& desired) const {
     std::vector<Reason> out;
     for (const auto& [name, proof] : proofs_) {
+        if (proof.rejectedSha256.empty()) continue;
         const Registry* registry = desired.find(name);
-        if (registry == nullptr || proof.rejectedSha256.empty()) continue;
+        if (registry == nullptr) continue;
         out.push_back(makeReason(
             Reason::Weight::Degraded, "ChangeRolledBack", name,
             "the change of its mirrors was taken back at " + rfc3339(proof.rejectedAt) +

@@ -69,6 +69,7 @@ RegistryClient::RegistryClient(boost::asio::io_context& io, Resolver& resolver, 
       repository_(std::move(repository)),
       options_(std::move(options)),
       scheme_(host_, options_.version) {
+    if (!options_.contexts) options_.contexts = std::make_shared<TlsContexts>();
     base_.scheme = scheme_.text();
     base_.authority = host_.host;
     if (const auto dial = parseGoDuration(host_.dialTimeout); dial && dial->count() > 0)
@@ -89,7 +90,7 @@ HttpUrl RegistryClient::urlOf(const std::string& kind, const std::string& object
 Result<std::unique_ptr<Connection>> RegistryClient::connectionTo(const HttpUrl& url) {
     TlsContext tls;
     if (url.scheme == "https") {
-        auto made = contexts_.get(tlsSettingsOf(host_));
+        auto made = options_.contexts->get(tlsSettingsOf(host_));
         if (!made) return made.error();
         tls = std::move(*made);
     }

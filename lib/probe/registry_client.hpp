@@ -20,6 +20,9 @@ struct ClientOptions {
     ContainerdVersion version{2, 1, 0};
     ProxySettings proxies;
     Patience patience;
+    /// Shared with other clients: each set of contexts reads the system's roots anew. Null: its
+    /// own.
+    std::shared_ptr<TlsContexts> contexts;
 };
 
 /// Asks one host of a chain for pieces of one repository, the way containerd's resolver does
@@ -62,8 +65,7 @@ class RegistryClient {
     HostScheme scheme_;
     HttpUrl base_;  ///< scheme and authority; the scheme changes where TLS is fallen back from
     std::string token_;
-    SteadyTime began_;  ///< of the question that is asked
-    TlsContexts contexts_;
+    SteadyTime began_;                        ///< of the question that is asked
     std::unique_ptr<Connection> connection_;  ///< kept, to the host itself
 };
 

@@ -255,6 +255,7 @@ Task<ImageFindings> ImageTrial::run(ImageReference reference, ChainReading chain
         options.version = options_.version;
         options.proxies = options_.proxies;
         options.patience = options_.patience;
+        options.contexts = options_.contexts;
         clients_.push_back(std::make_unique<RegistryClient>(
             io_, resolver_, host, findings_.reference.repository, std::move(options)));
         findings_.hosts.push_back(std::move(finding));

@@ -16,6 +16,7 @@ struct TrialOptions {
     Platform platform;
     bool full = false;   ///< read whole layers and compare their digests
     bool pieces = true;  ///< read manifests and blobs too; otherwise only resolve
+    std::shared_ptr<TlsContexts> contexts = std::make_shared<TlsContexts>();
 };
 
 /// Tries an image through every host of its chain, without containerd and without keeping anything:
