@@ -22,7 +22,19 @@ using Kind = toml_text::Value::Kind;
 struct Dropped {
     std::string why;
     bool crashes = false;
+    bool tooMuch = false;
 };
+
+/// A host that is written several times has all that it holds each time (getSortedHosts): so many
+/// hosts, and so many paths and header values in all of them, are read.
+constexpr size_t kMostHosts = 1000;
+constexpr size_t kMostTexts = 100'000;
+
+size_t textsIn(const ChainHost& host) {
+    size_t count = host.ca.size() + host.client.size();
+    for (const auto& [name, values] : host.header) count += values.size();
+    return count;
+}
 
 std::string upper(std::string text) {
     std::transform(text.begin(), text.end(), text.begin(),
@@ -41,9 +53,16 @@ class Decoder {
 
     Chain run(const Value& root, std::string_view text) {
         const auto order = version_.readsWithGoTomlV1() ? orderV1(root) : orderV2(text);
+        const Dropped tooMuch{"it names more hosts, or certificates, than are read", false, true};
+        if (order.size() > kMostHosts) throw tooMuch;
         checkTypes(root);
         Chain hosts;
-        for (const auto& name : order) hosts.push_back(host(name, hostTables(root, name)));
+        size_t texts = 0;
+        for (const auto& name : order) {
+            hosts.push_back(host(name, hostTables(root, name)));
+            texts += textsIn(hosts.back());
+            if (texts > kMostTexts) throw tooMuch;
+        }
         std::string server;
         for (const Value* value : fields(root, "server")) server = value->string;
         hosts.push_back(host(server, {&root}));
@@ -293,6 +312,7 @@ Decoded decodeHostsToml(std::string_view text, const std::string& directory,
     } catch (const Dropped& dropped) {
         out.error = dropped.why;
         out.crashes = dropped.crashes;
+        out.tooMuch = dropped.tooMuch;
     }
     return out;
 }

@@ -16,6 +16,7 @@ struct Decoded {
     bool valid = false;
     std::string error;     ///< why containerd drops the file; only when not valid
     bool crashes = false;  ///< containerd itself would die of this file
+    bool tooMuch = false;  ///< `error` is a bound of ours: what containerd makes of it is not known
 };
 
 /// `directory` is where the file lies: relative ca and client paths are joined to it.

@@ -145,6 +145,11 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
             "containerd " + version.text() + " itself dies of " + path + ": " + decoded.error;
         return {};
     }
+    if (decoded.tooMuch) {
+        out.error = path + ": " + decoded.error;
+        out.unreadable = true;
+        return {};
+    }
     if (!decoded.valid) {
         out.ignored = "hosts.toml cannot be used: " + decoded.error;
         return loadCertFiles(directory, out);

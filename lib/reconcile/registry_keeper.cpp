@@ -181,7 +181,11 @@ size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const
     if (intents_.desired() == nullptr) return 0;
     std::vector<Step> steps;
     const files::CertsTree::Seals seals(tree_);
-    for (const auto& directory : directories) look(directory, seals, steps, now);
+    size_t looked = 0;
+    for (const auto& directory : directories) {
+        look(directory, seals, steps, now);
+        if (progress_ && ++looked % kProgressEvery == 0) progress_();
+    }
     std::vector<std::pair<const Step*, bool>> claimed;
     for (auto& step : steps) {
         const bool repeated = isRepeated(step);

@@ -100,7 +100,15 @@ TEST_CASE("no file is nested or large enough to hurt its reader") {
         CHECK(urls("server = \"https://" + key + "\"\nx = 1.5 # " + key + "\n[host]\n", version) !=
               "dropped");
     }
+    // A host that is written again and again has all that it holds each time.
+    std::string again = "[host.a]\nca = [";
+    for (int i = 0; i < 15'000; ++i) again += "\"a\",";
+    again += "]\n";
+    for (int i = 0; i < 400; ++i)
+        again += "[host.b." + std::to_string(i) + "]\n[host.a." + std::to_string(i) + "]\n";
     const TemporaryDirectory root;
+    root.write("certs.d/again.example/hosts.toml", again);
+    CHECK(readChain(root / "certs.d", "again.example", k21).unreadable);
     root.write("certs.d/large.example/hosts.toml", "[host]\n#" + std::string(200'000, '#') + "\n");
     const auto large = readChain(root / "certs.d", "large.example", k21);
     CHECK(large.unreadable);
