@@ -153,8 +153,11 @@ bool sameValue(const Value& a, const Value& b) {
         return false;
     for (size_t i = 0; i < a.items.size(); ++i)
         if (!sameValue(a.items[i], b.items[i])) return false;
+    size_t next = 0;
     return std::all_of(a.entries.begin(), a.entries.end(), [&](const Value::Entry& entry) {
-        const Value* other = b.find(entry.first);
+        // Mostly it is where it was.
+        const Value::Entry& likely = b.entries[next++];
+        const Value* other = likely.first == entry.first ? &likely.second : b.find(entry.first);
         return other != nullptr && sameValue(entry.second, *other);
     });
 }

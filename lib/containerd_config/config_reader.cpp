@@ -78,6 +78,7 @@ std::vector<std::string> imports(const ConfigFile& file, const ContainerdVersion
     const Value* list = file.root.find("imports");
     if (list == nullptr || list->kind != Value::Kind::Array) return out;
     for (const auto& item : list->items) {
+        if (out.size() > kMostFiles) break;  // too many already
         std::string path = item.string;
         const bool isGlob = path.find('*') != std::string::npos;
         const bool relative = path.empty() || path.front() != '/';

@@ -83,6 +83,8 @@ Registry parseRegistry(YamlFields& fields, const std::string& name, const Field&
         std::set<std::string> seen;
         const auto items = fields.list(keys["mirrors"]);
         mirrorsGiven = !items.empty() || !keys["mirrors"].node->isSequence();
+        constexpr size_t kMost = 500;
+        if (items.size() > kMost) fields.problem(keys["mirrors"], "has more than 500 mirrors");
         for (const auto& item : items) {
             auto mirror = parseMirror(fields, item, files);
             if (!mirror) continue;
@@ -105,15 +107,22 @@ std::vector<Registry> parseRegistries(YamlFields& fields, const Field& field, co
 }
 
 std::vector<std::string> parseReferences(YamlFields& fields, const Field& field) {
+    constexpr size_t kMost = 10'000;
     std::vector<std::string> out;
-    for (const auto& item : fields.list(field)) {
+    std::set<std::string> known;
+    const auto items = fields.list(field);
+    if (items.size() > kMost) {
+        fields.problem(field, "has more than 10000 images");
+        return out;
+    }
+    for (const auto& item : items) {
         const auto text = fields.string(item);
         if (!text) continue;
         const auto reference = parseImageReference(*text);
         if (!reference) {
             fields.problem(item, "is no image reference: " + reference.error().reason() + "; " +
                                      reference.error().remedy());
-        } else if (std::find(out.begin(), out.end(), reference->text()) == out.end()) {
+        } else if (known.insert(reference->text()).second) {
             out.push_back(reference->text());
         }
     }

@@ -45,10 +45,12 @@ std::vector<std::string> parseCa(YamlFields& fields, const Field& field, const F
         if (!path) continue;
         out.push_back(*path);
         if (!files.checkCertificates) continue;
-        const auto pem = readNamed(fields, item, *path, files.read);
-        if (!pem) continue;
-        const auto [wrong, fresh] = files.certificateProblems.try_emplace(*path);
-        if (fresh) wrong->second = caProblem(*pem);
+        auto wrong = files.certificateProblems.find(*path);
+        if (wrong == files.certificateProblems.end()) {
+            const auto pem = readNamed(fields, item, *path, files.read);
+            if (!pem) continue;
+            wrong = files.certificateProblems.emplace(*path, caProblem(*pem)).first;
+        }
         if (!wrong->second.empty()) fields.problem(item, inQuotes(*path) + " " + wrong->second);
     }
     return out;

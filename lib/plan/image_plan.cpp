@@ -3,6 +3,7 @@
 #include "reference/image_reference.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace nodemirror {
 
@@ -20,10 +21,9 @@ std::string sandboxImageOf(const ObservedNode& node) {
 std::vector<RequiredImage> requiredImages(const Desired& desired, const std::string& sandboxImage) {
     std::vector<RequiredImage> out;
     const Pause pause = desired.pause.value_or(Pause());
+    std::set<std::string> known;
     const auto add = [&](const std::string& name, bool isPause) {
-        const bool known = std::any_of(
-            out.begin(), out.end(), [&](const RequiredImage& image) { return image.name == name; });
-        if (name.empty() || known) return;
+        if (name.empty() || !known.insert(name).second) return;
         RequiredImage image;
         image.name = name;
         image.pause = isPause;

@@ -37,9 +37,37 @@ void splitHost(std::string_view name, ImageReference& out) {
         out.repository = "library/" + out.repository;
 }
 
-bool matches(const std::string& text, const char* pattern) {
-    return std::regex_match(text,
-                            std::regex(pattern, std::regex::ECMAScript | std::regex::optimize));
+std::regex compiled(const char* pattern) {
+    return std::regex(pattern, std::regex::ECMAScript | std::regex::optimize);
+}
+
+bool isId(const std::string& text) {
+    static const std::regex pattern = compiled("[a-f0-9]{64}");
+    return std::regex_match(text, pattern);
+}
+
+bool isTag(const std::string& text) {
+    static const std::regex pattern = compiled("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}");
+    return std::regex_match(text, pattern);
+}
+
+bool isHost(const std::string& text) {
+    static const std::regex pattern = compiled(
+        "([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
+        "|\\[[A-Fa-f0-9:]+\\])(:[0-9]+)?");
+    return std::regex_match(text, pattern);
+}
+
+bool isRepository(const std::string& text) {
+    static const std::regex pattern =
+        compiled("[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*");
+    return std::regex_match(text, pattern);
+}
+
+bool isDigest(const std::string& text) {
+    static const std::regex pattern =
+        compiled("(sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128})");
+    return std::regex_match(text, pattern);
 }
 
 }  // namespace
@@ -48,8 +76,7 @@ Result<ImageReference> parseImageReference(std::string_view text) {
     if (text.empty()) return refused(text, "it is empty");
     if (text.size() > kLongestReference) return refused(text, "it is too long");
     // distribution's ParseNormalizedNamed, since it could be an image's id.
-    if (matches(std::string(text), "[a-f0-9]{64}"))
-        return refused(text, "64 hexadecimal digits are no name");
+    if (isId(std::string(text))) return refused(text, "64 hexadecimal digits are no name");
     ImageReference out;
     std::string_view name = text;
     if (const size_t at = name.find('@'); at != std::string_view::npos) {
@@ -62,24 +89,17 @@ Result<ImageReference> parseImageReference(std::string_view text) {
     if (colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash)) {
         out.tag = std::string(name.substr(colon + 1));
         name = name.substr(0, colon);
-        if (!matches(out.tag, "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"))
-            return refused(text, "its tag is not valid");
+        if (!isTag(out.tag)) return refused(text, "its tag is not valid");
     }
     splitHost(name, out);
     // Of the whole name, what was left out of it included.
     if (out.host.size() + 1 + out.repository.size() > kLongestName)
         return refused(text, "its name is longer than 255 characters");
-    if (!matches(
-            out.host,
-            "([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
-            "|\\[[A-Fa-f0-9:]+\\])(:[0-9]+)?"))
-        return refused(text, "its host is not valid");
-    if (!matches(out.repository,
-                 "[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*"))
+    if (!isHost(out.host)) return refused(text, "its host is not valid");
+    if (!isRepository(out.repository))
         return refused(text, "its repository must be lower-case path components");
     if (!out.digest.empty()) {
-        if (!matches(out.digest, "(sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128})"))
-            return refused(text, "its digest is not valid");
+        if (!isDigest(out.digest)) return refused(text, "its digest is not valid");
         out.tag.clear();
     } else if (out.tag.empty()) {
         out.tag = "latest";

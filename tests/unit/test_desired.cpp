@@ -250,6 +250,11 @@ TEST_CASE("a desired state that would fill the memory is an error and nothing wo
     const auto aliases = parseDesired(lists, count);
     CHECK_FALSE(aliases.desired);
     CHECK(reads == 1);
+    std::string mirrors;
+    for (int i = 0; i < 501; ++i)
+        mirrors += "      - url: https://m" + std::to_string(i) + ".example\n";
+    REQUIRE(parse(withMirror(mirrors)).problems.size() == 1);
+    CHECK_THAT(parse(withMirror(mirrors)).problems[0].message, Catch::Contains("500 mirrors"));
     std::string keys = "apiVersion: nodemirrord/v1\n";
     for (int i = 0; i < 100'000; ++i) keys += "a" + std::to_string(i) + ": 1\n";
     const auto unknown = parse(keys);
