@@ -75,10 +75,14 @@ std::vector<std::string> globbed(const std::string& pattern) {
 
 std::vector<std::string> imports(const ConfigFile& file, const ContainerdVersion& containerd) {
     std::vector<std::string> out;
+    std::set<std::string> known;
+    const auto add = [&](std::string path) {
+        if (known.insert(path).second) out.push_back(std::move(path));
+    };
     const Value* list = file.root.find("imports");
     if (list == nullptr || list->kind != Value::Kind::Array) return out;
     for (const auto& item : list->items) {
-        if (out.size() > kMostFiles) break;  // too many already
+        if (out.size() > kMostFiles) break;  // the caller refuses so many
         std::string path = item.string;
         const bool isGlob = path.find('*') != std::string::npos;
         const bool relative = path.empty() || path.front() != '/';
@@ -87,9 +91,9 @@ std::vector<std::string> imports(const ConfigFile& file, const ContainerdVersion
         else if (relative)
             path = directoryOf(file.path) + "/" + path;
         if (isGlob)
-            for (auto& match : globbed(path)) out.push_back(std::move(match));
+            for (auto& match : globbed(path)) add(std::move(match));
         else
-            out.push_back(std::move(path));
+            add(std::move(path));
     }
     return out;
 }

@@ -19,7 +19,9 @@ using std::chrono::seconds;
 
 namespace {
 
+constexpr size_t kAtOnce = 8;
 constexpr seconds kAgain{5};
+constexpr seconds kAgainAtMost{600};  ///< for a change that was worse than what is there
 constexpr seconds kFirstRetry{60};
 constexpr hours kRetry{1};
 
@@ -80,6 +82,8 @@ void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
     ++generation_;
     readiness_.cancel();
     queue_.clear();
+    queued_.clear();
+    pausing_ = 0;
     desired_ = std::move(desired);
     failing_.clear();
     underWay_.clear();
@@ -104,19 +108,23 @@ void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
 void ChainProver::run() {
     running_ = true;
     if (!desired_) return;
-    queue_.clear();
+    // Behind those that wait already: what fails again and again is not to overtake them.
     for (const auto& registry : desired_->registries)
-        if (!registry.canary.empty()) queue_.push_back(&registry);
+        if (!registry.canary.empty() && underWay_.count(registry.name) == 0 &&
+            queued_.insert(registry.name).second)
+            queue_.push_back(&registry);
     startMore();
     armRetry();
 }
 
+bool ChainProver::hasRoom() const { return underWay_.size() - pausing_ < kAtOnce; }
+
 /// A few at a time: each asks all of its hosts, and containerd for a pull.
 void ChainProver::startMore() {
-    constexpr size_t kAtOnce = 8;
-    while (running_ && underWay_.size() < kAtOnce && !queue_.empty()) {
+    while (running_ && hasRoom() && !queue_.empty()) {
         const Registry& next = *queue_.front();
         queue_.pop_front();
+        queued_.erase(next.name);
         prove(next);
     }
 }
@@ -154,7 +162,7 @@ void ChainProver::armRetry() {
     const Duration never = 2 * kRetry;
     Duration wait = proofs_.untilRetry(never);
     for (const auto& [name, failing] : failing_)
-        if (underWay_.count(name) == 0)
+        if (hasRoom() && underWay_.count(name) == 0)
             wait = std::min<Duration>(wait, failing.retryAt - std::chrono::steady_clock::now());
     if (!running_ || wait == never) return;
     retry_.expires_after(std::clamp<Duration>(wait, std::chrono::seconds(1), kRetry));
@@ -217,10 +225,15 @@ Task<void> ChainProver::proveCase(Case subject, unsigned generation) {
         if (!co_await std::move(wait)) co_return;
         auto attempt = tryOnce(subject, generation);
         if (co_await std::move(attempt) || generation != generation_) co_return;
-        asio::steady_timer pause(io_, wasRejected(subject) ? kFirstRetry : kAgain);
+        // One that waits holds up no other.
+        ++pausing_;
+        startMore();
+        asio::steady_timer pause(io_, wasRejected(subject) ? kAgainAtMost : kAgain);
         boost::system::error_code ignored;
         auto rest = pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         co_await std::move(rest);
+        if (generation != generation_) co_return;
+        --pausing_;
     }
 }
 

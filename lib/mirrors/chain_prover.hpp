@@ -69,6 +69,7 @@ class ChainProver {
         SteadyTime retryAt;
     };
 
+    bool hasRoom() const;
     void startMore();
     void prove(const Registry& registry);
     void fail(const Case& subject, const std::string& evidence);
@@ -94,6 +95,8 @@ class ChainProver {
     std::map<std::string, Failing> failing_;  ///< canaries that fail with either chain
     std::set<std::string> underWay_;
     std::deque<const Registry*> queue_;  ///< of desired_, to be proven next
+    std::set<std::string> queued_;       ///< their names
+    size_t pausing_ = 0;                 ///< of those under way, waiting for their next trial
     boost::asio::steady_timer retry_;
     boost::asio::steady_timer readiness_;  ///< never ends; cancelled when `ready` is to be asked
     unsigned generation_ = 0;              ///< of the desired state; a proof of an earlier one ends

@@ -165,6 +165,25 @@ TEST_CASE("from 2.3 on a registry under the plugin's old name takes the place of
     CHECK(read(path, k23).configPath == "/x");
 }
 
+TEST_CASE("imports are counted by what they are, and too many are an error") {
+    const TemporaryDirectory directory;
+    const std::string last =
+        directory.write("z.toml", "version = 2\ndisabled_plugins = [\"cri\"]\n");
+    for (int i = 0; i < 90; ++i)
+        directory.write("conf.d/" + std::to_string(i) + ".toml", "version = 2\n");
+    const auto with = [&](const std::string& imports) {
+        return readContainerdConfig(
+            directory.write("config.toml", "version = 2\nimports = [" + imports + "]\n"), k17);
+    };
+    const std::string all = "\"" + (directory / "conf.d/*.toml") + "\", ";
+    const auto twice = with(all + all + "\"" + last + "\"");
+    REQUIRE(twice);
+    CHECK(twice->criDisabled);
+    for (int i = 0; i < 40; ++i)
+        directory.write("conf.d/more" + std::to_string(i) + ".toml", "version = 2\n");
+    CHECK_FALSE(with(all + "\"" + last + "\""));
+}
+
 TEST_CASE("long texts are nobody's end") {
     CHECK_FALSE(parseContainerdVersion("1.7" + std::string(100'000, 'x')));
     const std::string text =
