@@ -271,6 +271,8 @@ ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
         }
     } catch (const YAML::DeepRecursion& error) {
         fields.problemAt(error.mark, "", "is nested deeper than any desired state");
+    } catch (const TooManyValues& error) {
+        fields.problemAt(error.mark, "", error.msg);
     } catch (const YAML::Exception& error) {
         fields.problemAt(error.mark, "", "is no valid YAML: " + error.msg);
     } catch (const std::exception& error) {

@@ -46,8 +46,7 @@ class YamlTreeBuilder : public YAML::EventHandler {
 
   private:
     YamlNode& add(YamlNode::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
-        if (tree_.nodes_.size() >= kMostValues)
-            throw YAML::ParserException(mark, "more values than a desired state may have");
+        if (tree_.nodes_.size() >= kMostValues) throw TooManyValues(mark);
         YamlNode& node = tree_.nodes_.emplace_back();
         node.kind = kind;
         node.mark = mark;

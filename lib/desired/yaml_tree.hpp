@@ -1,5 +1,6 @@
 #pragma once
 
+#include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>
 
 #include <deque>
@@ -30,6 +31,13 @@ struct YamlNode {
 /// The most values of a document, and of a walk over it, in which each alias counts with all that
 /// is below it: 10,000 registries of four mirrors with every option have about a million.
 inline constexpr size_t kMostValues = 2'000'000;
+
+/// A document has more than kMostValues.
+class TooManyValues : public YAML::ParserException {
+  public:
+    explicit TooManyValues(const YAML::Mark& place)
+        : YAML::ParserException(place, "more values than a desired state may have") {}
+};
 
 /// The first document of a text, read in one pass. yaml-cpp's own nodes are several allocations
 /// each, which counts where there are thousands of registries; and its LoadAll finds documents

@@ -53,6 +53,7 @@ bool isNotExist(int code) { return code == ENOENT; }
 /// any sense is far smaller; certificates beyond these bounds are not looked at.
 constexpr size_t kLargestHosts = 128U << 10;
 constexpr off_t kLargestCertificate = 1 << 20;
+constexpr size_t kMostWarnings = 20;
 constexpr off_t kMostCertificates = 4 << 20;  ///< bytes in all, of one chain
 
 Result<std::string> readFile(const std::string& path) {
@@ -155,6 +156,13 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
         return loadCertFiles(directory, out);
     }
     lintHostsToml(text, decoded.hosts, out.registry, version, out.warnings);
+    if (out.warnings.size() > kMostWarnings) {
+        Warning rest = out.warnings.back();
+        rest.text =
+            "and " + std::to_string(out.warnings.size() - kMostWarnings) + " more like these";
+        out.warnings.resize(kMostWarnings);
+        out.warnings.push_back(std::move(rest));
+    }
     return std::move(decoded.hosts);
 }
 

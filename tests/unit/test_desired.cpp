@@ -227,7 +227,7 @@ TEST_CASE("a desired state that would fill the memory is an error and nothing wo
     for (int i = 0; i < 2'100'000; ++i) many += "1,";
     const auto values = parse(many + "]\n");
     REQUIRE(values.problems.size() == 1);
-    CHECK_THAT(values.problems[0].message, Catch::Contains("more values"));
+    CHECK(values.problems[0].message == "more values than a desired state may have");
     // Lists of aliases in lists of aliases: 10^9 files to read.
     std::string lists = "apiVersion: nodemirrord/v1\nimages: &c [";
     for (int i = 0; i < 1000; ++i) lists += "/ca.pem,";

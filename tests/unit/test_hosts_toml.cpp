@@ -107,6 +107,12 @@ TEST_CASE("no file is nested or large enough to hurt its reader") {
     for (int i = 0; i < 400; ++i)
         again += "[host.b." + std::to_string(i) + "]\n[host.a." + std::to_string(i) + "]\n";
     const TemporaryDirectory root;
+    std::string unknown;
+    for (int i = 0; i < 1000; ++i) unknown += "k" + std::to_string(i) + " = 1\n";
+    root.write("certs.d/unknown.example/hosts.toml", unknown + "[host]\n");
+    const auto many = readChain(root / "certs.d", "unknown.example", k21).warnings;
+    REQUIRE(many.size() == 21);
+    CHECK_THAT(many.back().text, Catch::Contains("more like these"));
     root.write("certs.d/again.example/hosts.toml", again);
     CHECK(readChain(root / "certs.d", "again.example", k21).unreadable);
     root.write("certs.d/large.example/hosts.toml", "[host]\n#" + std::string(200'000, '#') + "\n");
