@@ -15,16 +15,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPoll{100};
 constexpr char kDoesNotStart[] = "containerd does not start with it";
 
-/// Nothing here can restart containerd, and the need for it does not go away.
-void tellRestartNeeded(const Service& service, const std::string& problem, const std::string& why,
-                       std::vector<Reason>* reasons) {
-    for (const auto& reason : *reasons)
-        if (reason.code == "RestartNeeded") return;
-    reasons->push_back(makeReason(Reason::Weight::Degraded, "RestartNeeded", service.unit,
-                                  "containerd needs a restart, and " + problem + ": " + why,
-                                  "restart containerd, and name its unit under services"));
-}
-
 /// Whether a unit fails to start: it gave up, or waits for the next attempt, or made another one
 /// since `before`. One process that takes its time, what comes before it (ExecStartPre), and a
 /// restart by a person are something else.
@@ -88,19 +78,6 @@ Task<void> ConfigKeeper::takeBack(Service service, std::string error,
     (void)co_await std::move(restart);
 }
 
-/// The restart that makes containerd read the files that were put back; owed until it is done.
-Task<bool> ConfigKeeper::restartOwed(Service service, std::vector<Reason>* reasons) {
-    auto restart =
-        restartContainerd(service, "the earlier configuration of containerd was put back", reasons);
-    const auto outcome = co_await std::move(restart);
-    if (outcome != Restarter::Outcome::Restarted) co_return false;
-    record_.restartOwed = false;
-    save();
-    auto wait = waitForCri();
-    (void)co_await std::move(wait);
-    co_return true;
-}
-
 /// containerd was started with the edit: its CRI decides. One that is not ready yet may have
 /// sandboxes to take up, and a containerd that is away may have been stopped by a person: neither
 /// says anything against the edit, which is judged later.
@@ -130,38 +107,6 @@ Task<bool> ConfigKeeper::judge(Service service, Runs runs, std::vector<Reason>* 
     auto back = takeBack(service, problem, reasons);
     co_await std::move(back);
     co_return true;
-}
-
-/// Whether the containerd that answers was seen to live through a restart of the unit: it is of
-/// another one, and this one is not to be restarted for it again.
-bool ConfigKeeper::isOfAnotherUnit(const Service& service, const std::string& why,
-                                   std::vector<Reason>* reasons) const {
-    if (outlived_.process == 0 || outlived_.unit != service.unit ||
-        outlived_.process != containerd_.processId())
-        return false;
-    tellRestartNeeded(service,
-                      "process " + std::to_string(outlived_.process) +
-                          ", which answers on its socket, is not restarted with " + service.unit,
-                      why, reasons);
-    return true;
-}
-
-/// A restart of containerd that counts only where it brought another process.
-Task<Restarter::Outcome> ConfigKeeper::restartContainerd(Service service, std::string why,
-                                                         std::vector<Reason>* reasons) {
-    using Outcome = Restarter::Outcome;
-    if (isOfAnotherUnit(service, why, reasons)) co_return Outcome::Never;
-    const int before = containerd_.processId();
-    auto restart = restarter_.restart(service, why, reasons);
-    const auto outcome = co_await std::move(restart);
-    if (outcome == Outcome::Never)
-        tellRestartNeeded(service, service.unit + " cannot be restarted", why, reasons);
-    // Where systemd itself listens for containerd it is always the same.
-    if (outcome != Outcome::Restarted || before <= 1 || containerd_.processId() != before)
-        co_return outcome;
-    outlived_ = {service.unit, before};
-    (void)isOfAnotherUnit(service, why, reasons);
-    co_return Outcome::Never;
 }
 
 /// Restarts containerd and wants CRI to answer.
@@ -196,17 +141,6 @@ Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<
     }
     auto judged = judge(service, Runs::Configured, reasons);
     (void)co_await std::move(judged);
-    co_return true;
-}
-
-/// A restart with nothing edited: the configuration on disk is right, and is not in force.
-Task<bool> ConfigKeeper::restartAlone(Service service, std::string why,
-                                      std::vector<Reason>* reasons) {
-    auto restart = restartContainerd(service, why, reasons);
-    const auto outcome = co_await std::move(restart);
-    if (outcome != Restarter::Outcome::Restarted) co_return false;
-    auto wait = waitForCri();
-    (void)co_await std::move(wait);
     co_return true;
 }
 
