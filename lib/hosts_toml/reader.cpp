@@ -14,8 +14,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <memory>
-#include <set>
 
 namespace nodemirror {
 
@@ -172,7 +172,7 @@ class Certificates {
   public:
     std::string errorOf(const ChainHost& host) {
         for (const auto& path : host.ca) {
-            if (!isToBeRead(path)) continue;
+            if (look(path) != Look::New) continue;
             const auto pem = readFile(path);
             if (!pem)
                 return "unable to read CA cert " + inQuotes(path) + ": " + pem.error().reason();
@@ -180,9 +180,10 @@ class Certificates {
         }
         for (const auto& pair : host.client) {
             // A certificate of many mirrors may have a key of each.
-            const bool certificate = isToBeRead(pair.front());
-            const bool key = pair.size() < 2 || isToBeRead(pair.back());
-            if (!certificate && !key) continue;
+            const Look certificate = look(pair.front());
+            const Look key = pair.size() < 2 ? certificate : look(pair.back());
+            if (certificate == Look::Beyond || key == Look::Beyond) continue;
+            if (certificate == Look::Known && key == Look::Known) continue;
             if (auto problem = pairError(pair); !problem.empty()) return problem;
         }
         return "";
@@ -190,7 +191,6 @@ class Certificates {
 
   private:
     static std::string pairError(const std::vector<std::string>& pair) {
-        if (isClosedToUs(pair.front()) || isClosedToUs(pair.back())) return "";
         const auto cert = readFile(pair[0]);
         if (!cert)
             return "unable to read CERT file " + inQuotes(pair[0]) + ": " + cert.error().reason();
@@ -202,17 +202,23 @@ class Certificates {
         return "failed to load X509 key pair " + inQuotes(pair[0]) + ": " + wrong;
     }
 
-    /// False for what this process may not read, what was read before, and what goes beyond the
-    /// bounds: of that nothing is said.
-    bool isToBeRead(const std::string& path) {
-        if (isClosedToUs(path) || !seen_.insert(path).second) return false;
+    enum class Look {
+        New,
+        Known,   ///< read before
+        Beyond,  ///< beyond the bounds, or not for this process: of it nothing is said
+    };
+    Look look(const std::string& path) {
+        const auto [found, fresh] = seen_.try_emplace(path, Look::Known);
+        if (!fresh) return found->second;
         struct stat status {};
-        if (::stat(path.c_str(), &status) != 0) return true;
-        left_ -= status.st_size;
-        return status.st_size <= kLargestCertificate && left_ >= 0;
+        const bool there = ::stat(path.c_str(), &status) == 0;
+        if (there) left_ -= status.st_size;
+        const bool large = there && (status.st_size > kLargestCertificate || left_ < 0);
+        if (!large && !isClosedToUs(path)) return Look::New;
+        return found->second = Look::Beyond;
     }
 
-    std::set<std::string> seen_;
+    std::map<std::string, Look> seen_;
     off_t left_ = kMostCertificates;
 };
 

@@ -133,6 +133,7 @@ TEST_CASE("a certificate that is named over and over is read once, and not witho
     CHECK_THAT(errorWith("\"" + junk + "\""), Catch::Contains("unable to load CA cert"));
     // Of what is not looked at nothing is said.
     CHECK(errorWith("\"" + large + "\"").empty());
+    CHECK(errorWith("]\nclient = [[\"" + large + "\", \"" + junk + "\"]").empty());
     CHECK_THAT(errorWith("\"" + large + "\", \"" + junk + "\""), Catch::Contains("junk.pem"));
 }
 
