@@ -58,6 +58,12 @@ Error Error::of(std::string object) const {
     return out;
 }
 
+Error Error::during(std::string context, std::string object) const {
+    Error out = of(std::move(object));
+    out.context_ = std::move(context);
+    return out;
+}
+
 Error Error::at(std::string path) const {
     Error out = of(std::move(path));
     if (out.remedy_.empty()) out.remedy_ = remedyFor(code_, out.object_);
@@ -67,6 +73,12 @@ Error Error::at(std::string path) const {
 Error Error::unreachable(std::string context, std::string object, std::string reason) {
     Error out(std::move(context), std::move(object), std::move(reason));
     out.unreachable_ = true;
+    return out;
+}
+
+Error Error::unanswered(std::string context, std::string object, std::string reason) {
+    Error out(std::move(context), std::move(object), std::move(reason));
+    out.unanswered_ = true;
     return out;
 }
 

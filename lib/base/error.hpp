@@ -25,6 +25,8 @@ class Error {
 
     /// Whether whoever was asked could not be reached, so that nothing is known of the object.
     bool unreachable() const { return unreachable_; }
+    /// Whether what was asked for may have been done all the same: it was asked, no answer came.
+    bool unanswered() const { return unanswered_; }
 
     /// "cannot <context> <object>: <reason>"
     std::string brief() const;
@@ -33,6 +35,8 @@ class Error {
 
     /// The same of another object.
     Error of(std::string object) const;
+    /// The same failure of something larger that it was a part of.
+    Error during(std::string context, std::string object) const;
     /// The same of a path that a reader can find, with what would mend it where errno tells that.
     Error at(std::string path) const;
 
@@ -40,6 +44,8 @@ class Error {
     static Error system(std::string context, std::string object, int code);
     /// An Error of which unreachable() is true.
     static Error unreachable(std::string context, std::string object, std::string reason);
+    /// An Error of which unanswered() is true.
+    static Error unanswered(std::string context, std::string object, std::string reason);
 
   private:
     std::string context_;
@@ -48,6 +54,7 @@ class Error {
     std::string remedy_;
     int code_ = 0;
     bool unreachable_ = false;
+    bool unanswered_ = false;
 };
 
 /// Thrown only by Result::value() on an error: a bug, since expected failures are tested for.

@@ -19,14 +19,19 @@ namespace nodemirror::systemd {
 
 namespace {
 
-/// Error names of sd-bus's own, and one for what was never sent.
-constexpr char kNotSent[] = "org.freedesktop.DBus.Error.Disconnected";
+constexpr char kDoing[] = "call";
+constexpr char kCallee[] = "systemd over D-Bus";
+constexpr char kBroken[] = "the connection is broken";
+
+Error asError(const sd_bus_error& error) {
+    const std::string reason = printable(error.message != nullptr ? error.message : error.name);
+    // sd-bus's own, or the broker's, when the callee went away or took too long.
+    const bool noReply = sd_bus_error_has_name(&error, SD_BUS_ERROR_NO_REPLY) > 0 ||
+                         sd_bus_error_has_name(&error, SD_BUS_ERROR_TIMEOUT) > 0;
+    return noReply ? Error::unanswered(kDoing, kCallee, reason) : Error(kDoing, kCallee, reason);
+}
 
 }  // namespace
-
-bool mayHaveArrived(const Error& error) {
-    return error.remedy() == SD_BUS_ERROR_NO_REPLY || error.remedy() == SD_BUS_ERROR_TIMEOUT;
-}
 
 Result<std::shared_ptr<Bus>> Bus::connect(boost::asio::io_context& io) {
     sd_bus* raw = nullptr;
@@ -143,8 +148,7 @@ int onSignal(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
 
 Task<Result<Message>> Bus::call(Message request, std::chrono::microseconds timeout) {
     const auto self = shared_from_this();
-    if (broken_)
-        co_return Error("call", "systemd over D-Bus", "the connection is broken", kNotSent);
+    if (broken_) co_return Error(kDoing, kCallee, kBroken);
     auto sent = std::make_shared<bool>(true);
     auto shared = std::make_shared<Message>(std::move(request));
     auto initiate = [self, shared, sent, timeout](auto handler) {
@@ -172,15 +176,10 @@ Task<Result<Message>> Bus::call(Message request, std::chrono::microseconds timeo
     auto task = boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Message)>(
         std::move(initiate), boost::asio::use_awaitable);
     Message reply = co_await std::move(task);
-    if (!reply)
-        co_return Error("call", "systemd over D-Bus", "the connection is broken",
-                        *sent ? SD_BUS_ERROR_NO_REPLY : kNotSent);
-    if (sd_bus_message_is_method_error(reply.get(), nullptr) > 0) {
-        const sd_bus_error* error = sd_bus_message_get_error(reply.get());
-        co_return Error("call", "systemd over D-Bus",
-                        printable(error->message != nullptr ? error->message : error->name),
-                        error->name);
-    }
+    if (!reply && *sent) co_return Error::unanswered(kDoing, kCallee, kBroken);
+    if (!reply) co_return Error(kDoing, kCallee, kBroken);
+    if (sd_bus_message_is_method_error(reply.get(), nullptr) > 0)
+        co_return asError(*sd_bus_message_get_error(reply.get()));
     co_return std::move(reply);
 }
 

@@ -29,9 +29,6 @@ using BusPointer = std::unique_ptr<sd_bus, BusUnref>;
 using Message = std::unique_ptr<sd_bus_message, MessageUnref>;
 using Slot = std::unique_ptr<sd_bus_slot, SlotUnref>;
 
-/// Whether a call that failed may have reached its callee all the same: no answer came.
-bool mayHaveArrived(const Error& error);
-
 /// One connection to the system bus, pumped by the io_context: sd_bus_process until it is idle,
 /// then wait for what sd_bus_get_events(3) asks and for sd_bus_get_timeout(3). Not usable any more
 /// once broken(): make a new one.
@@ -59,8 +56,8 @@ class Bus : public std::enable_shared_from_this<Bus> {
     bool broken() const { return broken_; }
     sd_bus* raw() { return bus_.get(); }
 
-    /// Sends a method call and gives the reply, or the D-Bus error as an Error, whose remedy is
-    /// then the name of that error.
+    /// Sends a method call and gives the reply, or why there is none: unanswered() where it was
+    /// sent and may have been carried out.
     Task<Result<Message>> call(Message request, std::chrono::microseconds timeout);
 
     /// Calls `handler` for signals that match, for as long as the slot lives.

@@ -22,10 +22,6 @@ constexpr size_t kEnvironmentFile = 1U << 20;
 
 }  // namespace
 
-Error SystemdUnits::about(const std::string& doing, const std::string& unit, const Error& error) {
-    return {doing, unit, error.reason(), error.remedy()};
-}
-
 Result<std::shared_ptr<Bus>> SystemdUnits::bus() {
     if (stopped_) return Error("call", "systemd over D-Bus", "the client is stopping");
     if (bus_ && !bus_->broken()) return bus_;
@@ -68,7 +64,7 @@ Task<Result<std::string>> SystemdUnits::loadedPath(std::shared_ptr<Bus> bus, std
     sd_bus_message_append(message->get(), "s", unit.c_str());
     auto task = bus->call(std::move(*message), kCall);
     auto reply = co_await std::move(task);
-    if (!reply) co_return about("look up the unit", unit, reply.error());
+    if (!reply) co_return reply.error().during("look up the unit", unit);
     const char* path = nullptr;
     if (sd_bus_message_read(reply->get(), "o", &path) < 0)
         co_return Error("look up the unit", unit, "systemd's answer cannot be read");
@@ -99,17 +95,17 @@ Task<Result<ObservedUnit>> SystemdUnits::state(std::string unit) {
     co_await std::move(hear);
     auto askLoad = property(*connected, *path, "LoadState");
     const auto load = co_await std::move(askLoad);
-    if (!load) co_return about("read the state of", unit, load.error());
+    if (!load) co_return load.error().during("read the state of", unit);
     auto askActive = property(*connected, *path, "ActiveState");
     const auto active = co_await std::move(askActive);
-    if (!active) co_return about("read the state of", unit, active.error());
+    if (!active) co_return active.error().during("read the state of", unit);
     ObservedUnit out;
     out.exists = *load != "not-found";
     out.activeState = *active;
     if (out.activeState == "activating") {
         auto askSub = property(*connected, *path, "SubState");
         const auto sub = co_await std::move(askSub);
-        if (!sub) co_return about("read the state of", unit, sub.error());
+        if (!sub) co_return sub.error().during("read the state of", unit);
         out.startsAgain = *sub == "auto-restart";
     }
     // No other unit has a main process.
@@ -117,7 +113,7 @@ Task<Result<ObservedUnit>> SystemdUnits::state(std::string unit) {
     if (unit.size() <= kSuffix.size() || !unit.ends_with(kSuffix)) co_return out;
     auto look = mainProcess(*connected, *path, out);
     const auto looked = co_await std::move(look);
-    if (!looked) co_return about("read the state of", unit, looked.error());
+    if (!looked) co_return looked.error().during("read the state of", unit);
     co_return out;
 }
 
@@ -178,7 +174,7 @@ Task<Result<std::vector<std::string>>> SystemdUnits::environment(std::string uni
     std::vector<std::string> out;
     auto askOwn = serviceProperty(*connected, *path, "Environment");
     const auto own = co_await std::move(askOwn);
-    if (!own) co_return about("read the environment of", unit, own.error());
+    if (!own) co_return own.error().during("read the environment of", unit);
     readStrings(own->get(), out);
     auto askFiles = serviceProperty(*connected, *path, "EnvironmentFiles");
     const auto files = co_await std::move(askFiles);

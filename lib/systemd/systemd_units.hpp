@@ -36,7 +36,6 @@ class SystemdUnits : public Units {
 
   private:
     static constexpr std::chrono::seconds kCall{10};
-    static Error about(const std::string& doing, const std::string& unit, const Error& error);
     Task<Result<std::string>> startRestart(std::string unit, RestartAnswer* answer);
     Result<std::shared_ptr<Bus>> bus();
     Result<Message> request(Bus& bus, const char* path, const char* interface, const char* method);

@@ -135,14 +135,14 @@ Task<Result<std::string>> SystemdUnits::startRestart(std::string unit, RestartAn
     if (!connected) co_return connected.error();
     auto prepare = subscribe(*connected);
     const auto subscribed = co_await std::move(prepare);
-    if (!subscribed) co_return about("restart", unit, subscribed.error());
+    if (!subscribed) co_return subscribed.error().during("restart", unit);
     auto message = managerRequest(**connected, "RestartUnit");
     if (!message) co_return message.error();
     sd_bus_message_append(message->get(), "ss", unit.c_str(), "replace");
     auto task = (*connected)->call(std::move(*message), kCall);
     const auto reply = co_await std::move(task);
-    if (reply || mayHaveArrived(reply.error())) answer->end = RestartAnswer::End::Unclear;
-    if (!reply) co_return about("restart", unit, reply.error());
+    if (reply || reply.error().unanswered()) answer->end = RestartAnswer::End::Unclear;
+    if (!reply) co_return reply.error().during("restart", unit);
     const char* job = nullptr;
     if (sd_bus_message_read(reply->get(), "o", &job) < 0)
         co_return Error("restart", unit, "systemd's answer cannot be read");
