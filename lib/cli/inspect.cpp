@@ -1,6 +1,7 @@
 #include "cli/inspect.hpp"
 
 #include "base/text.hpp"
+#include "hosts_toml/upstream.hpp"
 
 #include <algorithm>
 #include <iostream>
@@ -36,9 +37,6 @@ Document toJson(const ChainReading& reading) {
 
 namespace {
 
-/// Whether a host of _default is the registry itself, whichever that is.
-bool isOfAny(const ChainHost& host) { return host.host == "_default"; }
-
 void printText(const ChainReading& reading, const Output& output) {
     std::cout << paint(output, Colour::Bold, reading.registry) << "  "
               << paint(output, Colour::Dim,
@@ -61,10 +59,11 @@ void printText(const ChainReading& reading, const Output& output) {
         if (!host.client.empty()) notes.emplace_back("client certificate");
         for (const auto& [name, values] : host.header) notes.push_back("header " + name);
         if (!host.dialTimeout.empty()) notes.push_back("dial_timeout " + host.dialTimeout);
-        table.row({{Colour::Dim, std::to_string(i + 1)},
-                   {Colour::None, isOfAny(host) ? "the registry that is asked for" : host.url()},
-                   {Colour::Dim, join(host.capabilities, ",")},
-                   {Colour::Dim, join(notes, "; ")}});
+        table.row(
+            {{Colour::Dim, std::to_string(i + 1)},
+             {Colour::None, isAnyUpstream(host) ? "the registry that is asked for" : host.url()},
+             {Colour::Dim, join(host.capabilities, ",")},
+             {Colour::Dim, join(notes, "; ")}});
     }
     table.print(output, "  ");
 }

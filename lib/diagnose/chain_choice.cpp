@@ -1,8 +1,8 @@
 #include "diagnose/chain_choice.hpp"
 
 #include "base/text.hpp"
-#include "hosts_toml/decode.hpp"
 #include "hosts_toml/go_url.hpp"
+#include "hosts_toml/upstream.hpp"
 
 namespace nodemirror {
 

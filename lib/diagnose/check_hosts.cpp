@@ -2,7 +2,7 @@
 #include "diagnose/checks.hpp"
 #include "diagnose/pull_words.hpp"
 #include "health/host_health.hpp"
-#include "hosts_toml/decode.hpp"
+#include "hosts_toml/upstream.hpp"
 
 #include <cstdlib>
 #include <ctime>

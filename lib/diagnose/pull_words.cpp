@@ -2,7 +2,7 @@
 
 #include "base/text.hpp"
 #include "diagnose/resolution.hpp"
-#include "hosts_toml/decode.hpp"
+#include "hosts_toml/upstream.hpp"
 
 namespace nodemirror {
 

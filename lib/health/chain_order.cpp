@@ -2,7 +2,7 @@
 
 #include "base/text.hpp"
 #include "desired/url.hpp"
-#include "hosts_toml/decode.hpp"
+#include "hosts_toml/upstream.hpp"
 
 #include <algorithm>
 #include <numeric>

@@ -23,14 +23,4 @@ struct Decoded {
 Decoded decodeHostsToml(std::string_view text, const std::string& directory,
                         const ContainerdVersion& version);
 
-/// Where containerd finds a registry itself (docker.DefaultHost).
-std::string upstreamHost(const std::string& registry);
-
-/// Names the registry's own upstream where the last host is still empty (ConfigureHosts).
-void fillDefaultHost(Chain& hosts, const std::string& registry, const ContainerdVersion& version);
-
-/// Whether a host of a chain is the registry itself: then requests to it carry no ?ns=
-/// (RegistryHost.isProxy).
-bool isUpstream(const ChainHost& host, const std::string& registry);
-
 }  // namespace nodemirror

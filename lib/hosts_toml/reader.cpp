@@ -5,6 +5,7 @@
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "hosts_toml/lint.hpp"
+#include "hosts_toml/upstream.hpp"
 #include "tls/pem.hpp"
 
 #include <dirent.h>

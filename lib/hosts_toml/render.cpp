@@ -4,6 +4,7 @@
 #include "containerd_config/version.hpp"
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/redact.hpp"
+#include "hosts_toml/upstream.hpp"
 
 namespace nodemirror {
 

@@ -1,6 +1,6 @@
 #include "base/text.hpp"
 #include "desired/url.hpp"
-#include "hosts_toml/decode.hpp"
+#include "hosts_toml/upstream.hpp"
 #include "import/imported.hpp"
 
 #include <algorithm>

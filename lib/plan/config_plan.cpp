@@ -2,7 +2,7 @@
 
 #include "base/digest.hpp"
 #include "base/text.hpp"
-#include "hosts_toml/decode.hpp"
+#include "hosts_toml/upstream.hpp"
 
 namespace nodemirror {
 

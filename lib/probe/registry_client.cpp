@@ -2,8 +2,8 @@
 
 #include "base/text.hpp"
 #include "base/time.hpp"
-#include "hosts_toml/decode.hpp"
 #include "hosts_toml/go_url.hpp"
+#include "hosts_toml/upstream.hpp"
 
 #include <nlohmann/json.hpp>
 

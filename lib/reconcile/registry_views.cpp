@@ -1,14 +1,20 @@
 #include "base/diff.hpp"
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/redact.hpp"
+#include "hosts_toml/upstream.hpp"
 #include "reconcile/registry_keeper.hpp"
 
 namespace nodemirror {
 
 namespace {
 
-void withoutHeaderValues(Chain& chain) {
-    for (auto& host : chain)
+/// Without the values of headers, and without a host that has no URL.
+void makePresentable(RegistryView& view) {
+    if (!view.chain.empty() && isAnyUpstream(view.chain.back())) {
+        view.chain.pop_back();
+        view.roles.pop_back();
+    }
+    for (auto& host : view.chain)
         for (auto& [name, values] : host.header) values.clear();
 }
 
@@ -48,13 +54,9 @@ RegistryView RegistryKeeper::declaredView(const Registry& registry) const {
         }
         view.chain = intendedChain(*shown);
     }
-    // The upstream of _default is that of whatever registry is asked for.
-    if (registry.name == "_default" && !view.chain.empty() && view.chain.back().host.empty())
-        view.chain.pop_back();
-    else
-        fillDefaultHost(view.chain, registry.name, containerd_);
+    fillDefaultHost(view.chain, registry.name, containerd_);
     view.roles = rolesOf(view.chain, registry);
-    withoutHeaderValues(view.chain);
+    makePresentable(view);
     return view;
 }
 
@@ -88,11 +90,7 @@ std::vector<RegistryView> RegistryKeeper::views() const {
         view.roles.assign(track.chain.size(), "mirror");
         if (!view.roles.empty())
             view.roles.back() = isUpstream(view.chain.back(), view.name) ? "upstream" : "server";
-        if (view.name == "_default" && !view.chain.empty() && view.chain.back().host == view.name) {
-            view.chain.pop_back();  // as above
-            view.roles.pop_back();
-        }
-        withoutHeaderValues(view.chain);
+        makePresentable(view);
         fill(view);
         out.push_back(std::move(view));
     }

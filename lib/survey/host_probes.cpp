@@ -1,5 +1,6 @@
 #include "survey/host_probes.hpp"
 
+#include "hosts_toml/upstream.hpp"
 #include "probe/base_probe.hpp"
 #include "probe/tls_contexts.hpp"
 
@@ -38,7 +39,7 @@ Task<void> probeHosts(asio::io_context& io, Resolver& resolver, NodeFacts& facts
     std::map<std::string, ChainHost> hosts;
     for (const auto& reading : facts.registries)
         for (const auto& host : reading.hosts)
-            if (!host.host.empty() && host.host != "_default") hosts[host.url()] = host;
+            if (!host.host.empty() && !isAnyUpstream(host)) hosts[host.url()] = host;
     if (hosts.empty()) co_return;
     size_t left = hosts.size();
     asio::steady_timer done(io, asio::steady_timer::time_point::max());

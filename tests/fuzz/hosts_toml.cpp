@@ -1,6 +1,7 @@
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/lint.hpp"
 #include "hosts_toml/redact.hpp"
+#include "hosts_toml/upstream.hpp"
 #include "targets.hpp"
 #include "toml/expressions.hpp"
 

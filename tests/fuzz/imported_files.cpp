@@ -1,5 +1,6 @@
 #include "desired/parse.hpp"
 #include "hosts_toml/decode.hpp"
+#include "hosts_toml/upstream.hpp"
 #include "import/imported.hpp"
 #include "targets.hpp"
 

@@ -4,6 +4,7 @@
 #include "hosts_toml/reader.hpp"
 #include "hosts_toml/redact.hpp"
 #include "hosts_toml/render.hpp"
+#include "hosts_toml/upstream.hpp"
 #include "support/result_printer.hpp"
 #include "support/temporary_directory.hpp"
 #include "toml/expressions.hpp"

@@ -1,6 +1,6 @@
 #include "desired/parse.hpp"
-#include "hosts_toml/decode.hpp"
 #include "hosts_toml/render.hpp"
+#include "hosts_toml/upstream.hpp"
 #include "import/imported.hpp"
 #include "pem_samples.hpp"
 #include "support/result_printer.hpp"
