@@ -44,11 +44,12 @@ std::string nameOf(const std::string& path) {
     return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
-/// Calls `event(watch, mask, name)` for everything that is queued.
+/// Calls `event(watch, mask, name)` for what is queued: as much as a queue holds, and not for ever
+/// where somebody fills it as fast. What is left makes the descriptor readable again.
 template <class Handler>
 void readEvents(int fd, Handler event) {
     alignas(inotify_event) char buffer[65536];
-    while (true) {
+    for (int reads = 0; reads < 64; ++reads) {
         const ssize_t size = ::read(fd, buffer, sizeof buffer);
         if (size < 0 && errno == EINTR) continue;
         if (size <= 0) return;

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "diagnose/pull_words.hpp"
 #include "hosts_toml/decode.hpp"
+#include "hosts_toml/upstream.hpp"
 #include "reference/image_reference.hpp"
 #include "survey/image_trial.hpp"
 

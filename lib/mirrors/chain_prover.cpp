@@ -2,7 +2,7 @@
 
 #include "base/digest.hpp"
 #include "base/text.hpp"
-#include "hosts_toml/decode.hpp"
+#include "hosts_toml/upstream.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -31,7 +31,7 @@ ChainProver::ChainProver(asio::io_context& io, Containerd& containerd, RegistryK
                          StateDir state, Hooks hooks)
     : io_(io),
       registries_(registries),
-      proofs_(std::move(state)),
+      proofs_(io, std::move(state)),
       hooks_(std::move(hooks)),
       trial_(io, containerd, registries.root()),
       retry_(io),
@@ -134,6 +134,7 @@ void ChainProver::stop() {
     ++generation_;
     readiness_.cancel();
     retry_.cancel();
+    proofs_.flush();
 }
 
 void ChainProver::prove(const Registry& registry) {

@@ -12,10 +12,6 @@ namespace nodemirror {
 
 namespace {
 
-constexpr std::chrono::milliseconds kTogether{50};
-/// What is done for many mirrors together takes a twentieth of the time at most.
-constexpr int kShare = 20;
-
 /// The upstream of a registry as it would stand in its chain.
 Chain upstreamChain(const Registry& registry) {
     const auto mirror = upstreamAsMirror(registry);
@@ -36,7 +32,8 @@ MirrorHealth::MirrorHealth(boost::asio::io_context& io, StateDir state, Changed 
       probed_(std::move(probed)),
       monitor_(io,
                [this](const std::string& key, const ProbeOutcome& seen) { outcome(key, seen); }),
-      settle_(io) {}
+      saving_(io, [this] { saveDown(); }),
+      watching_(io, [this] { watch(); }) {}
 
 void MirrorHealth::start() {
     auto down = state_.loadDownMirrors();
@@ -93,10 +90,10 @@ void MirrorHealth::run() {
 }
 
 void MirrorHealth::stop() {
-    notBefore_ = SteadyTime();
-    if (running_) remember();
+    if (running_ && downChanged_) saveDown();
     running_ = false;
-    settle_.cancel();
+    saving_.cancel();
+    watching_.cancel();
     monitor_.stop();
 }
 
@@ -153,36 +150,22 @@ void MirrorHealth::outcome(const std::string& key, const ProbeOutcome& seen) {
         else
             spdlog::info("mirror={} event=up", inQuotes(name));
         downChanged_ = true;
-        for (const auto& registry : registries->second)
-            toWatch_ =
-                toWatch_ || watchesUpstream(registry) != (upstreamsWatched_.count(registry) > 0);
-        settleSoon();
+        saving_.soon();
+        const auto& of = registries->second;
+        if (std::any_of(of.begin(), of.end(), [this](const std::string& registry) {
+                return watchesUpstream(registry) != (upstreamsWatched_.count(registry) > 0);
+            }))
+            watching_.soon();
     }
     const bool byLatency = desired_->health.order == Health::Order::Latency;
     if (changed || byLatency) changed_(registries->second);
 }
 
-void MirrorHealth::settleSoon() {
-    if (settling_ || !running_ || !(downChanged_ || toWatch_)) return;
-    settling_ = true;
-    settle_.expires_at(std::max(notBefore_, std::chrono::steady_clock::now() + kTogether));
-    settle_.async_wait([this](const boost::system::error_code& error) {
-        settling_ = false;
-        if (error || !running_) return;
-        notBefore_ = SteadyTime();
-        remember();
-        if (!std::exchange(toWatch_, false)) return;
-        const auto began = std::chrono::steady_clock::now();
-        watch();
-        const auto ended = std::chrono::steady_clock::now();
-        notBefore_ = std::max(notBefore_, ended + kShare * (ended - began));
-    });
+void MirrorHealth::remember() {
+    if (downChanged_) saving_.now();
 }
 
-void MirrorHealth::remember() {
-    const auto began = std::chrono::steady_clock::now();
-    if (!downChanged_) return;
-    if (began < notBefore_) return settleSoon();
+void MirrorHealth::saveDown() {
     downChanged_ = false;
     std::set<std::string> down;
     for (const auto& [key, health] : health_)
@@ -191,8 +174,6 @@ void MirrorHealth::remember() {
     rememberedDown_ = std::move(down);
     if (const auto saved = state_.saveDownMirrors(rememberedDown_); !saved)
         spdlog::error("msg={}", inQuotes(saved.error().text()));
-    notBefore_ =
-        std::chrono::steady_clock::now() + kShare * (std::chrono::steady_clock::now() - began);
 }
 
 OrderedRegistry MirrorHealth::ordered(const Registry& registry) {

@@ -1,11 +1,10 @@
 #pragma once
 
 #include "health/chain_order.hpp"
+#include "mirrors/throttle.hpp"
 #include "plan/reason.hpp"
 #include "probe/health_monitor.hpp"
 #include "state/state_dir.hpp"
-
-#include <boost/asio/steady_timer.hpp>
 
 #include <functional>
 #include <map>
@@ -36,7 +35,7 @@ class MirrorHealth {
     void stop();
 
     /// Keeps over a restart which mirrors are down, so that none of them is put first again by it.
-    /// Waits for the disk: once for whatever changed together, and a small part of the time.
+    /// Waits for the disk: once for whatever changed together (Throttle).
     void remember();
     /// The registry in the order that its mirrors' health asks for.
     OrderedRegistry ordered(const Registry& registry);
@@ -53,7 +52,7 @@ class MirrorHealth {
         std::string upstreamUrl;
     };
     void watch();
-    void settleSoon();
+    void saveDown();
     void outcome(const std::string& key, const ProbeOutcome& outcome);
     bool watchesUpstream(const std::string& registry) const;
     HostStanding standing(const std::string& key) const;
@@ -69,14 +68,12 @@ class MirrorHealth {
     std::map<std::string, HostHealth> health_;         ///< by probe key
     std::map<std::string, LatencyOrder> latency_;      ///< by registry
     std::set<std::string> rememberedDown_;
+    bool downChanged_ = false;                ///< which mirrors are down, since that was last saved
+    std::set<std::string> upstreamsWatched_;  ///< registries whose upstream is probed
     /// With thousands of registries, what a change of one mirror brings about takes long, and a
     /// network that goes away changes all of them: it is done for many together.
-    boost::asio::steady_timer settle_;
-    bool settling_ = false;                   ///< settle_ is armed
-    bool downChanged_ = false;                ///< which mirrors are down, since that was last saved
-    bool toWatch_ = false;                    ///< other upstreams are to be probed
-    SteadyTime notBefore_;                    ///< of the next time
-    std::set<std::string> upstreamsWatched_;  ///< registries whose upstream is probed
+    Throttle saving_;
+    Throttle watching_;
     bool running_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <set>
 
 namespace nodemirror {
 
@@ -14,6 +15,9 @@ constexpr std::chrono::hours kRejectedFor{1};
 
 }  // namespace
 
+ProofBook::ProofBook(boost::asio::io_context& io, StateDir state)
+    : state_(std::move(state)), saving_(io, [this] { save(); }) {}
+
 Result<void> ProofBook::load() {
     auto proofs = state_.loadProofs();
     if (!proofs) return proofs.error();
@@ -21,16 +25,22 @@ Result<void> ProofBook::load() {
     return {};
 }
 
-void ProofBook::save() const {
+void ProofBook::save() {
+    unsaved_ = false;
     if (const auto saved = state_.saveProofs(proofs_); !saved)
         spdlog::error("msg={}", inQuotes(saved.error().text()));
 }
 
+void ProofBook::flush() {
+    saving_.cancel();
+    if (unsaved_) save();
+}
+
 void ProofBook::keepOnly(const Desired& desired) {
-    std::erase_if(proofs_, [&](const auto& entry) {
-        const Registry* registry = desired.find(entry.first);
-        return registry == nullptr || registry->canary.empty();
-    });
+    std::set<std::string> provable;
+    for (const auto& registry : desired.registries)
+        if (!registry.canary.empty()) provable.insert(registry.name);
+    std::erase_if(proofs_, [&](const auto& entry) { return provable.count(entry.first) == 0; });
 }
 
 const ProofRecord* ProofBook::lastGood(const std::string& registry) const {
@@ -43,7 +53,8 @@ void ProofBook::accept(const std::string& registry, const RenderedHosts& text) {
     record.knownGood = text.text;
     record.secret = text.secret;
     proofs_[registry] = std::move(record);
-    save();
+    unsaved_ = true;
+    saving_.soon();
 }
 
 void ProofBook::reject(const std::string& registry, const std::string& sha256,
@@ -52,7 +63,8 @@ void ProofBook::reject(const std::string& registry, const std::string& sha256,
     record.rejectedSha256 = sha256;
     record.rejectedAt = std::chrono::system_clock::now();
     record.evidence = evidence;
-    save();
+    unsaved_ = true;
+    saving_.soon();
 }
 
 void ProofBook::forgetOtherRejection(const std::string& registry, const std::string& declared) {

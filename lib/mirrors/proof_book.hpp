@@ -2,6 +2,7 @@
 
 #include "desired/desired.hpp"
 #include "hosts_toml/render.hpp"
+#include "mirrors/throttle.hpp"
 #include "plan/reason.hpp"
 #include "state/state_dir.hpp"
 
@@ -14,8 +15,11 @@ namespace nodemirror {
 /// passed, and the change that failed and is not to be tried again for an hour.
 class ProofBook {
   public:
-    explicit ProofBook(StateDir state) : state_(std::move(state)) {}
+    ProofBook(boost::asio::io_context& io, StateDir state);
     Result<void> load();
+    /// What was learnt is on the disk before this returns. Otherwise it is in a moment, that of
+    /// many registries at once; a crash before it costs another pull.
+    void flush();
 
     /// Forgets registries that have no canary any more.
     void keepOnly(const Desired& desired);
@@ -37,10 +41,12 @@ class ProofBook {
     std::vector<Reason> reasons(const Desired& desired) const;
 
   private:
-    void save() const;
+    void save();
 
     StateDir state_;
     Proofs proofs_;
+    bool unsaved_ = false;
+    Throttle saving_;
 };
 
 }  // namespace nodemirror
