@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <regex>
+#include <set>
 
 namespace nodemirror {
 
@@ -14,6 +15,7 @@ namespace {
 using toml_text::Expression;
 using toml_text::Value;
 using Path = std::vector<std::string>;
+using Paths = std::set<Path>;
 
 /// An expression with the header that it stands under.
 struct Placed {
@@ -43,6 +45,12 @@ std::vector<Placed> placedExpressions(const std::string& text) {
 
 bool startsWith(const Path& path, const Path& prefix) {
     return path.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), path.begin());
+}
+
+bool isWithin(const Paths& paths, Path path) {
+    for (; !path.empty(); path.pop_back())
+        if (paths.count(path) > 0) return true;
+    return false;
 }
 
 std::string tomlKey(const Path& path) {
@@ -186,14 +194,16 @@ void eraseEmpty(Value& root, Path path) {
     }
 }
 
-/// Whether the two texts say the same apart from what is at `path`.
-bool onlyDiffersAt(const std::string& before, const std::string& after, const Path& path) {
+/// Whether the two texts say the same apart from what is at `paths`.
+bool onlyDiffersAt(const std::string& before, const std::string& after, const Paths& paths) {
     auto a = toml_text::readTomlV2(before);
     auto b = toml_text::readTomlV2(after);
     if (!a.valid || !b.valid) return false;
     for (Value* root : {&a.root, &b.root}) {
-        erase(*root, path);
-        eraseEmpty(*root, Path(path.begin(), path.end() - 1));
+        for (const auto& path : paths) {
+            erase(*root, path);
+            eraseEmpty(*root, Path(path.begin(), path.end() - 1));
+        }
     }
     return sameValue(a.root, b.root);
 }
@@ -214,16 +224,16 @@ Result<std::string> setTomlString(const std::string& text, const Path& table,
     full.push_back(key);
     const auto read = toml_text::readTomlV2(after);
     const Value* found = read.valid ? valueAt(read.root, full) : nullptr;
-    if (found == nullptr || found->string != value || !onlyDiffersAt(text, after, full))
+    if (found == nullptr || found->string != value || !onlyDiffersAt(text, after, {full}))
         return byHand(table, key, value);
     return after;
 }
 
-Result<std::string> removeTomlPath(const std::string& text, const Path& path) {
+Result<std::string> removeTomlPaths(const std::string& text, const Paths& paths) {
     std::string out;
     size_t copied = 0;
     for (const auto& [expression, header, full] : placedExpressions(text)) {
-        if (!startsWith(full, path)) continue;
+        if (!isWithin(paths, full)) continue;
         const std::string indent = indentOf(text, expression.begin);
         if (!isBlankIndent(indent)) continue;
         out += text.substr(copied, lineBegin(text, expression.begin) - copied);
@@ -235,34 +245,32 @@ Result<std::string> removeTomlPath(const std::string& text, const Path& path) {
     }
     out += text.substr(copied);
     const auto read = toml_text::readTomlV2(out);
-    if (!read.valid || valueAt(read.root, path) != nullptr || !onlyDiffersAt(text, out, path))
-        return Error("edit", "the table [" + tomlKey(path) + "]",
-                     "it is written in a form that is not edited", "remove it by hand");
-    return out;
+    const auto left = std::find_if(paths.begin(), paths.end(), [&](const Path& path) {
+        return !read.valid || valueAt(read.root, path) != nullptr;
+    });
+    if (left == paths.end() && onlyDiffersAt(text, out, paths)) return out;
+    return Error("edit",
+                 "the table [" + tomlKey(left == paths.end() ? *paths.begin() : *left) + "]",
+                 "it is written in a form that is not edited", "remove it by hand");
 }
 
 namespace {
 
 Result<std::string> withoutLegacy(const ConfigFile& file, const ContainerdConfig& config,
                                   const ContainerdVersion& containerd) {
-    std::string text = file.text;
-    Path mirrors = file.registryTable(containerd);
-    mirrors.emplace_back("mirrors");
-    if (valueAt(file.root, mirrors) != nullptr) {
-        auto edited = removeTomlPath(text, mirrors);
-        if (!edited) return edited;
-        text = std::move(*edited);
-    }
-    if (containerd.hasImagesPlugin()) return text;
-    for (const auto& legacy : config.tlsHosts) {
-        if (legacy.file != file.path) continue;
-        Path tls = file.registryTable(containerd);
-        tls.insert(tls.end(), {"configs", legacy.host, "tls"});
-        auto edited = removeTomlPath(text, tls);
-        if (!edited) return edited;
-        text = std::move(*edited);
-    }
-    return text;
+    Paths legacy;
+    const Path registry = file.registryTable(containerd);
+    const auto below = [&](const Path& more) {
+        Path out = registry;
+        out.insert(out.end(), more.begin(), more.end());
+        return out;
+    };
+    if (valueAt(file.root, below({"mirrors"})) != nullptr) legacy.insert(below({"mirrors"}));
+    if (!containerd.hasImagesPlugin())
+        for (const auto& tls : config.tlsHosts)
+            if (tls.file == file.path) legacy.insert(below({"configs", tls.host, "tls"}));
+    if (legacy.empty()) return file.text;
+    return removeTomlPaths(file.text, legacy);
 }
 
 ConfigFileEdit newConfigFile(const ContainerdConfig& config, const ContainerdVersion& containerd,

@@ -3,6 +3,7 @@
 #include "base/result.hpp"
 #include "containerd_config/config_reader.hpp"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,8 @@ Result<std::vector<ConfigFileEdit>> editConfigPath(const ContainerdConfig& confi
 Result<std::string> setTomlString(const std::string& text, const std::vector<std::string>& table,
                                   const std::string& key, const std::string& value);
 
-/// Removes every expression at or below `path`, keeping comments. Exposed for tests.
-Result<std::string> removeTomlPath(const std::string& text, const std::vector<std::string>& path);
+/// Removes every expression at or below one of `paths`, keeping comments. Exposed for tests.
+Result<std::string> removeTomlPaths(const std::string& text,
+                                    const std::set<std::vector<std::string>>& paths);
 
 }  // namespace nodemirror

@@ -77,7 +77,7 @@ void checkSet(const std::string& text) {
 void checkRemove(const std::string& text) {
     Path mirrors = kTable;
     mirrors.emplace_back("mirrors");
-    const auto after = removeTomlPath(text, mirrors);
+    const auto after = removeTomlPaths(text, {mirrors});
     if (!after) {
         expect(!after.error().remedy().empty(), "a refusal says what to do by hand");
         return;

@@ -1,0 +1,164 @@
+#include "plan/config_plan.hpp"
+#include "support/temporary_directory.hpp"
+#include "unit/config_samples.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace nodemirror;
+
+namespace {
+
+Desired oneRegistry() {
+    Desired desired;
+    desired.registries.resize(1);
+    desired.registries[0].name = "docker.io";
+    return desired;
+}
+
+ObservedNode nodeWith(const std::string& text, const ContainerdVersion& version,
+                      const TemporaryDirectory& directory) {
+    ObservedNode node;
+    node.version = Seen<ContainerdVersion>::known(version);
+    node.config =
+        Seen<ContainerdConfig>::known(readConfig(directory.write("config.toml", text), version));
+    return node;
+}
+
+ConfigSurroundings around() {
+    ConfigSurroundings out;
+    out.certsDir = kCerts;
+    out.covered = {"docker.io"};
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("what is planned for containerd's configuration") {
+    const TemporaryDirectory directory;
+    const std::string table = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry";
+    Desired desired = oneRegistry();
+    SECTION("it is right already") {
+        const auto node = nodeWith(table + "]\nconfig_path = \"" + kCerts + "\"\n", k17, directory);
+        const auto plan = planConfig(desired, node, around());
+        CHECK(plan.edits.empty());
+        CHECK_FALSE(plan.restart);
+        CHECK(plan.reasons.empty());
+    }
+    SECTION("it is right on disk, and the running one is older") {
+        auto node = nodeWith(table + "]\nconfig_path = \"" + kCerts + "\"\n", k17, directory);
+        CriState cri;
+        cri.ready = true;
+        cri.live = Seen<LiveCriConfig>::known(LiveCriConfig());
+        node.cri = Seen<CriState>::known(cri);
+        CHECK(planConfig(desired, node, around()).restart);
+        // One that was started after it reads another file: a restart would not change that.
+        node.runsConfig = Seen<bool>::known(true);
+        const auto plan = planConfig(desired, node, around());
+        CHECK_FALSE(plan.restart);
+        REQUIRE(plan.reasons.size() == 1);
+        CHECK(plan.reasons[0].code == "ConfigNotUsed");
+    }
+    SECTION("it is not set, and the edit makes it so") {
+        const auto node = nodeWith("version = 2\n", k17, directory);
+        const auto plan = planConfig(desired, node, around());
+        REQUIRE(plan.edits.size() == 1);
+        const auto after = nodeWith(plan.edits[0].after, k17, directory);
+        CHECK(planConfig(desired, after, around()).edits.empty());
+        auto rolledBack = around();
+        rolledBack.rolledBack = plan.fingerprint;
+        rolledBack.rolledBackError = "boom";
+        const auto node2 = nodeWith("version = 2\n", k17, directory);
+        const auto again = planConfig(desired, node2, rolledBack);
+        CHECK(again.edits.empty());
+        REQUIRE(again.reasons.size() == 1);
+        CHECK(again.reasons[0].code == "ConfigRolledBack");
+        CHECK_THAT(again.reasons[0].message, Catch::Contains("boom"));
+    }
+    SECTION("a list of paths on 2.1 is made one") {
+        const auto node =
+            nodeWith(table + "]\nconfig_path = \"" + kCerts + ":/x\"\n", k21, directory);
+        const auto plan = planConfig(desired, node, around());
+        REQUIRE(plan.edits.size() == 1);
+        CHECK_THAT(plan.edits[0].after, Catch::Contains("config_path = \"" + kCerts + "\""));
+    }
+    SECTION("and is left where CRI pulls by itself") {
+        const auto node = nodeWith(table + "]\nconfig_path = \"" + kCerts +
+                                       ":/x\"\n[plugins.\"io.containerd.grpc.v1.cri\"]\n"
+                                       "max_concurrent_downloads = 8\n",
+                                   k21, directory);
+        CHECK(planConfig(desired, node, around()).edits.empty());
+    }
+    SECTION("legacy mirrors that nothing covers stop it") {
+        const auto node =
+            nodeWith(table + ".mirrors.\"quay.io\"]\nendpoint = [\"https://u:p@q.example\"]\n", k17,
+                     directory);
+        const auto plan = planConfig(desired, node, around());
+        CHECK(plan.edits.empty());
+        REQUIRE(plan.reasons.size() == 1);
+        CHECK(plan.reasons[0].code == "LegacyMirrors");
+        CHECK_THAT(plan.reasons[0].message, Catch::Contains("q.example"));
+        CHECK_THAT(plan.reasons[0].message, !Catch::Contains("u:p"));
+    }
+    SECTION("legacy TLS settings that would be lost stop it") {
+        const auto node = nodeWith(
+            table + ".configs.\"harbor.local\".tls]\nca_file = \"/ca.pem\"\n", k17, directory);
+        const auto codesOf = [&](const ConfigSurroundings& surroundings) {
+            std::vector<std::string> out;
+            const auto plan = planConfig(desired, node, surroundings);
+            for (const auto& reason : plan.reasons) out.push_back(reason.code);
+            CHECK(plan.edits.empty() == !out.empty());
+            return out;
+        };
+        const std::vector<std::string> lost{"LegacyTls"};
+        CHECK(codesOf(around()) == lost);
+        auto ofUser = around();
+        ofUser.covered.insert("harbor.local");
+        CHECK(codesOf(ofUser).empty());
+        Mirror mirror;
+        mirror.url = Url{"https", "harbor.local", ""};
+        desired.registries[0].mirrors.push_back(mirror);
+        CHECK(codesOf(around()) == lost);
+        desired.registries[0].mirrors.back().ca = {"/ca.pem"};
+        CHECK(codesOf(around()).empty());
+        // Declared itself, with the upstream as the last resort and no TLS of its own there.
+        desired.registries[0].mirrors.pop_back();
+        Registry harbor;
+        harbor.name = "harbor.local";
+        desired.registries.push_back(harbor);
+        CHECK(codesOf(ofUser) == lost);
+        desired.registries[1].fallback = Fallback::None;
+        CHECK(codesOf(ofUser).empty());
+    }
+    SECTION("hosts under another config_path that cannot be looked into stop it") {
+        auto other = around();
+        other.elsewhereUnknown = "cannot list /else: Permission denied";
+        const auto node = nodeWith(table + "]\nconfig_path = \"/else\"\n", k17, directory);
+        const auto plan = planConfig(desired, node, other);
+        CHECK(plan.edits.empty());
+        REQUIRE(plan.reasons.size() == 1);
+        CHECK_THAT(plan.reasons[0].message, Catch::Contains("Permission denied"));
+    }
+    SECTION("hosts under another config_path stop it too") {
+        auto other = around();
+        other.elsewhere = {"quay.io", "docker.io"};
+        const auto node = nodeWith(table + "]\nconfig_path = \"/else\"\n", k17, directory);
+        const auto plan = planConfig(desired, node, other);
+        CHECK(plan.edits.empty());
+        REQUIRE(plan.reasons.size() == 1);
+        CHECK(plan.reasons[0].subject == "quay.io");
+    }
+    SECTION("nothing is edited on a policy of check, or when something is unknown") {
+        const auto node = nodeWith("version = 2\n", k17, directory);
+        desired.configPath = ConfigPathPolicy::Check;
+        CHECK(planConfig(desired, node, around()).edits.empty());
+        desired.configPath = ConfigPathPolicy::Ignore;
+        CHECK(planConfig(desired, node, around()).reasons.empty());
+        desired.configPath = ConfigPathPolicy::Manage;
+        auto unknown = node;
+        unknown.version = Seen<ContainerdVersion>::unknown("down");
+        CHECK(planConfig(desired, unknown, around()).edits.empty());
+        unknown = node;
+        unknown.config = Seen<ContainerdConfig>::unknown("EACCES");
+        CHECK(planConfig(desired, unknown, around()).edits.empty());
+    }
+}

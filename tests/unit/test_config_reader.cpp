@@ -1,0 +1,120 @@
+#include "containerd_config/config_edit.hpp"
+#include "plan/config_plan.hpp"
+#include "support/temporary_directory.hpp"
+#include "unit/config_samples.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace nodemirror;
+
+TEST_CASE("versions as containerd says them") {
+    CHECK(parseContainerdVersion("1.6.20~ds1") == k16);
+    CHECK(parseContainerdVersion("v2.1.9+unknown") == k21);
+    CHECK(parseContainerdVersion("2.1") == ContainerdVersion{2, 1, 0});
+    CHECK_FALSE(parseContainerdVersion("latest"));
+    CHECK_FALSE(parseContainerdVersion(""));
+    CHECK(k16.defaultSandboxImage() == "registry.k8s.io/pause:3.6");
+    CHECK(k17.defaultSandboxImage() == "registry.k8s.io/pause:3.8");
+    CHECK(k21.defaultSandboxImage() == "registry.k8s.io/pause:3.10");
+}
+
+TEST_CASE("imports: on 1.x a later file's section replaces, on 2.x it is merged") {
+    const TemporaryDirectory directory;
+    const std::string cri = "[plugins.\"io.containerd.grpc.v1.cri\"";
+    directory.write("conf.d/b.toml",
+                    "version = 2\n" + cri + "]\n  sandbox_image = \"b/pause:1\"\n");
+    directory.write("conf.d/a.toml", "version = 2\n");
+    const std::string main =
+        directory.write("config.toml", "version = 2\nimports = [\"conf.d/a.toml\", \"" +
+                                           directory / "conf.d/b*.toml" + "\"]\n" + cri +
+                                           ".registry]\n  config_path = \"/c\"\n");
+    const auto v17 = readConfig(main, k17);
+    CHECK(v17.files.size() == 3);
+    CHECK(v17.configPath.empty());
+    CHECK(v17.sandboxImage == "b/pause:1");
+    CHECK(v17.registryFile(k17)->path == directory / "conf.d/b.toml");
+    const auto v21 = readConfig(main, k21);
+    CHECK(v21.configPath == "/c");
+    CHECK(v21.sandboxImage == "b/pause:1");
+    const auto edits = editConfigPath(v17, k17, kCerts);
+    REQUIRE(edits);
+    REQUIRE(edits->size() == 1);
+    CHECK_THAT(edits->front().after,
+               Catch::Contains("[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path"));
+}
+
+TEST_CASE("imports are counted by what they are, and too many are an error") {
+    const TemporaryDirectory directory;
+    const std::string last =
+        directory.write("z.toml", "version = 2\ndisabled_plugins = [\"cri\"]\n");
+    for (int i = 0; i < 90; ++i)
+        directory.write("conf.d/" + std::to_string(i) + ".toml", "version = 2\n");
+    const auto with = [&](const std::string& imports) {
+        return readContainerdConfig(
+            directory.write("config.toml", "version = 2\nimports = [" + imports + "]\n"), k17);
+    };
+    const std::string all = "\"" + (directory / "conf.d/*.toml") + "\", ";
+    const auto twice = with(all + all + "\"" + last + "\"");
+    REQUIRE(twice);
+    CHECK(twice->criDisabled);
+    for (int i = 0; i < 40; ++i)
+        directory.write("conf.d/more" + std::to_string(i) + ".toml", "version = 2\n");
+    CHECK_FALSE(with(all + "\"" + last + "\""));
+}
+
+TEST_CASE("which config_path leads to certs.d") {
+    CHECK(readsCertsDir(kCerts, false, kCerts));
+    CHECK(readsCertsDir(kCerts + "/", false, kCerts));
+    CHECK(readsCertsDir(kCerts + ":/etc/docker/certs.d", true, kCerts));
+    CHECK_FALSE(readsCertsDir(kCerts + ":/etc/docker/certs.d", false, kCerts));
+    CHECK_FALSE(readsCertsDir("/etc/docker/certs.d:" + kCerts, true, kCerts));
+    CHECK_FALSE(readsCertsDir("", true, kCerts));
+}
+
+TEST_CASE("with which settings CRI pulls by itself, and takes a list of paths apart") {
+    const std::string images = "version = 3\n[plugins.\"io.containerd.cri.v1.images\"";
+    const std::string cri = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"";
+    const std::string runtimes =
+        "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n";
+    struct Case {
+        ContainerdVersion version;
+        std::string text;
+        bool splits;
+    };
+    const std::vector<Case> cases{
+        {k17, "version = 2\n", true},
+        {{2, 0, 5}, "version = 3\n", true},
+        {k21, "version = 3\n", false},
+        {k21, images + "]\nuse_local_image_pull = true\n", true},
+        {k21, images + "]\nuse_local_image_pull = false\n", false},
+        {k21, images + "]\nmax_concurrent_downloads = 4\n", true},
+        {k21, images + "]\nmax_concurrent_downloads = 3\n", false},
+        {k21, images + "]\ndisable_snapshot_annotations = false\n", true},
+        {k21, images + "]\ndisable_snapshot_annotations = true\n", false},
+        {k21, images + "]\ndiscard_unpacked_layers = true\n", true},
+        {k21, images + "]\nimage_pull_with_sync_fs = true\n", true},
+        {k21, images + ".registry.configs.\"h\".auth]\nusername = \"u\"\n", true},
+        {k21, images + ".registry.configs]\n", false},
+        // A file of an older version is migrated: not every key, and some only beside runtimes.
+        {k21, cri + "]\nmax_concurrent_downloads = 4\n", true},
+        {k21, cri + "]\nuse_local_image_pull = true\n", false},
+        {k21, cri + ".containerd]\ndiscard_unpacked_layers = true\n", false},
+        {k21, cri + ".containerd]\ndiscard_unpacked_layers = true\n" + runtimes, true},
+    };
+    const TemporaryDirectory directory;
+    const auto splits = [&](const std::string& text, const ContainerdVersion& version) {
+        return readConfig(directory.write("config.toml", text), version).splitsConfigPath(version);
+    };
+    for (const auto& each : cases) {
+        CAPTURE(each.version.text(), each.text);
+        CHECK(splits(each.text, each.version) == each.splits);
+    }
+    // A later import has the last word.
+    const std::string last = images + "]\nmax_concurrent_downloads = 3\n";
+    const std::string main = "imports = [\"" + directory / "import.toml" + "\"]\n" + images +
+                             "]\nmax_concurrent_downloads = 4\n";
+    directory.write("import.toml", last + "use_local_image_pull = true\n");
+    CHECK(splits(main, k21));
+    directory.write("import.toml", last);
+    CHECK_FALSE(splits(main, k21));
+}
