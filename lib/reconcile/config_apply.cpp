@@ -2,13 +2,16 @@
 #include "base/digest.hpp"
 #include "base/read_file.hpp"
 #include "base/text.hpp"
+#include "base/unique_fd.hpp"
 #include "files/atomic_write.hpp"
 #include "reconcile/config_keeper.hpp"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 
@@ -43,6 +46,13 @@ Result<void> writeConfig(const std::string& path, const std::string& text,
     if (const size_t slash = target.rfind('/'); slash != std::string::npos && slash > 0)
         ::mkdir(target.substr(0, slash).c_str(), 0755);
     return files::writeAtomically(target, text, access, existing);
+}
+
+Result<void> remove(const std::string& path) {
+    const UniqueFd directory(
+        ::open(path.substr(0, path.rfind('/') + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory || ::unlink(path.c_str()) != 0) return Error::system("remove", path, errno);
+    return files::syncDirectory(directory.get());
 }
 
 /// Whether the file is as it was edited; an error where that cannot be told.
@@ -96,7 +106,7 @@ Result<bool> ConfigKeeper::putBack() {
         if (!ours) return ours.error();
         if (!*ours) continue;
         if (!file.existed) {
-            if (::unlink(file.path.c_str()) != 0) return Error::system("remove", file.path, errno);
+            if (const auto removed = remove(file.path); !removed) return removed.error();
             any = true;
             continue;
         }
@@ -106,6 +116,12 @@ Result<bool> ConfigKeeper::putBack() {
         any = true;
     }
     return any;
+}
+
+bool ConfigKeeper::tookAway(const std::string& path) const {
+    return record_.stage == ConfigEditRecord::Stage::RolledBack &&
+           std::any_of(record_.files.begin(), record_.files.end(),
+                       [&](const auto& file) { return file.path == path && !file.existed; });
 }
 
 Result<bool> ConfigKeeper::isWritten() const {

@@ -116,13 +116,10 @@ Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<
     auto restart = restartContainerd(service, reason, reasons);
     const auto outcome = co_await std::move(restart);
     switch (outcome) {
-        case Outcome::NotNow:   // the edit waits on disk for the budget
-        case Outcome::Unclear:  // what runs at the next look is judged
-            co_return false;
-        case Outcome::Never:  // a person restarts it
-            record_ = ConfigEditRecord();
-            save();
-            co_return false;
+        // The edit waits on disk; what runs at the next look, whoever started it, is judged.
+        case Outcome::NotNow:
+        case Outcome::Never:
+        case Outcome::Unclear: co_return false;
         case Outcome::Failed: {
             // What the old process answers proves nothing of the new configuration.
             const int after = containerd_.processId();
@@ -144,8 +141,8 @@ Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<
     co_return true;
 }
 
-/// What stands against an edit; nothing where it may be made.
-std::optional<Reason> ConfigKeeper::refusal(const ConfigPlan& plan, const Service& service) const {
+/// What stands against an edit, or against its proof; nothing where it may be made.
+std::optional<Reason> ConfigKeeper::refusal(const std::string& why, const Service& service) const {
     if (unreadable_)
         return makeReason(
             Reason::Weight::Blocked, "StateUnreadable", unreadable_->object(),
@@ -153,16 +150,16 @@ std::optional<Reason> ConfigKeeper::refusal(const ConfigPlan& plan, const Servic
             "compare the configuration with " + state_.path() + "/backups, remove " +
                 unreadable_->object() + ", and restart nodemirrord");
     // Room for the restart, and for a second one should the edit have to be taken back.
-    const int needed = std::min(2, restarter_.budget().restarts);
-    const int left = restarter_.budgetLeft(service.unit);
-    if (!service.restart || (left >= needed && left > 0)) return std::nullopt;
+    constexpr int kNeeded = 2;
+    if (!service.restart || restarter_.budgetLeft(service.unit) >= kNeeded) return std::nullopt;
+    const bool ever = restarter_.budget().restarts >= kNeeded;
     Reason reason = makeReason(
         Reason::Weight::Degraded, "RestartBudget", service.unit,
-        "the configuration is to be edited, which needs restarts that the budget does not allow "
-        "now: " +
-            plan.editReason,
-        "wait, or raise services.budget");
-    reason.until = restarter_.freeAt(service.unit, std::max(needed, 1));
+        "an edit of the configuration needs two restarts, one that loads it and one should it have "
+        "to be taken back, and the budget has not as many" +
+            std::string(ever ? " left: " : ": ") + why,
+        ever ? "wait, or raise services.budget" : "set services.budget.restarts to 2 or more");
+    reason.until = restarter_.freeAt(service.unit, kNeeded);
     return reason;
 }
 
@@ -172,7 +169,7 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
         auto restart = restartAlone(service, plan.restartReason, reasons);
         co_return co_await std::move(restart);
     }
-    if (auto refused = refusal(plan, service)) {
+    if (auto refused = refusal(plan.editReason, service)) {
         reasons->push_back(std::move(*refused));
         co_return false;
     }
@@ -246,10 +243,16 @@ Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>*
         co_await std::move(back);
         co_return true;
     }
-    auto task =
-        runs == Runs::Older
-            ? prove(service, "containerd has not read its edited configuration yet", reasons)
-            : judge(service, runs, reasons);
+    if (runs != Runs::Older) {
+        auto task = judge(service, runs, reasons);
+        co_return co_await std::move(task);
+    }
+    const std::string why = "containerd has not read its edited configuration yet";
+    if (auto refused = refusal(why, service)) {
+        reasons->push_back(std::move(*refused));
+        co_return false;
+    }
+    auto task = prove(service, why, reasons);
     co_return co_await std::move(task);
 }
 

@@ -20,18 +20,23 @@ namespace nodemirror {
 /// restarted again. A crash in between is taken up where it was.
 class ConfigKeeper {
   public:
-    /// `criStart`: how long a start of CRI is waited for at a time.
+    /// `readConfig` reads the configuration as it is now: a containerd that runs is not restarted
+    /// into one that cannot be read. `criStart`: how long a start of CRI is waited for at a time.
     ConfigKeeper(boost::asio::io_context& io, Containerd& containerd, Restarter& restarter,
-                 StateDir state, std::chrono::milliseconds criStart = std::chrono::seconds(60))
+                 StateDir state, std::function<Result<ContainerdConfig>()> readConfig,
+                 std::chrono::milliseconds criStart = std::chrono::seconds(60))
         : io_(io),
           containerd_(containerd),
           restarter_(restarter),
           state_(std::move(state)),
+          readConfig_(std::move(readConfig)),
           criStart_(criStart) {}
     Result<void> start();
 
     /// The edit that was taken back, for planConfig.
     const ConfigEditRecord& record() const { return record_; }
+    /// Whether it is for a rollback that there is no such file.
+    bool tookAway(const std::string& path) const;
 
     /// Makes the edits and proves them. True when containerd was restarted.
     Task<bool> apply(ConfigPlan plan, Service service, std::vector<Reason>* reasons);
@@ -39,7 +44,7 @@ class ConfigKeeper {
     /// What process of containerd there is.
     enum class Runs {
         Nothing,     ///< none answers
-        Older,       ///< one that was started before the configuration last changed, or may have
+        Older,       ///< one that was started before the edit was written, or may have
         Configured,  ///< one that was started after
     };
     /// Takes up an edit that a crash interrupted, or with which containerd does not start. True
@@ -57,7 +62,7 @@ class ConfigKeeper {
     Result<bool> isWritten() const;
     bool standsWhole(std::vector<Reason>* reasons);
     Task<bool> judge(Service service, Runs runs, std::vector<Reason>* reasons);
-    std::optional<Reason> refusal(const ConfigPlan& plan, const Service& service) const;
+    std::optional<Reason> refusal(const std::string& why, const Service& service) const;
     bool isOfAnotherUnit(const Service& service, const std::string& why,
                          std::vector<Reason>* reasons) const;
     Task<Restarter::Outcome> restartContainerd(Service service, std::string why,
@@ -73,6 +78,7 @@ class ConfigKeeper {
     Containerd& containerd_;
     Restarter& restarter_;
     StateDir state_;
+    std::function<Result<ContainerdConfig>()> readConfig_;
     std::chrono::milliseconds criStart_;
     ConfigEditRecord record_;
     /// A containerd that lived through the restart of a unit.

@@ -37,6 +37,15 @@ Task<Restarter::Outcome> ConfigKeeper::restartContainerd(Service service, std::s
     using Outcome = Restarter::Outcome;
     if (isOfAnotherUnit(service, why, reasons)) co_return Outcome::Never;
     const int before = containerd_.processId();
+    if (const auto config = before > 0 ? readConfig_() : ContainerdConfig(); !config) {
+        reasons->push_back(makeReason(
+            Reason::Weight::Blocked, "RestartWouldFail", service.unit,
+            "containerd needs a restart, and may not start again: " + config.error().brief() +
+                "; the restart is for this: " + why,
+            config.error().remedy().empty() ? "mend containerd's configuration"
+                                            : config.error().remedy()));
+        co_return Outcome::NotNow;
+    }
     auto restart = restarter_.restart(service, why, reasons);
     const auto outcome = co_await std::move(restart);
     if (outcome == Outcome::Never)

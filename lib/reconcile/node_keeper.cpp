@@ -27,10 +27,11 @@ NodeKeeper::NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Unit
     : io_(io),
       containerd_(containerd),
       restarter_(units, state),
-      config_(io, containerd, restarter_, state),
+      config_(io, containerd, restarter_, state, [this] { return readConfig(); }),
       images_(io, containerd, [this] { trigger(); }),
       state_(state),
       paths_(std::move(paths)),
+      loaded_(state, paths_.containerdSocket, paths_.certsDir),
       wake_(io) {}
 
 Result<void> NodeKeeper::start() {
@@ -38,6 +39,7 @@ Result<void> NodeKeeper::start() {
     auto seen = state_.knowsConfig(paths_.containerdConfig);
     if (!seen) return seen.error();
     configSeen_ = *seen;
+    loaded_.start();
     return config_.start();
 }
 
@@ -172,10 +174,14 @@ Task<void> NodeKeeper::pass() {
 
 /// An edit is proven by a process that was started after it, not by one that reads certs.d.
 ConfigKeeper::Runs NodeKeeper::runs() {
-    if (!observed_.config.isKnown()) return ConfigKeeper::Runs::Older;
-    const auto started = startedAfter(observed_.config.value());
-    return started.isKnown() && started.value() ? ConfigKeeper::Runs::Configured
-                                                : ConfigKeeper::Runs::Older;
+    const ConfigEditRecord& record = config_.record();
+    Seen<bool> configured;
+    if (record.stage == ConfigEditRecord::Stage::Applying)
+        configured = loaded_.hasReadEdit(process(), record);
+    else if (observed_.config.isKnown())
+        configured = loaded_.startedAfter(process(), observed_.config.value());
+    return configured.isKnown() && configured.value() ? ConfigKeeper::Runs::Configured
+                                                      : ConfigKeeper::Runs::Older;
 }
 
 Task<void> NodeKeeper::keepConfig() {
@@ -191,7 +197,8 @@ Task<void> NodeKeeper::keepConfig() {
         auto look = observe();
         co_await std::move(look);
     }
-    if (restarted && record.stage == Stage::Applying) noteRestarted();
+    if (restarted && record.stage == Stage::Applying && observed_.config.isKnown())
+        loaded_.noteStarted(containerd_.processId(), observed_.config.value());
     if (!restarted && record.stage != Stage::Applying) {
         ConfigPlan plan = planConfig(*desired_, observed_, surroundings());
         for (const auto& reason : plan.reasons) reasons_.push_back(reason);
@@ -201,9 +208,11 @@ Task<void> NodeKeeper::keepConfig() {
             auto apply = config_.apply(std::move(plan), service, &reasons_);
             restarted = co_await std::move(apply);
         }
-        if (restarted && asItIs) noteRestarted();
+        if (restarted && asItIs)
+            loaded_.noteStarted(containerd_.processId(), observed_.config.value());
     }
     if (restarted) {
+        if (record.stage == Stage::Applying) loaded_.noteStarted(containerd_.processId(), record);
         criWasRefused_ = criWasRefused_ || refused;
         auto look = observe();
         co_await std::move(look);
@@ -216,13 +225,6 @@ Task<void> NodeKeeper::keepConfig() {
         criWasRefused_ = false;
         wantKubeletRestarted("containerd was restarted because CRI had not been loaded");
     }
-}
-
-/// The process that there is now was started for the configuration that was observed.
-void NodeKeeper::noteRestarted() {
-    if (!observed_.config.isKnown()) return;
-    restartedFor_ = digestOf(observed_.config.value());
-    restartedProcess_ = containerd_.processId();
 }
 
 void NodeKeeper::judgeCri() {

@@ -4,6 +4,7 @@
 #include "plan/node_reasons.hpp"
 #include "reconcile/config_keeper.hpp"
 #include "reconcile/image_keeper.hpp"
+#include "reconcile/loaded_config.hpp"
 #include "reconcile/registry_keeper.hpp"
 #include "reconcile/restarter.hpp"
 
@@ -74,10 +75,8 @@ class NodeKeeper {
     void judgeImages();
     void judgeCri();
     SteadyTime due(SteadyTime now) const;
-    static std::string digestOf(const ContainerdConfig& config);
-    void noteRestarted();
-    Seen<bool> startedAfter(const ContainerdConfig& config);
-    Seen<bool> runsConfig(const ContainerdConfig& config);
+    Result<ContainerdConfig> readConfig() const;
+    LoadedConfig::Process process();
 
     boost::asio::io_context& io_;
     Containerd& containerd_;
@@ -86,6 +85,7 @@ class NodeKeeper {
     ImageKeeper images_;
     StateDir state_;
     Paths paths_;
+    LoadedConfig loaded_;
     std::shared_ptr<const Desired> desired_;
     std::function<void()> onPass_;
     std::function<void(ContainerdVersion)> onVersion_;
@@ -97,11 +97,6 @@ class NodeKeeper {
     SteadyTime kubeletSince_;     ///< since when it is
     bool configSeen_ = false;     ///< containerd's configuration has been there
     bool configNoted_ = false;    ///< and the state directory says so
-    int provenProcess_ = 0;       ///< the containerd that was seen to read certs.d
-    int restartedProcess_ = 0;    ///< the containerd that was started from here
-    std::string restartedFor_;    ///< and the digest of what it was started with
-    int firstSeenProcess_ = 0;    ///< the containerd of the last look
-    std::string firstSeen_;       ///< the digest of the configuration at the first look at it
     bool criWasRefused_ = false;  ///< when containerd was restarted from here
     bool unitsUnknown_ = false;   ///< systemd could not be asked
     int unreachableFor_ = 0;      ///< passes in a row

@@ -1,46 +1,16 @@
 /// What the keeper sees of its node before it decides anything.
-#include "base/digest.hpp"
 #include "base/text.hpp"
-#include "files/file_age.hpp"
 #include "hosts_toml/reader.hpp"
 #include "reconcile/node_keeper.hpp"
 
 namespace nodemirror {
 
-/// Of the text of all files that are loaded.
-std::string NodeKeeper::digestOf(const ContainerdConfig& config) {
-    std::string all;
-    for (const auto& file : config.files) all += file.path + "\n" + file.text + "\n";
-    return sha256Hex(all);
-}
-
-/// Whether the process behind the socket was started after the configuration last changed.
-Seen<bool> NodeKeeper::startedAfter(const ContainerdConfig& config) {
-    const int pid = containerd_.processId();
-    const std::string digest = digestOf(config);
-    // Started for this very text: no clock is asked, and what it does not do is not for its age.
-    if (pid > 0 && pid == restartedProcess_ && digest == restartedFor_)
-        return Seen<bool>::known(true);
-    if (pid > 0 && pid != firstSeenProcess_) {
-        firstSeenProcess_ = pid;
-        firstSeen_ = digest;
-    }
-    // Seen to change: a file that is removed, or exchanged for an old one, has no new time.
-    if (pid > 0 && digest != firstSeen_) return Seen<bool>::known(false);
-    std::vector<std::string> paths;
-    for (const auto& file : config.files) paths.push_back(file.path);
+LoadedConfig::Process NodeKeeper::process() {
+    LoadedConfig::Process out;
+    out.id = containerd_.processId();
     const auto& unit = restarter_.observed(desired_->containerd.unit);
-    const auto started =
-        unit.isKnown() ? unit.value().startOf(containerd_.processId()) : std::nullopt;
-    return files::startedAfter(started, paths_.containerdSocket, paths);
-}
-
-/// Whether that process reads certs.d as the configuration says.
-Seen<bool> NodeKeeper::runsConfig(const ContainerdConfig& config) {
-    const int pid = containerd_.processId();
-    // It was seen to read certs.d: a later change of something else in the file does not matter.
-    if (pid > 0 && pid == provenProcess_) return Seen<bool>::known(true);
-    return startedAfter(config);
+    if (unit.isKnown()) out.started = unit.value().startOf(out.id);
+    return out;
 }
 
 Task<void> NodeKeeper::observe() {
@@ -87,19 +57,25 @@ bool NodeKeeper::noteVersion(const std::string& text) {
 }
 
 void NodeKeeper::observeConfig() {
-    auto config = readContainerdConfig(paths_.containerdConfig, observed_.version.value());
-    // A file that was there is not replaced by a minimal one: what it said would be lost.
-    if (config && !config->exists && configSeen_)
-        config = Error("read containerd's configuration", paths_.containerdConfig,
-                       "it was there before and is gone",
-                       "put it back; or, if it is to be gone, touch " + paths_.containerdConfig);
+    auto config = readConfig();
     if (config && config->exists) configSeen_ = true;
-    observed_.runsConfig =
-        config ? runsConfig(*config) : Seen<bool>::unknown(config.error().text());
+    observed_.runsConfig = config ? loaded_.readsCertsDir(process(), *config)
+                                  : Seen<bool>::unknown(config.error().text());
     observed_.config = config ? Seen<ContainerdConfig>::known(std::move(*config))
                               : Seen<ContainerdConfig>::unknown(config.error().text());
     const auto effective = effectiveConfigPath(observed_, paths_.certsDir);
-    if (effective.effective.value_or(false)) provenProcess_ = containerd_.processId();
+    if (effective.effective.value_or(false)) loaded_.noteReadsCertsDir(containerd_.processId());
+}
+
+/// A file that was there, and was not taken away from here, is not replaced by a minimal one: what
+/// it said would be lost.
+Result<ContainerdConfig> NodeKeeper::readConfig() const {
+    auto config = readContainerdConfig(paths_.containerdConfig, observed_.version.value());
+    if (config && !config->exists && configSeen_ && !config_.tookAway(paths_.containerdConfig))
+        return Error("read containerd's configuration", paths_.containerdConfig,
+                     "it was there before and is gone",
+                     "put it back; or, if it is to be gone, touch " + paths_.containerdConfig);
+    return config;
 }
 
 /// The registries that have a directory where containerd looks now, and would not look any more.

@@ -33,6 +33,7 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
     if (!passing_ && (!triggered_ || !view_.passed)) {
         passing_ = true;
         std::vector<Reason> ofLastPass = std::exchange(reasons_, {});
+        const auto reachable = view_.reachable;
         auto look = observe();
         co_await std::move(look);
         if (observed_.version.isKnown()) judgeCri();
@@ -41,6 +42,8 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
         passing_ = false;
         found = std::move(reasons_);
         reasons_ = std::move(ofLastPass);
+        // What has come or gone since the last pass is that of another one to tell.
+        if (view_.passed && view_.reachable != reachable) trigger();
     }
     const ConfigPlan config = planConfig(*desired_, observed_, surroundings());
     // What a pass found stands: it knows of pulls and restarts too.

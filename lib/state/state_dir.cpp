@@ -226,6 +226,19 @@ Result<void> StateDir::rememberConfig(const std::string& path) const {
     return writeStateJson(path_ + "/config-seen.json", std::move(json));
 }
 
+Result<std::string> StateDir::loadCertsReader() const {
+    return decodeStateJson<std::string>(
+        path_ + "/certs-reader.json",
+        [](const Json& json, std::string& out) { out = json.at("process").get<std::string>(); });
+}
+
+Result<void> StateDir::saveCertsReader(const std::string& process) const {
+    Json json;
+    json["version"] = 1;
+    json["process"] = process;
+    return writeStateJson(path_ + "/certs-reader.json", std::move(json));
+}
+
 Result<std::set<std::string>> StateDir::loadDownMirrors() const {
     return decodeStateJson<std::set<std::string>>(
         path_ + "/mirrors.json", [](const Json& json, std::set<std::string>& out) {

@@ -85,6 +85,10 @@ class StateDir {
     Result<Proofs> loadProofs() const;
     Result<void> saveProofs(const Proofs& proofs) const;
 
+    /// The containerd process that was last seen to read certs.d (LoadedConfig); empty: none yet.
+    Result<std::string> loadCertsReader() const;
+    Result<void> saveCertsReader(const std::string& process) const;
+
     Result<ConfigEditRecord> loadConfigEdit() const;
     Result<void> saveConfigEdit(const ConfigEditRecord& record) const;
 

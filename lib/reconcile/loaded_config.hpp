@@ -1,0 +1,62 @@
+#pragma once
+
+#include "base/time.hpp"
+#include "containerd_config/config_reader.hpp"
+#include "state/state_dir.hpp"
+
+#include <optional>
+#include <string>
+
+namespace nodemirror {
+
+/// What the containerd that runs now has read of its configuration. It is known from having been
+/// started by this daemon, from having been seen to read certs.d, or else from the age of files.
+class LoadedConfig {
+  public:
+    struct Process {
+        int id = 0;                  ///< behind the socket; 0 where none answers
+        std::optional<Now> started;  ///< where systemd knows it
+    };
+
+    LoadedConfig(StateDir state, std::string socket, std::string certsDir)
+        : state_(std::move(state)), socket_(std::move(socket)), certsDir_(std::move(certsDir)) {}
+    /// Reads which process was seen to read certs.d when the daemon last ran.
+    void start();
+
+    /// Whether the process was started after the configuration last changed.
+    Seen<bool> startedAfter(const Process& process, const ContainerdConfig& config);
+    /// Whether it was started after the files of an edit were written, whatever befell others.
+    Seen<bool> hasReadEdit(const Process& process, const ConfigEditRecord& edit) const;
+    /// Whether it reads certs.d as the configuration says. A later change of something else does
+    /// not matter.
+    Seen<bool> readsCertsDir(const Process& process, const ContainerdConfig& config);
+
+    /// The process was started for this configuration, or with this edit.
+    void noteStarted(int process, const ContainerdConfig& config);
+    void noteStarted(int process, const ConfigEditRecord& edit);
+    /// The process was seen to read certs.d. Kept over a restart of the daemon, which must be no
+    /// reason to restart containerd.
+    void noteReadsCertsDir(int process);
+
+  private:
+    /// A process and what it was seen with.
+    struct Sighting {
+        int process = 0;
+        std::string what;
+        bool is(int id, const std::string& now) const {
+            return id > 0 && id == process && now == what;
+        }
+    };
+    std::string identity(int process) const;
+
+    StateDir state_;
+    std::string socket_;
+    std::string certsDir_;
+    Sighting firstSeen_;      ///< with the digest of the configuration at the first look
+    Sighting startedFor_;     ///< with the digest of what it was started for
+    Sighting startedEdited_;  ///< with the fingerprint of the edit
+    int reader_ = 0;          ///< of certs.d
+    std::string savedReader_;
+};
+
+}  // namespace nodemirror
