@@ -91,11 +91,13 @@ Task<CanaryTrial::Answer> CanaryTrial::pull(const Registry& registry, std::strin
     auto pull = containerd_.pull(name, kPull);
     const auto pulled = co_await std::move(pull);
     out.passed = pulled.has_value();
-    if (!pulled) {
-        // containerd that is away proves nothing about a chain.
-        out.conclusive = !pulled.error().unreachable();
-        out.evidence = pulled.error().reason() + " (" + hosts.evidence + ")";
-    }
+    if (pulled) co_return out;
+    out.evidence = pulled.error().reason() + " (" + hosts.evidence + ")";
+    // containerd that is away, or has only just begun, proves nothing about a chain: what CRI of
+    // 1.x says before it is initialized looks like any other failure.
+    auto look = containerd_.criState();
+    const auto cri = co_await std::move(look);
+    out.conclusive = !pulled.error().unreachable() && cri && cri->ready;
     co_return out;
 }
 

@@ -21,7 +21,7 @@ class CanaryTrial {
     };
     struct Answer {
         bool passed = false;
-        bool conclusive = true;  ///< false: containerd could not be asked
+        bool conclusive = true;  ///< false: it says nothing of the chain
         std::string evidence;
     };
 

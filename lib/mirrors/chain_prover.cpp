@@ -5,25 +5,19 @@
 #include "hosts_toml/upstream.hpp"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
 namespace nodemirror {
 
 namespace asio = boost::asio;
-using std::chrono::hours;
-using std::chrono::seconds;
 
 namespace {
 
 constexpr size_t kAtOnce = 8;
-constexpr seconds kAgain{5};
-constexpr seconds kAgainAtMost{600};  ///< for a change that was worse than what is there
-constexpr seconds kFirstRetry{60};
-constexpr hours kRetry{1};
+constexpr std::chrono::hours kRetry{1};
+/// A change that is not in force for want of a proof is told after this.
+constexpr std::chrono::minutes kUntold{3};
 
 }  // namespace
 
@@ -145,7 +139,9 @@ void ChainProver::prove(const Registry& registry) {
         return;
     auto subject = caseFor(registry);
     if (!subject || proofs_.isRejected(name, subject->sha256)) return;
-    underWay_.insert(name);
+    UnderWay& begun = underWay_[name];
+    begun.since = std::chrono::steady_clock::now();
+    if (subject->proven || wasRejected(*subject)) begun.beforeName = subject->beforeName;
     const unsigned generation = generation_;
     const auto done = [this, name, generation](std::exception_ptr failure) {
         if (failure) std::rethrow_exception(failure);
@@ -173,132 +169,6 @@ void ChainProver::armRetry() {
     });
 }
 
-Task<bool> ChainProver::waitUntilReady(unsigned generation) {
-    while (generation == generation_ && !hooks_.ready()) {
-        boost::system::error_code ignored;
-        auto wait = readiness_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-        co_await std::move(wait);
-    }
-    co_return generation == generation_;
-}
-
-/// Whether a change is to be put in place at all: not when none of its hosts has the canary and
-/// the chain before it does.
-Task<bool> ChainProver::worthTrying(const Case& subject, std::string* evidence) {
-    auto ask = trial_.askHosts(subject.registry, subject.text.text);
-    const CanaryTrial::Hosts hosts = co_await std::move(ask);
-    *evidence = hosts.evidence;
-    if (hosts.having > 0) co_return true;
-    auto askBefore = trial_.askHosts(subject.registry, subject.before->text);
-    const CanaryTrial::Hosts before = co_await std::move(askBefore);
-    co_return before.having == 0;
-}
-
-void ChainProver::putInPlace(const Case& subject, std::optional<RenderedHosts> standIn,
-                             const std::string& why) {
-    hooks_.reconcile(
-        registries_.intents().setStandIn(subject.registry.name, std::move(standIn), why));
-}
-
-void ChainProver::accept(const Case& subject) {
-    proofs_.accept(subject.registry.name, subject.text);
-    failing_.erase(subject.registry.name);
-    spdlog::info("registry={} event=proven canary={}", subject.registry.name,
-                 subject.registry.canary);
-}
-
-void ChainProver::reject(const Case& subject, const std::string& evidence) {
-    proofs_.reject(subject.registry.name, subject.sha256, evidence);
-    failing_.erase(subject.registry.name);
-    putInPlace(subject, subject.before, subject.beforeName + " is in force: the change failed");
-    spdlog::error("registry={} event=rolled-back canary={} msg={}", subject.registry.name,
-                  subject.registry.canary, inQuotes(evidence));
-}
-
-bool ChainProver::wasRejected(const Case& subject) const {
-    return proofs_.wasRejected(subject.registry.name, subject.sha256);
-}
-
-/// Proves a change until there is an answer: a containerd that is away gives none.
-Task<void> ChainProver::proveCase(Case subject, unsigned generation) {
-    while (true) {
-        auto wait = waitUntilReady(generation);
-        if (!co_await std::move(wait)) co_return;
-        auto attempt = tryOnce(subject, generation);
-        if (co_await std::move(attempt) || generation != generation_) co_return;
-        // One that waits holds up no other.
-        ++pausing_;
-        startMore();
-        asio::steady_timer pause(io_, wasRejected(subject) ? kAgainAtMost : kAgain);
-        boost::system::error_code ignored;
-        auto rest = pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-        co_await std::move(rest);
-        if (generation != generation_) co_return;
-        --pausing_;
-    }
-}
-
-/// False where nothing could be proven. Ends early where the desired state has changed meanwhile.
-Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
-    if (subject.proven) {
-        std::string evidence;
-        auto look = worthTrying(subject, &evidence);
-        const bool worth = co_await std::move(look);
-        if (generation != generation_) co_return true;
-        if (!worth) {
-            reject(subject, "it was not put in place: " + evidence);
-            co_return true;
-        }
-    }
-    putInPlace(subject, std::nullopt, "");
-    auto first = trial_.pull(subject.registry, subject.text.text);
-    const CanaryTrial::Answer fresh = co_await std::move(first);
-    if (generation != generation_) co_return true;
-    if (!fresh.conclusive) {
-        // What was worse than the chain before is not left there to wait for an answer.
-        if (subject.before && wasRejected(subject))
-            putInPlace(subject, subject.before,
-                       subject.beforeName + " is in force: the change failed");
-        co_return false;
-    }
-    if (fresh.passed) {
-        accept(subject);
-        co_return true;
-    }
-    if (subject.before) {
-        putInPlace(subject, subject.before,
-                   subject.beforeName + " is tried, since the change failed");
-        auto second = trial_.pull(subject.registry, subject.before->text);
-        const CanaryTrial::Answer before = co_await std::move(second);
-        if (generation != generation_) co_return true;
-        if (before.passed) {
-            reject(subject, fresh.evidence);
-            co_return true;
-        }
-        if (wasRejected(subject)) {
-            // It was worse than the chain before, and nothing says that it no longer is.
-            if (before.conclusive) reject(subject, fresh.evidence);
-            co_return before.conclusive;
-        }
-        putInPlace(subject, std::nullopt, "");
-        if (!before.conclusive) co_return false;
-    }
-    fail(subject, fresh.evidence);
-    co_return true;
-}
-
-/// Neither chain has the canary: the network may be away, and comes back without a word.
-void ChainProver::fail(const Case& subject, const std::string& evidence) {
-    Failing& failing = failing_[subject.registry.name];
-    failing.evidence = evidence;
-    failing.retryAt =
-        std::chrono::steady_clock::now() +
-        std::min<std::chrono::seconds>(kFirstRetry * (1 << std::min(failing.failures, 6)), kRetry);
-    ++failing.failures;
-    spdlog::warn("registry={} event=unproven canary={} msg={}", subject.registry.name,
-                 subject.registry.canary, inQuotes(evidence));
-}
-
 std::vector<Reason> ChainProver::reasons() const {
     if (!desired_) return {};
     std::vector<Reason> out = proofs_.reasons(*desired_);
@@ -309,6 +179,17 @@ std::vector<Reason> ChainProver::reasons() const {
                                      "chain before them: " +
                                      failing.evidence,
                                  "nodemirrorctl explain " + desired_->find(name)->canary));
+    const auto now = std::chrono::steady_clock::now();
+    for (const auto& [name, begun] : underWay_)
+        if (!begun.beforeName.empty() && !begun.waitsFor.empty() && now - begun.since > kUntold)
+            out.push_back(
+                makeReason(Reason::Weight::Degraded, "ChangeUnproven", name,
+                           begun.beforeName +
+                               " is in force, and the change of its mirrors waits for its "
+                               "canary: " +
+                               begun.waitsFor,
+                           "nodemirrorctl explain " + desired_->find(name)->canary +
+                               "; without a canary the change is put in place at once"));
     return out;
 }
 

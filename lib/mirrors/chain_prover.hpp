@@ -63,6 +63,12 @@ class ChainProver {
         bool proven = false;  ///< `before` has passed once
     };
 
+    struct UnderWay {
+        SteadyTime since;
+        std::string beforeName;  ///< what is in force meanwhile; empty where the change is
+        std::string waitsFor;
+    };
+
     struct Failing {
         std::string evidence;
         int failures = 0;
@@ -76,7 +82,9 @@ class ChainProver {
     Task<void> proveCase(Case subject, unsigned generation);
     Task<bool> tryOnce(const Case& subject, unsigned generation);
     Task<bool> worthTrying(const Case& subject, std::string* evidence);
-    Task<bool> waitUntilReady(unsigned generation);
+    Task<bool> waitUntilReady(const Case& subject, unsigned generation);
+    Task<CanaryTrial::Answer> pullThrough(const Case& subject, const RenderedHosts& text);
+    void noteWaiting(const Case& subject, const std::string& why);
     std::optional<Case> caseFor(const Registry& registry) const;
     bool mayReturnTo(const std::string& text, const Registry& registry) const;
     void accept(const Case& subject);
@@ -93,7 +101,7 @@ class ChainProver {
     CanaryTrial trial_;
     std::shared_ptr<const Desired> desired_;
     std::map<std::string, Failing> failing_;  ///< canaries that fail with either chain
-    std::set<std::string> underWay_;
+    std::map<std::string, UnderWay> underWay_;
     std::deque<const Registry*> queue_;  ///< of desired_, to be proven next
     std::set<std::string> queued_;       ///< their names
     size_t pausing_ = 0;                 ///< of those under way, waiting for their next trial

@@ -31,7 +31,23 @@ Result<void> RegistryKeeper::start() {
 }
 
 std::string RegistryKeeper::earlierText(const std::string& registry) const {
-    return earlierIn(ownDirectoryName(registry));
+    const std::string directory = ownDirectoryName(registry);
+    const auto owned = manifest_.find(directory);
+    if (owned == manifest_.end()) return "";
+    const auto& backups = owned->second.backups;
+    const bool aside = std::any_of(backups.begin(), backups.end(), [](const auto& entry) {
+        return entry.type == BackedUpEntry::Type::Aside;
+    });
+    return aside ? "" : earlierIn(directory);
+}
+
+bool RegistryKeeper::isInPlace(const std::string& registry) const {
+    const std::string directory = ownDirectoryName(registry);
+    const IntendedHosts* intended = intents_.find(directory);
+    const auto seen = tree_.observe(directory);
+    return intended != nullptr && seen.isKnown() &&
+           seen.value().hosts.type == ObservedEntry::Type::File &&
+           seen.value().hosts.content == intended->rendered.text;
 }
 
 std::string RegistryKeeper::earlierIn(const std::string& directory) const {

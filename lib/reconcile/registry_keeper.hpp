@@ -29,8 +29,11 @@ class RegistryKeeper {
 
     /// What is desired, and what stands in for it. Setting it does not touch the tree.
     RegistryIntents& intents() { return intents_; }
-    /// The hosts.toml that was there before the daemon's first one; empty when there was none.
+    /// Root's own hosts.toml that was there before the daemon's first one; empty when there was
+    /// none. What is kept aside is of others, who may write it at any time.
     std::string earlierText(const std::string& registry) const;
+    /// Whether the hosts.toml of a declared registry is the intended one, to the byte.
+    bool isInPlace(const std::string& registry) const;
     /// The containerd whose reading of undeclared registries is reported.
     void setContainerd(const ContainerdVersion& version) { containerd_ = version; }
 

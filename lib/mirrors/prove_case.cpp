@@ -1,0 +1,174 @@
+/// How one changed chain is proven.
+#include "base/text.hpp"
+#include "mirrors/chain_prover.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace nodemirror {
+
+namespace asio = boost::asio;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr seconds kAgain{5};
+constexpr seconds kAgainAtMost{600};  ///< for a change that was worse than what is there
+constexpr seconds kFirstRetry{60};
+constexpr seconds kLastRetry{3600};
+
+}  // namespace
+
+Task<bool> ChainProver::waitUntilReady(const Case& subject, unsigned generation) {
+    while (generation == generation_ && !hooks_.ready()) {
+        noteWaiting(subject, "CRI is not ready, or does not read certs.d");
+        boost::system::error_code ignored;
+        auto wait = readiness_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        co_await std::move(wait);
+    }
+    co_return generation == generation_;
+}
+
+/// Whether a change is to be put in place at all: not when none of its hosts has the canary and
+/// the chain before it does.
+Task<bool> ChainProver::worthTrying(const Case& subject, std::string* evidence) {
+    auto ask = trial_.askHosts(subject.registry, subject.text.text);
+    const CanaryTrial::Hosts hosts = co_await std::move(ask);
+    *evidence = hosts.evidence;
+    if (hosts.having > 0) co_return true;
+    auto askBefore = trial_.askHosts(subject.registry, subject.before->text);
+    const CanaryTrial::Hosts before = co_await std::move(askBefore);
+    co_return before.having == 0;
+}
+
+void ChainProver::noteWaiting(const Case& subject, const std::string& why) {
+    const auto found = underWay_.find(subject.registry.name);
+    if (found == underWay_.end() || found->second.waitsFor == why) return;
+    found->second.waitsFor = why;
+    spdlog::warn("registry={} event=unproven canary={} msg={}", subject.registry.name,
+                 subject.registry.canary, inQuotes(why));
+}
+
+/// A pull tells of a chain only while that is what containerd finds: a file that is contested, or
+/// could not be written, is another one.
+Task<CanaryTrial::Answer> ChainProver::pullThrough(const Case& subject, const RenderedHosts& text) {
+    CanaryTrial::Answer absent;
+    absent.conclusive = false;
+    absent.evidence = "its hosts.toml is another one than is to be tried";
+    if (!registries_.isInPlace(subject.registry.name)) co_return absent;
+    auto pull = trial_.pull(subject.registry, text.text);
+    CanaryTrial::Answer answer = co_await std::move(pull);
+    if (!registries_.isInPlace(subject.registry.name)) co_return absent;
+    co_return answer;
+}
+
+void ChainProver::putInPlace(const Case& subject, std::optional<RenderedHosts> standIn,
+                             const std::string& why) {
+    hooks_.reconcile(
+        registries_.intents().setStandIn(subject.registry.name, std::move(standIn), why));
+}
+
+void ChainProver::accept(const Case& subject) {
+    proofs_.accept(subject.registry.name, subject.text);
+    failing_.erase(subject.registry.name);
+    spdlog::info("registry={} event=proven canary={}", subject.registry.name,
+                 subject.registry.canary);
+}
+
+void ChainProver::reject(const Case& subject, const std::string& evidence) {
+    proofs_.reject(subject.registry.name, subject.sha256, evidence);
+    failing_.erase(subject.registry.name);
+    putInPlace(subject, subject.before, subject.beforeName + " is in force: the change failed");
+    spdlog::error("registry={} event=rolled-back canary={} msg={}", subject.registry.name,
+                  subject.registry.canary, inQuotes(evidence));
+}
+
+bool ChainProver::wasRejected(const Case& subject) const {
+    return proofs_.wasRejected(subject.registry.name, subject.sha256);
+}
+
+/// Proves a change until there is an answer: a containerd that is away gives none.
+Task<void> ChainProver::proveCase(Case subject, unsigned generation) {
+    while (true) {
+        auto wait = waitUntilReady(subject, generation);
+        if (!co_await std::move(wait)) co_return;
+        auto attempt = tryOnce(subject, generation);
+        if (co_await std::move(attempt) || generation != generation_) co_return;
+        // One that waits holds up no other.
+        ++pausing_;
+        startMore();
+        armRetry();
+        asio::steady_timer pause(io_, wasRejected(subject) ? kAgainAtMost : kAgain);
+        boost::system::error_code ignored;
+        auto rest = pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        co_await std::move(rest);
+        if (generation != generation_) co_return;
+        --pausing_;
+    }
+}
+
+/// False where nothing could be proven. Ends early where the desired state has changed meanwhile.
+Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
+    if (subject.proven) {
+        std::string evidence;
+        auto look = worthTrying(subject, &evidence);
+        const bool worth = co_await std::move(look);
+        if (generation != generation_) co_return true;
+        if (!worth) {
+            reject(subject, "it was not put in place: " + evidence);
+            co_return true;
+        }
+    }
+    putInPlace(subject, std::nullopt, "");
+    auto first = pullThrough(subject, subject.text);
+    const CanaryTrial::Answer fresh = co_await std::move(first);
+    if (generation != generation_) co_return true;
+    if (!fresh.conclusive) {
+        noteWaiting(subject, fresh.evidence);
+        // What was worse than the chain before is not left there to wait for an answer.
+        if (subject.before && wasRejected(subject))
+            putInPlace(subject, subject.before,
+                       subject.beforeName + " is in force: the change failed");
+        co_return false;
+    }
+    if (fresh.passed) {
+        accept(subject);
+        co_return true;
+    }
+    if (subject.before) {
+        putInPlace(subject, subject.before,
+                   subject.beforeName + " is tried, since the change failed");
+        auto second = pullThrough(subject, *subject.before);
+        const CanaryTrial::Answer before = co_await std::move(second);
+        if (generation != generation_) co_return true;
+        if (before.passed) {
+            reject(subject, fresh.evidence);
+            co_return true;
+        }
+        if (wasRejected(subject)) {
+            // It was worse than the chain before, and nothing says that it no longer is.
+            if (before.conclusive) reject(subject, fresh.evidence);
+            co_return before.conclusive;
+        }
+        putInPlace(subject, std::nullopt, "");
+        if (!before.conclusive) co_return false;
+    }
+    fail(subject, fresh.evidence);
+    co_return true;
+}
+
+/// Neither chain has the canary: the network may be away, and comes back without a word.
+void ChainProver::fail(const Case& subject, const std::string& evidence) {
+    Failing& failing = failing_[subject.registry.name];
+    failing.evidence = evidence;
+    failing.retryAt = std::chrono::steady_clock::now() +
+                      std::min(kFirstRetry * (1 << std::min(failing.failures, 6)), kLastRetry);
+    ++failing.failures;
+    spdlog::warn("registry={} event=unproven canary={} msg={}", subject.registry.name,
+                 subject.registry.canary, inQuotes(evidence));
+}
+
+}  // namespace nodemirror

@@ -1,0 +1,121 @@
+/// Changes that are proven by a real pull, and what must not count as one.
+#include "mirrors/chain_prover.hpp"
+#include "support/keeper_world.hpp"
+#include "support/scripted_node.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace nodemirror;
+
+namespace {
+
+/// A registry with a canary, whose mirrors nobody listens at: only what CRI says counts.
+struct Proving : World {
+    boost::asio::io_context io;
+    StateDir state{root / "state"};
+    ScriptedContainerd containerd;
+    std::unique_ptr<ChainProver> prover;
+
+    Proving() { startProver(); }
+    void startProver() {
+        ChainProver::Hooks hooks;
+        hooks.reconcile = [this](const std::string& directory) {
+            (void)keeper->reconcile({directory}, now);
+        };
+        hooks.ready = [] { return true; };
+        hooks.changed = [] {};
+        prover = std::make_unique<ChainProver>(io, containerd, *keeper, state, hooks);
+        REQUIRE(prover->start());
+    }
+    void want(const std::string& mirror, Fallback fallback = Fallback::None) {
+        auto desired = std::make_shared<Desired>(*desire({"fleet.test"}, mirror));
+        Registry& registry = desired->registries[0];
+        registry.canary = "fleet.test/canary/image:1";
+        registry.fallback = fallback;
+        registry.mirrors[0].url.scheme = "http";
+        keeper->intents().setDesired(desired);
+        prover->setDesired(desired);
+        (void)keeper->reconcileAll(now);
+    }
+    /// Runs until it holds; the test's own limit of time ends what never does.
+    template <class Condition>
+    void until(Condition holds) {
+        io.restart();
+        while (!holds()) io.run_one();
+    }
+    std::string knownGood() const {
+        const auto proofs = state.loadProofs();
+        REQUIRE(proofs);
+        const auto found = proofs->find("fleet.test");
+        return found == proofs->end() ? "" : found->second.knownGood;
+    }
+    std::string file() const { return hosts("fleet.test"); }
+};
+
+}  // namespace
+
+TEST_CASE("a change that is not in place is proven by no pull") {
+    Proving node;
+    node.prover->run();
+    node.want("127.0.0.1:1");
+    node.until([&] { return !node.knownGood().empty(); });
+    CHECK(node.knownGood() == node.file());
+    // Somebody fights over the file, and it is not our turn.
+    const auto fight = [&](int i) {
+        node.root.write("certs.d/fleet.test/hosts.toml", "# theirs " + std::to_string(i) + "\n");
+        (void)node.keeper->reconcile({"fleet.test"}, node.now);
+    };
+    for (int i = 0; node.view("fleet.test").state != RegistryState::Contested; ++i) fight(i);
+    fight(-1);
+    REQUIRE(node.file() == "# theirs -1\n");
+    const std::string before = node.knownGood();
+    const size_t pulls = node.containerd.pulls.size();
+    node.want("127.0.0.2:1");
+    node.io.restart();
+    node.io.run_for(std::chrono::seconds(1));  // longer than a refused connection takes
+    CHECK(node.file() == "# theirs -1\n");
+    CHECK(node.containerd.pulls.size() == pulls);
+    CHECK(node.knownGood() == before);
+    // It is once it is there.
+    node.now.steady += std::chrono::minutes(2);
+    (void)node.keeper->reconcileDue(node.now);
+    REQUIRE_THAT(node.file(), Catch::Contains("127.0.0.2:1"));
+    node.until([&] { return node.knownGood() != before; });
+    CHECK(node.knownGood() == node.file());
+    node.prover->stop();
+}
+
+TEST_CASE("a pull that fails while CRI has only begun says nothing against a change") {
+    Proving node;
+    node.containerd.pullError = "server is not initialized yet";
+    node.containerd.slow = true;
+    node.prover->run();
+    node.want("127.0.0.1:1", Fallback::Upstream);
+    node.until([&] { return !node.containerd.pulls.empty(); });
+    node.io.run_for(std::chrono::milliseconds(200));
+    CHECK(node.prover->reasons().empty());
+    CHECK_THAT(node.file(), Catch::Contains("127.0.0.1:1"));
+    node.containerd.slow = false;
+    node.containerd.pullError.clear();
+    node.until([&] { return !node.knownGood().empty(); });
+    node.prover->stop();
+}
+
+TEST_CASE("what another user has is never put in place of a change that failed") {
+    Proving node;
+    node.root.write("certs.d/fleet.test/hosts.toml", "server = \"http://127.0.0.1:9\"\n");
+    for (const std::string path : {"certs.d/fleet.test/hosts.toml", "certs.d/fleet.test"})
+        REQUIRE(::chown((node.root / path).c_str(), 1234, 1234) == 0);
+    node.containerd.pullError = "not found";
+    node.prover->run();
+    node.want("127.0.0.1:1");
+    // Neither chain has it: and theirs is not tried.
+    node.until([&] { return !node.prover->reasons().empty(); });
+    CHECK(node.prover->reasons()[0].code == "CanaryFails");
+    CHECK(node.containerd.pulls.size() == 1);
+    REQUIRE(node.root.exists("certs.d/fleet.test.aside-1/hosts.toml"));
+    CHECK(node.keeper->earlierText("fleet.test").empty());
+    CHECK_THAT(node.file(), Catch::Contains("127.0.0.1:1"));
+    node.prover->stop();
+}
