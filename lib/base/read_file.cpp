@@ -32,9 +32,12 @@ Error tooLarge(const std::string& name, size_t most) {
 }  // namespace
 
 Result<std::string> readWholeFile(const std::string& path, size_t most, Writers writers) {
+    // Before it is opened too: some devices do something when they are.
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0 && (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)))
+        return Error("read", path, "it is no regular file");
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (!fd) return Error::system("read", path, errno);
-    struct stat status {};
     if (::fstat(fd.get(), &status) != 0) return Error::system("read", path, errno);
     if (S_ISDIR(status.st_mode)) return Error::system("read", path, EISDIR);
     if (!S_ISREG(status.st_mode)) return Error("read", path, "it is no regular file");

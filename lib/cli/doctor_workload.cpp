@@ -137,7 +137,10 @@ Task<int> examine(asio::io_context& io, SurveyOptions options, WorkloadReport re
         if (images.size() >= kMostExplained) {
             ExplainedImage untried;
             untried.waiting = waiting;
-            untried.remedies = {"nodemirrorctl explain " + waiting.image};
+            // A command only of what is an image's name: whoever made the pod wrote it.
+            untried.remedies = {parseImageReference(waiting.image)
+                                    ? "nodemirrorctl explain " + waiting.image
+                                    : "correct the image's name"};
             tell(std::move(untried));
             continue;
         }

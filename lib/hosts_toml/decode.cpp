@@ -297,6 +297,11 @@ class Decoder {
 Decoded decodeHostsToml(std::string_view text, const std::string& directory,
                         const ContainerdVersion& version) {
     Decoded out;
+    if (text.size() > kLargestHostsToml) {
+        out.error = "it is larger than " + std::to_string(kLargestHostsToml) + " bytes";
+        out.tooMuch = true;
+        return out;
+    }
     const auto read = version.readsWithGoTomlV1()
                           ? toml_text::readGoTomlV1(text, version.diesOfUnhandledTokens())
                           : toml_text::readTomlV2(text);

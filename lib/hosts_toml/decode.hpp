@@ -8,6 +8,9 @@
 
 namespace nodemirror {
 
+/// A larger hosts.toml is not read: containerd's own readers take long for some that are.
+constexpr size_t kLargestHostsToml = 128U << 10;
+
 /// What containerd's parseHostsFile makes of the bytes of a hosts.toml.
 struct Decoded {
     /// The hosts in order, the server last. The server's `host` is empty when the file names none:

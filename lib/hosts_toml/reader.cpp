@@ -52,7 +52,6 @@ bool isNotExist(int code) { return code == ENOENT; }
 
 /// Whoever may write below certs.d may write files without end, and name others. A hosts.toml of
 /// any sense is far smaller; certificates beyond these bounds are not looked at.
-constexpr size_t kLargestHosts = 128U << 10;
 constexpr off_t kLargestCertificate = 1 << 20;
 constexpr size_t kMostWarnings = 20;
 constexpr off_t kMostCertificates = 4 << 20;  ///< bytes in all, of one chain
@@ -128,10 +127,10 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
     struct stat status {};
     std::string text;
     if (::stat(path.c_str(), &status) == 0) {
-        auto content = readWholeFile(path, kLargestHosts);
+        auto content = readWholeFile(path, kLargestHostsToml);
         if (!content) {
             out.error = content.error().text();
-            const bool large = status.st_size > static_cast<off_t>(kLargestHosts);
+            const bool large = status.st_size > static_cast<off_t>(kLargestHostsToml);
             out.unreadable = large || isClosedToUs(path);
             return {};
         }

@@ -93,7 +93,14 @@ std::optional<http::request<http::empty_body>> Connection::messageOf(const HttpR
                                                                      Exchange& out) const {
     http::request<http::empty_body> message;
     message.method_string(request.method);
-    message.target(viaPlainProxy_ ? request.url.text() : request.url.target);
+    const auto target = requestTarget(request.url.target);
+    if (!target) {
+        fail(out, Fault::Protocol, "net/url: invalid control character in URL");
+        return std::nullopt;
+    }
+    HttpUrl url = request.url;
+    url.target = *target;
+    message.target(viaPlainProxy_ ? url.text() : url.target);
     message.version(11);
     std::vector<std::pair<std::string, std::string>> headers{{"Host", request.url.authority}};
     const std::string basic = viaPlainProxy_ ? proxyAuthorization(proxy_) : "";

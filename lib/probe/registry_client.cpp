@@ -139,8 +139,7 @@ Task<Exchange> RegistryClient::follow(HttpRequest request, RegistryAnswer* answe
                 exchange.error = "redirected again and again, for longer than it is waited for";
             } else if (!next || hops >= kMostRedirects) {
                 exchange.fault = Fault::Protocol;
-                exchange.error = next ? "failed to do request: Get " +
-                                            inQuotes(exchange.headers["location"]) +
+                exchange.error = next ? "failed to do request: Get " + inQuotes(next->text()) +
                                             ": stopped after 10 redirects"
                                       : "redirected to something that is no http or https URL";
             } else {

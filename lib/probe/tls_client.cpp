@@ -11,7 +11,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <ctime>
+#include <set>
 
 namespace nodemirror {
 
@@ -95,6 +97,7 @@ void fail(CertificateCheck& out, Fault fault, const std::string& error) {
 
 /// OpenSSL sorts its store anew with each certificate: many are slow.
 constexpr size_t kLargestPem = 1 << 20;
+constexpr size_t kLargestPems = 4 << 20;  ///< together
 
 Error cannotLoad(const std::string& path, const error_code& error) {
     return {"load the certificate", path, error.message(), "check the file"};
@@ -116,10 +119,13 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
     // Go trusts whatever is among the roots, an intermediate certificate too.
     X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
     error_code error;
-    // Read here: OpenSSL would wait for whoever writes to a FIFO.
-    for (const auto& path : settings.ca) {
-        const auto pem = readWholeFile(path, kLargestPem);
+    // Read here: OpenSSL would wait for whoever writes to a FIFO. Each file once: a list may name
+    // one thousands of times.
+    size_t left = kLargestPems;
+    for (const auto& path : std::set<std::string>(settings.ca.begin(), settings.ca.end())) {
+        const auto pem = readWholeFile(path, std::min(kLargestPem, left));
         if (!pem) return pem.error();
+        left -= pem->size();
         if (context->add_certificate_authority(asio::buffer(*pem), error))
             return cannotLoad(path, error);
     }

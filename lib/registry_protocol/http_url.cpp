@@ -78,19 +78,36 @@ std::optional<HttpUrl> resolveLocation(const HttpUrl& base, std::string_view loc
     return out;
 }
 
+namespace {
+
+std::string percentEncoded(char c) {
+    char buffer[4];
+    std::snprintf(buffer, sizeof buffer, "%%%02X", static_cast<unsigned char>(c));
+    return buffer;
+}
+
+}  // namespace
+
+std::optional<std::string> requestTarget(std::string_view target) {
+    static constexpr std::string_view kNeverInUrls = " \"<>\\^`{|}";
+    std::string out;
+    for (const char c : target) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f) return std::nullopt;
+        const bool escape = byte >= 0x80 || kNeverInUrls.find(c) != std::string_view::npos;
+        out += escape ? percentEncoded(c) : std::string(1, c);
+    }
+    return out;
+}
+
 std::string queryEscape(std::string_view text) {
     std::string out;
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
-        if (std::isalnum(byte) != 0 || c == '-' || c == '_' || c == '.' || c == '~') {
+        if (std::isalnum(byte) != 0 || c == '-' || c == '_' || c == '.' || c == '~')
             out += c;
-        } else if (c == ' ') {
-            out += '+';
-        } else {
-            char buffer[4];
-            std::snprintf(buffer, sizeof buffer, "%%%02X", byte);
-            out += buffer;
-        }
+        else
+            out += c == ' ' ? "+" : percentEncoded(c);
     }
     return out;
 }

@@ -19,6 +19,7 @@ namespace {
 constexpr uint64_t kRanged = 64 << 10;
 constexpr uint64_t kWhole = uint64_t{1} << 40;
 constexpr uint64_t kLargestConfig = 4 << 20;
+constexpr size_t kHostsAtOnce = 32;
 
 bool has(const ChainHost& host, const char* capability) {
     const auto& all = host.capabilities;
@@ -79,30 +80,38 @@ Task<void> ImageTrial::askHost(size_t index) {
     if (!finding.digest.empty() && !headerOf(answered, "content-length").empty()) co_return;
     RegistryClient::Ask get = head;
     get.method = "GET";
-    get.readLimit = get.keepLimit = kLargestManifest + 1;
+    get.readLimit = kLargestManifest + 1;
+    get.keepLimit = 0;  // its size and digest are all that counts
     auto fetch = client.ask(get);
     finding.get = co_await std::move(fetch);
     finding.size = finding.get->last().bodySize;
     if (finding.digest.empty()) finding.digest = "sha256:" + finding.get->last().bodySha256;
 }
 
-/// All hosts at once: one that hangs must not keep the others from being seen.
+/// Many hosts at once: one that hangs must not keep the others from being seen.
 Task<void> ImageTrial::askAll() {
-    size_t left = findings_.hosts.size();
-    if (left == 0) co_return;
+    size_t running = std::min(kHostsAtOnce, findings_.hosts.size());
+    if (running == 0) co_return;
+    size_t next = 0;
     asio::steady_timer done(io_, asio::steady_timer::time_point::max());
     std::exception_ptr failure;
-    for (size_t i = 0; i < findings_.hosts.size(); ++i) {
-        const auto ended = [&left, &done, &failure](std::exception_ptr error) {
-            if (error) failure = error;
-            if (--left == 0) done.cancel();
-        };
-        asio::co_spawn(io_, askHost(i), ended);
-    }
+    const auto ended = [&running, &done, &failure](std::exception_ptr error) {
+        if (error) failure = error;
+        if (--running == 0) done.cancel();
+    };
+    for (size_t i = running; i > 0; --i) asio::co_spawn(io_, askInTurn(next), ended);
     boost::system::error_code ignored;
     auto wait = done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     co_await std::move(wait);
     if (failure) std::rethrow_exception(failure);
+}
+
+/// Asks the host whose turn it is, until all have been.
+Task<void> ImageTrial::askInTurn(size_t& next) {
+    while (next < findings_.hosts.size()) {
+        auto ask = askHost(next++);
+        co_await std::move(ask);
+    }
 }
 
 /// Reads a piece from the host that took the request, and once more from where it broke off, as

@@ -32,6 +32,7 @@ class ImageTrial {
   private:
     Task<void> askHost(size_t index);
     Task<void> askAll();
+    Task<void> askInTurn(size_t& next);
     Task<bool> readPiece(Descriptor descriptor, std::string what, uint64_t limit);
     Task<void> readBody(PieceFinding& piece, size_t host, uint64_t limit);
     std::string resolvedDigest() const;

@@ -19,12 +19,12 @@ struct Lies {
 
     RegistryAnswer ask(const std::string& answers,
                        std::chrono::milliseconds whole = std::chrono::seconds(60),
-                       uint64_t most = 64 << 10) {
+                       uint64_t most = 64 << 10, const std::string& path = "/v2") {
         registry.setAnswers(answers);
         ChainHost host;
         host.scheme = "http";
         host.host = "127.0.0.1:" + registry.port();
-        host.path = "/v2";
+        host.path = path;
         ClientOptions options;
         options.registry = "docker.io";
         options.patience.answer = options.patience.body = std::chrono::seconds(5);
@@ -128,6 +128,15 @@ TEST_CASE("a token is no way to send another header, or another request") {
     CHECK(answer.fault == Fault::Protocol);
     CHECK_THAT(answer.error, Catch::Contains("invalid header field value for \"Authorization\""));
     CHECK(lies.registry.asked() == 2);
+}
+
+TEST_CASE("a path is no way to send another request") {
+    Lies lies;
+    const auto answer = lies.ask("HTTP/1.1 200 OK\r\n\r\n{}", std::chrono::seconds(60), 64 << 10,
+                                 "/x HTTP/1.1\r\nHost: a\r\n\r\nPOST /admin HTTP/1.1\r\nX: /v2");
+    CHECK(answer.fault == Fault::Protocol);
+    CHECK_THAT(answer.error, Catch::Contains("invalid control character in URL"));
+    CHECK(lies.registry.asked() == 0);
 }
 
 TEST_CASE("bodies and headers are bounded, and nothing is unpacked") {

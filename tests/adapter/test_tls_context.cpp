@@ -154,6 +154,22 @@ TEST_CASE("a certificate without an end is not expired, and odd addresses are no
     CHECK(facts.names == std::vector<std::string>{"an address of 1 bytes", "1.2.3.4"});
 }
 
+TEST_CASE("a certificate that is named again and again is read once, and many are too many") {
+    const TemporaryDirectory directory;
+    const auto roots = std::make_shared<SystemRoots>("/nonexistent");
+    const std::string root = pem(issue("root", true));
+    std::string large = root;
+    large.append((1 << 20) - root.size(), '#');
+    TlsSettings settings;
+    settings.ca.assign(30'000, directory.write("ca.crt", large));
+    CHECK(makeTlsContext(settings, roots));
+    for (int i = 0; i < 4; ++i)
+        settings.ca.push_back(directory.write("ca" + std::to_string(i) + ".crt", large));
+    const auto made = makeTlsContext(settings, roots);
+    REQUIRE_FALSE(made);
+    CHECK_THAT(made.error().text(), Catch::Contains("larger than"));
+}
+
 TEST_CASE("a FIFO in the place of a certificate is not waited for") {
     const TemporaryDirectory directory;
     const std::string fifo = directory / "ca.crt";
@@ -164,6 +180,8 @@ TEST_CASE("a FIFO in the place of a certificate is not waited for") {
     const auto made = makeTlsContext(settings, roots);
     REQUIRE_FALSE(made);
     CHECK_THAT(made.error().text(), Catch::Contains("no regular file"));
+    settings.ca = {"/dev/null"};
+    CHECK_THAT(makeTlsContext(settings, roots).error().text(), Catch::Contains("no regular file"));
     settings.ca.clear();
     settings.client = {{fifo, fifo}};
     CHECK_FALSE(makeTlsContext(settings, roots));

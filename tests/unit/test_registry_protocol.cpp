@@ -49,6 +49,9 @@ TEST_CASE("URLs and redirects") {
     CHECK(to("") == "nowhere");
     CHECK(withQuery(*parseHttpUrl("http://a/b"), {{"ns", "r:5000"}, {"a", "x y"}}).text() ==
           "http://a/b?a=x+y&ns=r%3A5000");
+    CHECK(requestTarget("/v2/a b/\xc3\xa4\"?x=%41") == "/v2/a%20b/%C3%A4%22?x=%41");
+    for (const char* lines : {"/x HTTP/1.1\r\nHost: a\r\n\r\nPOST /", "/a\tb", "/a\x7f"})
+        CHECK_FALSE(requestTarget(lines));
     CHECK(parseHttpUrl("http://a")->sameOrigin(*parseHttpUrl("http://A:80/x")));
     CHECK_FALSE(parseHttpUrl("http://a")->sameOrigin(*parseHttpUrl("https://a")));
 }
