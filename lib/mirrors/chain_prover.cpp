@@ -77,9 +77,9 @@ void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
     readiness_.cancel();
     queue_.clear();
     queued_.clear();
-    pausing_ = 0;
     desired_ = std::move(desired);
     failing_.clear();
+    waiting_.clear();
     underWay_.clear();
     proofs_.keepOnly(*desired_);
     for (const auto& registry : desired_->registries) {
@@ -111,7 +111,7 @@ void ChainProver::run() {
     armRetry();
 }
 
-bool ChainProver::hasRoom() const { return underWay_.size() - pausing_ < kAtOnce; }
+bool ChainProver::hasRoom() const { return underWay_.size() < kAtOnce; }
 
 /// A few at a time: each asks all of its hosts, and containerd for a pull.
 void ChainProver::startMore() {
@@ -134,14 +134,14 @@ void ChainProver::stop() {
 void ChainProver::prove(const Registry& registry) {
     const std::string& name = registry.name;
     if (underWay_.count(name)) return;
-    const auto failing = failing_.find(name);
-    if (failing != failing_.end() && failing->second.retryAt > std::chrono::steady_clock::now())
-        return;
+    if (const auto due = dueAt(name); due && *due > std::chrono::steady_clock::now()) return;
     auto subject = caseFor(registry);
-    if (!subject || proofs_.isRejected(name, subject->sha256)) return;
-    UnderWay& begun = underWay_[name];
-    begun.since = std::chrono::steady_clock::now();
-    if (subject->proven || wasRejected(*subject)) begun.beforeName = subject->beforeName;
+    if (!subject || proofs_.isRejected(name, subject->sha256)) {
+        waiting_.erase(name);
+        failing_.erase(name);
+        return;
+    }
+    underWay_.insert(name);
     const unsigned generation = generation_;
     const auto done = [this, name, generation](std::exception_ptr failure) {
         if (failure) std::rethrow_exception(failure);
@@ -154,13 +154,27 @@ void ChainProver::prove(const Registry& registry) {
     asio::co_spawn(io_, proveCase(std::move(*subject), generation), done);
 }
 
+/// When it is to be tried again; nothing where there is no reason to wait.
+std::optional<SteadyTime> ChainProver::dueAt(const std::string& registry) const {
+    std::optional<SteadyTime> due;
+    if (const auto found = failing_.find(registry); found != failing_.end())
+        due = found->second.retryAt;
+    if (const auto found = waiting_.find(registry); found != waiting_.end())
+        due = std::max(due.value_or(SteadyTime()), found->second.retryAt);
+    return due;
+}
+
 /// Rejected changes are tried again after an hour, and canaries that nobody has ever more seldom.
 void ChainProver::armRetry() {
     const Duration never = 2 * kRetry;
+    const auto now = std::chrono::steady_clock::now();
     Duration wait = proofs_.untilRetry(never);
-    for (const auto& [name, failing] : failing_)
+    const auto consider = [&](const std::string& name) {
         if (hasRoom() && underWay_.count(name) == 0)
-            wait = std::min<Duration>(wait, failing.retryAt - std::chrono::steady_clock::now());
+            wait = std::min<Duration>(wait, dueAt(name).value_or(now) - now);
+    };
+    for (const auto& [name, failing] : failing_) consider(name);
+    for (const auto& [name, waiting] : waiting_) consider(name);
     if (!running_ || wait == never) return;
     retry_.expires_after(std::clamp<Duration>(wait, std::chrono::seconds(1), kRetry));
     retry_.async_wait([this](const boost::system::error_code& error) {
@@ -180,16 +194,15 @@ std::vector<Reason> ChainProver::reasons() const {
                                      failing.evidence,
                                  "nodemirrorctl explain " + desired_->find(name)->canary));
     const auto now = std::chrono::steady_clock::now();
-    for (const auto& [name, begun] : underWay_)
-        if (!begun.beforeName.empty() && !begun.waitsFor.empty() && now - begun.since > kUntold)
-            out.push_back(
-                makeReason(Reason::Weight::Degraded, "ChangeUnproven", name,
-                           begun.beforeName +
-                               " is in force, and the change of its mirrors waits for its "
-                               "canary: " +
-                               begun.waitsFor,
-                           "nodemirrorctl explain " + desired_->find(name)->canary +
-                               "; without a canary the change is put in place at once"));
+    for (const auto& [name, waiting] : waiting_) {
+        const auto* variant = registries_.intents().variant(name);
+        if (variant == nullptr || !variant->standIn || now - waiting.since < kUntold) continue;
+        out.push_back(makeReason(Reason::Weight::Degraded, "ChangeUnproven", name,
+                                 "the change of its mirrors is not in force: " +
+                                     variant->standInReason + "; " + waiting.why,
+                                 "nodemirrorctl explain " + desired_->find(name)->canary +
+                                     "; without a canary the change is put in place at once"));
+    }
     return out;
 }
 

@@ -63,10 +63,12 @@ class ChainProver {
         bool proven = false;  ///< `before` has passed once
     };
 
-    struct UnderWay {
+    /// A change of which nothing could be proven yet.
+    struct Waiting {
         SteadyTime since;
-        std::string beforeName;  ///< what is in force meanwhile; empty where the change is
-        std::string waitsFor;
+        std::string why;
+        int tries = 0;
+        SteadyTime retryAt;
     };
 
     struct Failing {
@@ -80,11 +82,13 @@ class ChainProver {
     void prove(const Registry& registry);
     void fail(const Case& subject, const std::string& evidence);
     Task<void> proveCase(Case subject, unsigned generation);
-    Task<bool> tryOnce(const Case& subject, unsigned generation);
+    Task<std::optional<std::string>> tryOnce(const Case& subject, unsigned generation);
     Task<bool> worthTrying(const Case& subject, std::string* evidence);
     Task<bool> waitUntilReady(const Case& subject, unsigned generation);
     Task<CanaryTrial::Answer> pullThrough(const Case& subject, const RenderedHosts& text);
-    void noteWaiting(const Case& subject, const std::string& why);
+    Waiting& noteWaiting(const Case& subject, const std::string& why);
+    void postpone(const Case& subject, const std::string& why);
+    std::optional<SteadyTime> dueAt(const std::string& registry) const;
     std::optional<Case> caseFor(const Registry& registry) const;
     bool mayReturnTo(const std::string& text, const Registry& registry) const;
     void accept(const Case& subject);
@@ -101,10 +105,10 @@ class ChainProver {
     CanaryTrial trial_;
     std::shared_ptr<const Desired> desired_;
     std::map<std::string, Failing> failing_;  ///< canaries that fail with either chain
-    std::map<std::string, UnderWay> underWay_;
+    std::map<std::string, Waiting> waiting_;
+    std::set<std::string> underWay_;
     std::deque<const Registry*> queue_;  ///< of desired_, to be proven next
     std::set<std::string> queued_;       ///< their names
-    size_t pausing_ = 0;                 ///< of those under way, waiting for their next trial
     boost::asio::steady_timer retry_;
     boost::asio::steady_timer readiness_;  ///< never ends; cancelled when `ready` is to be asked
     unsigned generation_ = 0;              ///< of the desired state; a proof of an earlier one ends

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace nodemirror {
 
@@ -44,12 +45,22 @@ Task<bool> ChainProver::worthTrying(const Case& subject, std::string* evidence) 
     co_return before.having == 0;
 }
 
-void ChainProver::noteWaiting(const Case& subject, const std::string& why) {
-    const auto found = underWay_.find(subject.registry.name);
-    if (found == underWay_.end() || found->second.waitsFor == why) return;
-    found->second.waitsFor = why;
-    spdlog::warn("registry={} event=unproven canary={} msg={}", subject.registry.name,
-                 subject.registry.canary, inQuotes(why));
+ChainProver::Waiting& ChainProver::noteWaiting(const Case& subject, const std::string& why) {
+    Waiting& waiting = waiting_[subject.registry.name];
+    if (waiting.since == SteadyTime()) waiting.since = std::chrono::steady_clock::now();
+    if (std::exchange(waiting.why, why) != why)
+        spdlog::warn("registry={} event=unproven canary={} msg={}", subject.registry.name,
+                     subject.registry.canary, inQuotes(why));
+    return waiting;
+}
+
+/// Nothing could be proven: it is tried again by and by.
+void ChainProver::postpone(const Case& subject, const std::string& why) {
+    Waiting& waiting = noteWaiting(subject, why);
+    const seconds pause = kAgain * (1 << std::min(waiting.tries, 5));
+    waiting.retryAt =
+        std::chrono::steady_clock::now() + (wasRejected(subject) ? kAgainAtMost : pause);
+    ++waiting.tries;
 }
 
 /// A pull tells of a chain only while that is what containerd finds: a file that is contested, or
@@ -90,74 +101,66 @@ bool ChainProver::wasRejected(const Case& subject) const {
     return proofs_.wasRejected(subject.registry.name, subject.sha256);
 }
 
-/// Proves a change until there is an answer: a containerd that is away gives none.
 Task<void> ChainProver::proveCase(Case subject, unsigned generation) {
-    while (true) {
-        auto wait = waitUntilReady(subject, generation);
-        if (!co_await std::move(wait)) co_return;
-        auto attempt = tryOnce(subject, generation);
-        if (co_await std::move(attempt) || generation != generation_) co_return;
-        // One that waits holds up no other.
-        ++pausing_;
-        startMore();
-        armRetry();
-        asio::steady_timer pause(io_, wasRejected(subject) ? kAgainAtMost : kAgain);
-        boost::system::error_code ignored;
-        auto rest = pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-        co_await std::move(rest);
-        if (generation != generation_) co_return;
-        --pausing_;
-    }
+    auto wait = waitUntilReady(subject, generation);
+    if (!co_await std::move(wait)) co_return;
+    auto attempt = tryOnce(subject, generation);
+    const auto untold = co_await std::move(attempt);
+    if (generation != generation_) co_return;
+    if (untold)
+        postpone(subject, *untold);
+    else
+        waiting_.erase(subject.registry.name);
 }
 
-/// False where nothing could be proven. Ends early where the desired state has changed meanwhile.
-Task<bool> ChainProver::tryOnce(const Case& subject, unsigned generation) {
+/// Why nothing could be proven, if so. Ends early where the desired state has changed meanwhile.
+Task<std::optional<std::string>> ChainProver::tryOnce(const Case& subject, unsigned generation) {
     if (subject.proven) {
         std::string evidence;
         auto look = worthTrying(subject, &evidence);
         const bool worth = co_await std::move(look);
-        if (generation != generation_) co_return true;
+        if (generation != generation_) co_return std::nullopt;
         if (!worth) {
             reject(subject, "it was not put in place: " + evidence);
-            co_return true;
+            co_return std::nullopt;
         }
     }
     putInPlace(subject, std::nullopt, "");
     auto first = pullThrough(subject, subject.text);
     const CanaryTrial::Answer fresh = co_await std::move(first);
-    if (generation != generation_) co_return true;
+    if (generation != generation_) co_return std::nullopt;
     if (!fresh.conclusive) {
-        noteWaiting(subject, fresh.evidence);
         // What was worse than the chain before is not left there to wait for an answer.
         if (subject.before && wasRejected(subject))
             putInPlace(subject, subject.before,
                        subject.beforeName + " is in force: the change failed");
-        co_return false;
+        co_return fresh.evidence;
     }
     if (fresh.passed) {
         accept(subject);
-        co_return true;
+        co_return std::nullopt;
     }
     if (subject.before) {
         putInPlace(subject, subject.before,
                    subject.beforeName + " is tried, since the change failed");
         auto second = pullThrough(subject, *subject.before);
         const CanaryTrial::Answer before = co_await std::move(second);
-        if (generation != generation_) co_return true;
+        if (generation != generation_) co_return std::nullopt;
         if (before.passed) {
             reject(subject, fresh.evidence);
-            co_return true;
+            co_return std::nullopt;
         }
         if (wasRejected(subject)) {
             // It was worse than the chain before, and nothing says that it no longer is.
-            if (before.conclusive) reject(subject, fresh.evidence);
-            co_return before.conclusive;
+            if (!before.conclusive) co_return before.evidence;
+            reject(subject, fresh.evidence);
+            co_return std::nullopt;
         }
         putInPlace(subject, std::nullopt, "");
-        if (!before.conclusive) co_return false;
+        if (!before.conclusive) co_return before.evidence;
     }
     fail(subject, fresh.evidence);
-    co_return true;
+    co_return std::nullopt;
 }
 
 /// Neither chain has the canary: the network may be away, and comes back without a word.
