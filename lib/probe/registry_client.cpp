@@ -139,9 +139,11 @@ Task<Exchange> RegistryClient::follow(HttpRequest request, RegistryAnswer* answe
                 exchange.error = "redirected again and again, for longer than it is waited for";
             } else if (!next || hops >= kMostRedirects) {
                 exchange.fault = Fault::Protocol;
-                exchange.error = next ? "failed to do request: Get " + inQuotes(next->text()) +
-                                            ": stopped after 10 redirects"
-                                      : "redirected to something that is no http or https URL";
+                exchange.error =
+                    next ? "failed to do request: Get " +
+                               inQuotes(withoutCredentials(exchange.headers["location"])) +
+                               ": stopped after 10 redirects"
+                         : "redirected to something that is no http or https URL";
             } else {
                 exchange.body.clear();
                 answer->exchanges.push_back(std::move(exchange));

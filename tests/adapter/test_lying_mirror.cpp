@@ -80,7 +80,9 @@ TEST_CASE("redirects lead to http and https alone, and end") {
         CHECK(answer.fault != Fault::None);
         CHECK(lies.registry.asked() <= 2);
     }
-    CHECK(lies.ask(redirect("http://127.0.0.1:@PORT@/again")).fault == Fault::Protocol);
+    const auto again = lies.ask(redirect("http://user:hunter2@127.0.0.1:@PORT@/again"));
+    CHECK(again.fault == Fault::Protocol);
+    CHECK_THAT(again.error, Catch::Contains("/again") && !Catch::Contains("hunter2"));
     CHECK(lies.registry.asked() == 11);
     CHECK(lies.ask(redirect("http://127.0.0.1:@PORT@/again"), std::chrono::milliseconds(0)).fault ==
           Fault::Hang);
