@@ -69,6 +69,7 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
     ConfigEditRecord record;
     record.stage = ConfigEditRecord::Stage::Applying;
     record.fingerprint = plan.fingerprint;
+    record.unreadBy = loaded_.identity(containerd_.processId());
     for (const auto& edit : plan.edits) {
         ConfigEditRecord::File file;
         file.path = edit.path;
@@ -122,6 +123,16 @@ bool ConfigKeeper::tookAway(const std::string& path) const {
     return record_.stage == ConfigEditRecord::Stage::RolledBack &&
            std::any_of(record_.files.begin(), record_.files.end(),
                        [&](const auto& file) { return file.path == path && !file.existed; });
+}
+
+/// A file that was taken away, and that somebody has made since, is theirs: when it is gone again
+/// it is missed.
+void ConfigKeeper::forgetWhatIsBack() {
+    if (record_.stage != ConfigEditRecord::Stage::RolledBack || record_.restartOwed) return;
+    const auto isBack = [](const ConfigEditRecord::File& file) {
+        return !file.existed && ::access(file.path.c_str(), F_OK) == 0;
+    };
+    if (std::erase_if(record_.files, isBack) > 0) save();
 }
 
 Result<bool> ConfigKeeper::isWritten() const {

@@ -142,7 +142,7 @@ Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<
 }
 
 /// What stands against an edit, or against its proof; nothing where it may be made.
-std::optional<Reason> ConfigKeeper::refusal(const std::string& why, const Service& service) const {
+std::optional<Reason> ConfigKeeper::refusal(const std::string& why, const Service& service) {
     if (unreadable_)
         return makeReason(
             Reason::Weight::Blocked, "StateUnreadable", unreadable_->object(),
@@ -151,7 +151,10 @@ std::optional<Reason> ConfigKeeper::refusal(const std::string& why, const Servic
                 unreadable_->object() + ", and restart nodemirrord");
     // Room for the restart, and for a second one should the edit have to be taken back.
     constexpr int kNeeded = 2;
-    if (!service.restart || restarter_.budgetLeft(service.unit) >= kNeeded) return std::nullopt;
+    // Where nothing is restarted from here, no restart is waited for.
+    if (!restarter_.mayEverRestart(service) || isOutlived(service) ||
+        restarter_.budgetLeft(service.unit) >= kNeeded)
+        return std::nullopt;
     const bool ever = restarter_.budget().restarts >= kNeeded;
     Reason reason = makeReason(
         Reason::Weight::Degraded, "RestartBudget", service.unit,
@@ -211,6 +214,7 @@ bool ConfigKeeper::standsWhole(std::vector<Reason>* reasons) {
 
 Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>* reasons) {
     using Stage = ConfigEditRecord::Stage;
+    forgetWhatIsBack();
     const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
     const std::string state = unit.isKnown() ? unit.value().activeState : "";
     const bool failed = runs == Runs::Nothing && state == "failed";

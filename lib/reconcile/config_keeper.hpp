@@ -2,6 +2,7 @@
 
 #include "plan/config_plan.hpp"
 #include "ports/containerd.hpp"
+#include "reconcile/loaded_config.hpp"
 #include "reconcile/restarter.hpp"
 #include "state/state_dir.hpp"
 
@@ -23,12 +24,14 @@ class ConfigKeeper {
     /// `readConfig` reads the configuration as it is now: a containerd that runs is not restarted
     /// into one that cannot be read. `criStart`: how long a start of CRI is waited for at a time.
     ConfigKeeper(boost::asio::io_context& io, Containerd& containerd, Restarter& restarter,
-                 StateDir state, std::function<Result<ContainerdConfig>()> readConfig,
+                 StateDir state, LoadedConfig& loaded,
+                 std::function<Result<ContainerdConfig>()> readConfig,
                  std::chrono::milliseconds criStart = std::chrono::seconds(60))
         : io_(io),
           containerd_(containerd),
           restarter_(restarter),
           state_(std::move(state)),
+          loaded_(loaded),
           readConfig_(std::move(readConfig)),
           criStart_(criStart) {}
     Result<void> start();
@@ -62,7 +65,9 @@ class ConfigKeeper {
     Result<bool> isWritten() const;
     bool standsWhole(std::vector<Reason>* reasons);
     Task<bool> judge(Service service, Runs runs, std::vector<Reason>* reasons);
-    std::optional<Reason> refusal(const std::string& why, const Service& service) const;
+    std::optional<Reason> refusal(const std::string& why, const Service& service);
+    void forgetWhatIsBack();
+    bool isOutlived(const Service& service) const;
     bool isOfAnotherUnit(const Service& service, const std::string& why,
                          std::vector<Reason>* reasons) const;
     Task<Restarter::Outcome> restartContainerd(Service service, std::string why,
@@ -78,6 +83,7 @@ class ConfigKeeper {
     Containerd& containerd_;
     Restarter& restarter_;
     StateDir state_;
+    LoadedConfig& loaded_;
     std::function<Result<ContainerdConfig>()> readConfig_;
     std::chrono::milliseconds criStart_;
     ConfigEditRecord record_;

@@ -17,13 +17,16 @@ void tellRestartNeeded(const Service& service, const std::string& problem, const
 
 }  // namespace
 
-/// Whether the containerd that answers was seen to live through a restart of the unit: it is of
-/// another one, and this one is not to be restarted for it again.
+/// Whether the containerd that answers was seen to live through a restart of the unit.
+bool ConfigKeeper::isOutlived(const Service& service) const {
+    return outlived_.process != 0 && outlived_.unit == service.unit &&
+           outlived_.process == containerd_.processId();
+}
+
+/// Such a containerd is of another unit, and this one is not to be restarted for it again.
 bool ConfigKeeper::isOfAnotherUnit(const Service& service, const std::string& why,
                                    std::vector<Reason>* reasons) const {
-    if (outlived_.process == 0 || outlived_.unit != service.unit ||
-        outlived_.process != containerd_.processId())
-        return false;
+    if (!isOutlived(service)) return false;
     tellRestartNeeded(service,
                       "process " + std::to_string(outlived_.process) +
                           ", which answers on its socket, is not restarted with " + service.unit,

@@ -20,8 +20,6 @@ std::string digestOf(const ContainerdConfig& config) {
 
 }  // namespace
 
-/// containerd makes its socket anew at every start, so that a process is known by it over time;
-/// empty where it cannot be: a socket of systemd's own stays the same.
 std::string LoadedConfig::identity(int process) const {
     struct stat status {};
     if (process <= 1 || ::stat(socket_.c_str(), &status) != 0) return "";
@@ -52,6 +50,9 @@ Seen<bool> LoadedConfig::startedAfter(const Process& process, const ContainerdCo
 
 Seen<bool> LoadedConfig::hasReadEdit(const Process& process, const ConfigEditRecord& edit) const {
     if (startedEdited_.is(process.id, edit.fingerprint)) return Seen<bool>::known(true);
+    // No clock that is set makes it another one.
+    if (!edit.unreadBy.empty() && edit.unreadBy == identity(process.id))
+        return Seen<bool>::known(false);
     std::vector<std::string> paths;
     for (const auto& file : edit.files) paths.push_back(file.path);
     return files::startedAfter(process.started, socket_, paths);
@@ -72,9 +73,8 @@ void LoadedConfig::noteStarted(int process, const ConfigEditRecord& edit) {
     startedEdited_ = {process, edit.fingerprint};
 }
 
-void LoadedConfig::noteReadsCertsDir(int process) {
-    reader_ = process;
-    const std::string reader = identity(process);
+void LoadedConfig::remember() {
+    const std::string reader = identity(reader_);
     if (reader.empty() || reader == savedReader_) return;
     savedReader_ = reader;
     if (const auto saved = state_.saveCertsReader(reader); !saved)

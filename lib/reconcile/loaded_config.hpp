@@ -25,6 +25,9 @@ class LoadedConfig {
 
     /// Whether the process was started after the configuration last changed.
     Seen<bool> startedAfter(const Process& process, const ContainerdConfig& config);
+    /// A name of a process over time: containerd makes its socket anew at every start. Empty where
+    /// it has none, since systemd itself listens.
+    std::string identity(int process) const;
     /// Whether it was started after the files of an edit were written, whatever befell others.
     Seen<bool> hasReadEdit(const Process& process, const ConfigEditRecord& edit) const;
     /// Whether it reads certs.d as the configuration says. A later change of something else does
@@ -34,9 +37,11 @@ class LoadedConfig {
     /// The process was started for this configuration, or with this edit.
     void noteStarted(int process, const ContainerdConfig& config);
     void noteStarted(int process, const ConfigEditRecord& edit);
-    /// The process was seen to read certs.d. Kept over a restart of the daemon, which must be no
-    /// reason to restart containerd.
-    void noteReadsCertsDir(int process);
+    /// The process was seen to read certs.d.
+    void noteReadsCertsDir(int process) { reader_ = process; }
+    /// Keeps which that is over a restart of the daemon, which must be no reason to restart
+    /// containerd.
+    void remember();
 
   private:
     /// A process and what it was seen with.
@@ -47,7 +52,6 @@ class LoadedConfig {
             return id > 0 && id == process && now == what;
         }
     };
-    std::string identity(int process) const;
 
     StateDir state_;
     std::string socket_;

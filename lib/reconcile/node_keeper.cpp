@@ -27,11 +27,11 @@ NodeKeeper::NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Unit
     : io_(io),
       containerd_(containerd),
       restarter_(units, state),
-      config_(io, containerd, restarter_, state, [this] { return readConfig(); }),
+      loaded_(state, paths.containerdSocket, paths.certsDir),
+      config_(io, containerd, restarter_, state, loaded_, [this] { return readConfig(); }),
       images_(io, containerd, [this] { trigger(); }),
       state_(state),
       paths_(std::move(paths)),
-      loaded_(state, paths_.containerdSocket, paths_.certsDir),
       wake_(io) {}
 
 Result<void> NodeKeeper::start() {
@@ -66,6 +66,9 @@ SteadyTime NodeKeeper::due(SteadyTime now) const {
         if (time != SteadyTime() && time < due) due = std::max(time, now + kSoonest);
     };
     if (unitsUnknown_) consider(now + seconds(5));
+    // What is to be mended may be a file that nobody knows to watch.
+    if (observed_.config.isUnknown() && !observed_.config.why().empty())
+        consider(now + seconds(30));
     if (unreachableFor_ > 0)
         consider(now + milliseconds(250) * (1 << std::min(unreachableFor_, 5)));
     else
@@ -160,6 +163,7 @@ Task<void> NodeKeeper::pass() {
         auto resume = config_.resume(desired_->containerd, ConfigKeeper::Runs::Nothing, &reasons_);
         (void)co_await std::move(resume);
     }
+    loaded_.remember();
     view_.observed = observed_;
     view_.sandboxImage = sandboxImageOf(observed_);
     view_.configPath = effectiveConfigPath(observed_, paths_.certsDir);
@@ -272,9 +276,7 @@ Task<void> NodeKeeper::keepKubelet() {
 
 std::vector<std::string> NodeKeeper::configFiles() const {
     std::vector<std::string> out{paths_.containerdConfig};
-    if (view_.observed.config.isKnown())
-        for (const auto& file : view_.observed.config.value().files)
-            if (file.path != paths_.containerdConfig) out.push_back(file.path);
+    out.insert(out.end(), importedFiles_.begin(), importedFiles_.end());
     return out;
 }
 

@@ -68,7 +68,6 @@ class NodeKeeper {
     Task<void> keepConfig();
     void wantKubeletRestarted(std::string why);
     Task<void> keepKubelet();
-    bool mayRestart(const Service& service);
     ConfigSurroundings surroundings() const;
     void lookElsewhere(const std::string& configPath, ConfigSurroundings& around) const;
     std::optional<ChainReading> readBelow(const std::string& registry) const;
@@ -81,11 +80,11 @@ class NodeKeeper {
     boost::asio::io_context& io_;
     Containerd& containerd_;
     Restarter restarter_;
+    LoadedConfig loaded_;
     ConfigKeeper config_;
     ImageKeeper images_;
     StateDir state_;
     Paths paths_;
-    LoadedConfig loaded_;
     std::shared_ptr<const Desired> desired_;
     std::function<void()> onPass_;
     std::function<void(ContainerdVersion)> onVersion_;
@@ -93,13 +92,14 @@ class NodeKeeper {
     std::vector<Reason> reasons_;
     NodeView view_;
     PauseAbsence pauseAbsence_;
-    std::string kubeletReason_;   ///< why kubelet is to be restarted; empty: it is not
-    SteadyTime kubeletSince_;     ///< since when it is
-    bool configSeen_ = false;     ///< containerd's configuration has been there
-    bool configNoted_ = false;    ///< and the state directory says so
-    bool criWasRefused_ = false;  ///< when containerd was restarted from here
-    bool unitsUnknown_ = false;   ///< systemd could not be asked
-    int unreachableFor_ = 0;      ///< passes in a row
+    std::string kubeletReason_;               ///< why kubelet is to be restarted; empty: it is not
+    SteadyTime kubeletSince_;                 ///< since when it is
+    std::vector<std::string> importedFiles_;  ///< of the configuration as it last could be read
+    bool configSeen_ = false;                 ///< containerd's configuration has been there
+    bool configNoted_ = false;                ///< and the state directory says so
+    bool criWasRefused_ = false;              ///< when containerd was restarted from here
+    bool unitsUnknown_ = false;               ///< systemd could not be asked
+    int unreachableFor_ = 0;                  ///< passes in a row
     boost::asio::steady_timer wake_;
     bool triggered_ = true;
     bool passing_ = false;

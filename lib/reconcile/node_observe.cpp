@@ -59,6 +59,11 @@ bool NodeKeeper::noteVersion(const std::string& text) {
 void NodeKeeper::observeConfig() {
     auto config = readConfig();
     if (config && config->exists) configSeen_ = true;
+    if (config) {
+        importedFiles_.clear();
+        for (const auto& file : config->files)
+            if (file.path != paths_.containerdConfig) importedFiles_.push_back(file.path);
+    }
     observed_.runsConfig = config ? loaded_.readsCertsDir(process(), *config)
                                   : Seen<bool>::unknown(config.error().text());
     observed_.config = config ? Seen<ContainerdConfig>::known(std::move(*config))

@@ -16,14 +16,6 @@ PlannedChange change(std::string subject, std::string reason) {
 
 }  // namespace
 
-/// Whether the restart of a unit is this daemon's to make, sooner or later.
-bool NodeKeeper::mayRestart(const Service& service) {
-    const Seen<ObservedUnit>& unit = restarter_.observed(service.unit);
-    const bool never =
-        unit.isKnown() && (!unit.value().exists || unit.value().activeState == "inactive");
-    return service.restart && !never;
-}
-
 Task<std::vector<PlannedChange>> NodeKeeper::preview() {
     std::vector<PlannedChange> out;
     if (!desired_) co_return out;
@@ -57,7 +49,8 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
                                 edit.path, redactConfig(edit.after));
         out.push_back(std::move(item));
     }
-    if ((!config.edits.empty() || config.restart) && mayRestart(desired_->containerd))
+    if ((!config.edits.empty() || config.restart) &&
+        restarter_.mayEverRestart(desired_->containerd))
         out.push_back(change("restart " + desired_->containerd.unit,
                              config.restart ? config.restartReason : "its configuration changes"));
     const ImagePlan images = planImages(view_.required, observed_);
@@ -66,7 +59,7 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
     for (const auto& pin : images.pins) out.push_back(change("pin " + pin.name, pin.reason));
     bool pause = false;
     for (const auto& missing : images.missing) pause = pause || missing.image.sandbox;
-    if (pause && mayRestart(desired_->kubelet))
+    if (pause && restarter_.mayEverRestart(desired_->kubelet))
         out.push_back(change("restart " + desired_->kubelet.unit,
                              "the pause image was missing; after it is back"));
     co_return out;

@@ -50,6 +50,13 @@ Task<void> Restarter::observe(std::string unit) {
                         : Seen<ObservedUnit>::unknown(state.error().text());
 }
 
+bool Restarter::mayEverRestart(const Service& service) {
+    const auto& seen = seen_[service.unit];
+    const bool never =
+        seen.isKnown() && (!seen.value().exists || seen.value().activeState == "inactive");
+    return service.restart && !never;
+}
+
 int Restarter::budgetLeft(const std::string& unit) const {
     const auto found = history_.find(unit);
     static const std::vector<WallTime> kNone;

@@ -43,6 +43,9 @@ class Restarter {
     WallTime freeAt(const std::string& unit, int needed = 1) const;
     UnitView view(const std::string& unit) const;
     const Seen<ObservedUnit>& observed(const std::string& unit) { return seen_[unit]; }
+    /// Whether its restart is this daemon's to make, sooner or later: not of a unit that there is
+    /// not, or that somebody stopped.
+    bool mayEverRestart(const Service& service);
 
   private:
     struct Last {

@@ -177,6 +177,7 @@ Result<ConfigEditRecord> StateDir::loadConfigEdit() const {
             out.fingerprint = json.at("fingerprint").get<std::string>();
             out.error = json.at("error").get<std::string>();
             out.restartOwed = json.at("restartOwed").get<bool>();
+            out.unreadBy = json.value("unreadBy", "");
             for (const auto& item : json.at("files")) {
                 ConfigEditRecord::File file;
                 file.path = item.at("path").get<std::string>();
@@ -205,6 +206,7 @@ Result<void> StateDir::saveConfigEdit(const ConfigEditRecord& record) const {
     json["fingerprint"] = record.fingerprint;
     json["error"] = record.error;
     json["restartOwed"] = record.restartOwed;
+    json["unreadBy"] = record.unreadBy;
     json["files"] = std::move(list);
     return writeStateJson(path_ + "/config-edit.json", std::move(json));
 }

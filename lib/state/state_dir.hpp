@@ -33,6 +33,7 @@ struct ConfigEditRecord {
     std::string fingerprint;   ///< of what was attempted; the same is not attempted again
     std::string error;         ///< containerd's own text, when rolled back
     bool restartOwed = false;  ///< the old files are back, and containerd has not read them yet
+    std::string unreadBy;      ///< the containerd that ran as it was written (LoadedConfig)
 };
 
 /// What canary pulls have shown of a registry's hosts.toml.

@@ -11,11 +11,12 @@ struct ProvenEdit : Node {
     const std::string path = root.write("config.toml", "before");
     const Service service{"containerd.service", true};
     Restarter restarter{units, state};
+    LoadedConfig loaded{state, root / "containerd.sock", root / "certs.d"};
     std::vector<Reason> reasons;
 
     ConfigKeeper keeper() {
         const auto readConfig = [] { return Result<ContainerdConfig>(ContainerdConfig()); };
-        ConfigKeeper out(io, containerd, restarter, state, readConfig,
+        ConfigKeeper out(io, containerd, restarter, state, loaded, readConfig,
                          std::chrono::milliseconds(10));
         REQUIRE(out.start());
         return out;

@@ -98,6 +98,15 @@ TEST_CASE("a containerd that runs is not restarted into a configuration that can
     CHECK(node.units.restarts.size() <= 2);
 }
 
+TEST_CASE("an import that cannot be read any more is watched until it is mended") {
+    WaitingNode node;
+    (void)node.pass();
+    node.root.write("import.toml", "version = = 2\n");
+    CHECK(has(node.pass(), "ConfigUnreadable"));
+    const auto watched = node.keeper->configFiles();
+    CHECK(std::count(watched.begin(), watched.end(), node.import) == 1);
+}
+
 TEST_CASE("an edit that nobody here may restart containerd for is judged when somebody does") {
     WaitingNode node;
     auto never = std::make_shared<Desired>(*desire({"docker.io"}));
@@ -160,6 +169,38 @@ TEST_CASE("no edit is made or proven without a restart left to take it back") {
     }
 }
 
+TEST_CASE("no clock that was set makes an old containerd one that has read the edit") {
+    WaitingNode node;
+    node.units.unit->mainPid = 7;  // k3s itself: of containerd the socket's age alone is known
+    node.paths.containerdSocket = node.root.write("containerd.sock", "");
+    // Made at a time to come, since the clock was set back then.
+    using std::filesystem::file_time_type;
+    const auto made = file_time_type::clock::now() + std::chrono::seconds(2);
+    std::filesystem::last_write_time(node.paths.containerdSocket, made);
+    auto never = std::make_shared<Desired>(*desire({"docker.io"}));
+    never->containerd.restart = false;
+    node.beginAnew(never);
+    (void)node.pass();
+    REQUIRE(node.stage() == Stage::Applying);
+    while (file_time_type::clock::now() <= made) continue;
+    (void)node.pass();
+    CHECK(node.stage() == Stage::Applying);
+    node.startKeeper(never);
+    (void)node.pass();
+    CHECK(node.stage() == Stage::Applying);
+}
+
+TEST_CASE("a containerd of another unit is waited for, not for the budget") {
+    WaitingNode node;
+    node.units.serves = nullptr;
+    node.beginAnew(withBudget(2));
+    CHECK(has(node.pass(), "RestartNeeded"));
+    const auto codes = node.pass();
+    CHECK(has(codes, "RestartNeeded"));
+    CHECK_FALSE(has(codes, "RestartBudget"));
+    CHECK(node.units.restarts.size() == 1);
+}
+
 TEST_CASE("a restart of the daemon is no reason to restart containerd") {
     WaitingNode node;
     node.paths.containerdSocket = node.root.write("containerd.sock", "");
@@ -209,6 +250,15 @@ TEST_CASE("a configuration that was made and taken away again is not missed") {
     CHECK_FALSE(node.root.exists("config.toml"));
     CHECK(has(codes, "ConfigRolledBack"));
     CHECK_FALSE(has(codes, "ConfigUnreadable"));
+    SECTION("and what somebody makes in its place is") {
+        node.root.write("config.toml", node.config);
+        node.start();
+        CHECK_FALSE(has(node.pass(), "ConfigRolledBack"));
+        std::filesystem::remove(node.paths.containerdConfig);
+        node.containerd.versionText = "1.7.25";
+        CHECK(has(node.pass(), "ConfigUnreadable"));
+        CHECK_FALSE(node.root.exists("config.toml"));
+    }
 }
 
 TEST_CASE("a preview that sees containerd gone is no reason not to tell it") {
