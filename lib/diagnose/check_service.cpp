@@ -2,6 +2,7 @@
 #include "diagnose/workload_checks.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace nodemirror::checks {
@@ -22,35 +23,36 @@ std::string selectorText(const Labels& selector) {
 
 void unreachablePods(const ClusterObjects& objects, Findings& findings) {
     if (!objects.hasServices) return;
+    const Owners owners(objects);
+    const auto workloadOf = [&owners](const Pod& pod) {
+        const std::string owner = owners.workloadOf(pod.meta);
+        return pod.meta.space + "/" + (owner.empty() ? "pod/" + pod.meta.name : owner);
+    };
+    std::map<std::string, std::vector<const KubernetesService*>> services;  // by namespace
+    for (const auto& service : objects.services) services[service.meta.space].push_back(&service);
+    std::map<std::string, std::vector<std::string>> addresses;  // by workload
+    for (const auto& pod : objects.pods)
+        if (pod.phase == "Running") addresses[workloadOf(pod)].push_back(pod.ip);
     std::set<std::string> told;
     for (const auto& pod : objects.pods) {
         if (pod.phase != "Running" || pod.hostNetwork || isSystem(pod.meta.space)) continue;
         if (pod.meta.ownerKind == "Job" || pod.meta.ownerKind == "Node") continue;
-        const bool selected =
-            std::any_of(objects.services.begin(), objects.services.end(), [&](const auto& service) {
-                return service.meta.space == pod.meta.space &&
-                       selects(service.selector, pod.meta.labels);
-            });
-        if (selected) continue;
-        std::string workload = workloadOf(objects, pod.meta);
-        if (workload.empty()) workload = "pod/" + pod.meta.name;
-        if (!told.insert(pod.meta.space + "/" + workload).second) continue;
-        std::vector<std::string> addresses;
+        const auto& near = services[pod.meta.space];
+        const bool selected = std::any_of(near.begin(), near.end(), [&](const auto* service) {
+            return selects(service->selector, pod.meta.labels);
+        });
+        const std::string workload = workloadOf(pod);
+        if (selected || !told.insert(workload).second) continue;
         int port = 0;
-        for (const auto& other : objects.pods) {
-            if (other.meta.space != pod.meta.space || other.phase != "Running") continue;
-            const std::string from = workloadOf(objects, other.meta);
-            if (from == workload || other.meta.name == pod.meta.name) addresses.push_back(other.ip);
-        }
         for (const auto& container : pod.containers)
             if (port == 0) port = container.port;
         const std::string number = port > 0 ? std::to_string(port) : "PORT";
-        add(findings, Severity::Warning, "pods-without-service", pod.meta.space + "/" + workload,
-            "its pods run at " + join(addresses, ", ") +
+        add(findings, Severity::Warning, "pods-without-service", workload,
+            "its pods run at " + join(addresses[workload], ", ") +
                 ", and no Service selects them. A pod IP is reachable only inside the cluster, and "
                 "changes with every restart",
-            kubectl(pod.meta.space) + "expose " + workload + " --port=" + number +
-                " --target-port=" + number +
+            kubectl(pod.meta.space) + "expose " + workload.substr(pod.meta.space.size() + 1) +
+                " --port=" + number + " --target-port=" + number +
                 " --type=NodePort makes it reachable at every node's "
                 "address (without --type only inside the cluster)");
     }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cctype>
 
 namespace nodemirror {
 
@@ -58,25 +59,43 @@ Labels labels(const Json& json, std::initializer_list<const char*> path) {
     return out;
 }
 
+bool isName(const std::string& text) {
+    const auto isPart = [](unsigned char c) {
+        return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_' || c == ':';
+    };
+    return !text.empty() && std::isalnum(static_cast<unsigned char>(text.front())) != 0 &&
+           std::all_of(text.begin(), text.end(), isPart);
+}
+
+std::string name(const Json& json, std::initializer_list<const char*> path) {
+    std::string out = text(json, path);
+    return isName(out) ? out : "";
+}
+
 ObjectMeta meta(const Json& json) {
     ObjectMeta out;
     out.space = text(json, {"metadata", "namespace"});
-    if (out.space.empty()) out.space = "default";
-    out.name = text(json, {"metadata", "name"});
+    out.space = out.space.empty() ? "default" : isName(out.space) ? out.space : "";
+    out.name = name(json, {"metadata", "name"});
     out.labels = labels(json, {"metadata", "labels"});
-    out.revision = text(json, {"metadata", "annotations", "deployment.kubernetes.io/revision"});
+    out.revision = name(json, {"metadata", "annotations", "deployment.kubernetes.io/revision"});
     for (const auto& owner : list(json, {"metadata", "ownerReferences"})) {
         if (!flag(owner, {"controller"})) continue;
         out.ownerKind = text(owner, {"kind"});
-        out.ownerName = text(owner, {"name"});
+        out.ownerName = name(owner, {"name"});
+        if (out.ownerName.empty()) out.ownerKind.clear();
     }
     return out;
 }
 
+/// Whether there is nothing to call it by.
+bool isNameless(const ObjectMeta& meta) { return meta.space.empty() || meta.name.empty(); }
+
 void readContainers(const Json& json, const char* specs, const char* statuses, Pod& out) {
     for (const auto& spec : list(json, {"spec", specs})) {
         PodContainer container;
-        container.name = text(spec, {"name"});
+        container.name = name(spec, {"name"});
+        if (container.name.empty()) continue;
         container.image = text(spec, {"image"});
         for (const auto& port : list(spec, {"ports"}))
             if (container.port == 0) container.port = number(port, {"containerPort"});
@@ -160,7 +179,10 @@ ClusterEvent event(const Json& json) {
 void readObject(const Json& json, ClusterObjects& out, int depth = 0) {
     constexpr int kDeepest = 4;  // an array of Lists
     const std::string kind = text(json, {"kind"});
-    if (kind == "Pod") {
+    const bool hasItems = at(json, {"items"}).is_array();
+    if (!hasItems && kind != "Event" && isNameless(meta(json))) {
+        ++out.passedOver;
+    } else if (kind == "Pod") {
         out.pods.push_back(pod(json));
     } else if (kind == "ReplicaSet") {
         out.replicaSets.push_back(replicaSet(json));
@@ -178,7 +200,7 @@ void readObject(const Json& json, ClusterObjects& out, int depth = 0) {
         out.endpoints.push_back(endpoints(json));
     } else if (kind == "Event") {
         out.events.push_back(event(json));
-    } else if (at(json, {"items"}).is_array() && depth < kDeepest) {
+    } else if (hasItems && depth < kDeepest) {
         for (const auto& item : list(json, {"items"})) readObject(item, out, depth + 1);
     } else {
         ++out.passedOver;

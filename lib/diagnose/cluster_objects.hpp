@@ -99,6 +99,10 @@ struct ClusterObjects {
 /// Reads the JSON of `kubectl get … -o json`: a List, one object, or an array of them. Objects of
 /// other kinds, and fields of unexpected types, are passed over. An Error: it is no JSON, with the
 /// place.
+///
+/// Commands are made of the names, for people to paste, and not all of them are checked by
+/// Kubernetes (an owner's is free text, ValidateOwnerReferences): what could be anything to a shell
+/// but a word, or an option to kubectl, is no name and counts as missing.
 Result<ClusterObjects> readClusterObjects(const std::string& text);
 
 /// Whether every label of the selector stands in `labels`. An empty selector selects nothing.

@@ -10,25 +10,19 @@ namespace nodemirror {
 
 namespace checks {
 
-namespace {
-
-const ReplicaSet* findReplicaSet(const ClusterObjects& objects, const ObjectMeta& owned) {
-    for (const auto& set : objects.replicaSets)
-        if (set.meta.space == owned.space && set.meta.name == owned.ownerName) return &set;
-    return nullptr;
-}
-
-}  // namespace
-
 std::string named(const ObjectMeta& meta) { return meta.space + "/" + meta.name; }
 
 std::string kubectl(const std::string& space) { return "kubectl -n " + space + " "; }
 
-std::string workloadOf(const ClusterObjects& objects, const ObjectMeta& pod) {
+Owners::Owners(const ClusterObjects& objects) {
+    for (const auto& set : objects.replicaSets) sets_[{set.meta.space, set.meta.name}] = &set;
+}
+
+std::string Owners::workloadOf(const ObjectMeta& pod) const {
     if (pod.ownerKind == "ReplicaSet") {
-        if (const ReplicaSet* set = findReplicaSet(objects, pod);
-            set != nullptr && set->meta.ownerKind == "Deployment")
-            return "deployment/" + set->meta.ownerName;
+        const auto set = sets_.find({pod.space, pod.ownerName});
+        if (set != sets_.end() && set->second->meta.ownerKind == "Deployment")
+            return "deployment/" + set->second->meta.ownerName;
         return "replicaset/" + pod.ownerName;
     }
     if (pod.ownerKind == "DaemonSet" || pod.ownerKind == "StatefulSet" || pod.ownerKind == "Job")
@@ -67,6 +61,7 @@ bool isPulling(const ClusterObjects& objects, const Pod& pod, const std::string&
 
 std::vector<WaitingImage> waitingImages(const ClusterObjects& objects) {
     std::vector<WaitingImage> out;
+    const checks::Owners owners(objects);
     for (const auto& pod : objects.pods)
         for (const auto& container : pod.containers) {
             const bool pulls = (container.waiting == "ContainerCreating" ||
@@ -91,7 +86,7 @@ std::vector<WaitingImage> waitingImages(const ClusterObjects& objects) {
             waiting.space = pod.meta.space;
             waiting.pod = pod.meta.name;
             waiting.container = container.name;
-            waiting.workload = checks::workloadOf(objects, pod.meta);
+            waiting.workload = owners.workloadOf(pod.meta);
             found->containers.push_back(std::move(waiting));
         }
     for (auto& waiting : out)

@@ -3,7 +3,9 @@
 #include "diagnose/checks.hpp"
 #include "diagnose/cluster_objects.hpp"
 
+#include <map>
 #include <string>
+#include <utility>
 
 namespace nodemirror::checks {
 
@@ -13,8 +15,16 @@ std::string named(const ObjectMeta& meta);
 /// The beginning of a kubectl command in a namespace.
 std::string kubectl(const std::string& space);
 
-/// The workload that a pod comes from, as kubectl names it; "" for a pod of its own.
-std::string workloadOf(const ClusterObjects& objects, const ObjectMeta& pod);
+/// Who made what.
+class Owners {
+  public:
+    explicit Owners(const ClusterObjects& objects);
+    /// The workload that a pod comes from, as kubectl names it; "" for a pod of its own.
+    std::string workloadOf(const ObjectMeta& pod) const;
+
+  private:
+    std::map<std::pair<std::string, std::string>, const ReplicaSet*> sets_;  ///< by namespace, name
+};
 
 // check_rollout.cpp
 void stuckRollout(const ClusterObjects& objects, const Deployment& deployment, Findings& findings);

@@ -1,6 +1,5 @@
 #include "diagnose/doctor.hpp"
 #include "diagnose/pull_verdict.hpp"
-#include "diagnose/workload.hpp"
 #include "support/result_printer.hpp"
 
 #include <catch2/catch.hpp>
@@ -289,42 +288,4 @@ TEST_CASE("doctor finds what is wrong with pause image, kubelet and disk") {
     CHECK(examineNode(facts).front().severity == Finding::Severity::Warning);
     facts.disk.value().available = 10;
     CHECK(examineNode(facts).front().severity == Finding::Severity::Critical);
-}
-
-TEST_CASE("what kubectl prints is read leniently, and JSON strictly") {
-    CHECK_FALSE(readClusterObjects(""));
-    CHECK_FALSE(readClusterObjects("{"));
-    CHECK(readClusterObjects("{\n\"a\": x}").error().reason().find("line 2") != std::string::npos);
-    CHECK_FALSE(readClusterObjects("7"));
-    for (const char* odd : {"{}", "[]", "{\"items\":[]}", "[1,null,\"x\",[]]", "{\"kind\":7}",
-                            "{\"kind\":\"Pod\",\"spec\":{\"containers\":7},\"status\":[]}",
-                            "{\"kind\":\"Deployment\",\"spec\":{\"replicas\":1e99}}",
-                            "{\"kind\":\"Service\",\"spec\":{\"selector\":[1]}}",
-                            "{\"kind\":\"EndpointSlice\",\"endpoints\":{\"x\":1}}",
-                            "{\"kind\":\"Event\",\"involvedObject\":3}"}) {
-        const auto objects = readClusterObjects(odd);
-        REQUIRE(objects);
-        const auto report = examineWorkload(*objects);
-        CHECK(report.images.empty());
-        CHECK(report.findings.empty());
-    }
-}
-
-TEST_CASE("Services without endpoints and ReplicaSets without a Deployment") {
-    const auto objects = readClusterObjects(R"([
-      {"kind":"Service","metadata":{"name":"web","namespace":"n"},
-       "spec":{"selector":{"app":"web"},"type":"ClusterIP"}},
-      {"kind":"Pod","metadata":{"name":"other","namespace":"n","labels":{"app":"other"}},
-       "status":{"phase":"Running","podIP":"10.244.1.2"}},
-      {"kind":"Pod","metadata":{"name":"sys","namespace":"kube-system"},
-       "status":{"phase":"Running","podIP":"10.244.1.3"}},
-      {"kind":"Deployment","metadata":{"name":"else","namespace":"n"},"spec":{"replicas":0}},
-      {"kind":"ReplicaSet","metadata":{"name":"old","namespace":"n","ownerReferences":
-        [{"kind":"Deployment","name":"gone","controller":true}]},"spec":{"replicas":2}}])");
-    REQUIRE(objects);
-    Codes found;
-    for (const auto& finding : examineWorkload(*objects).findings)
-        found.push_back(finding.code + " " + finding.subject);
-    CHECK(found == Codes{"replicaset-orphaned n/old", "pods-without-service n/pod/other",
-                         "service-without-endpoints n/web"});
 }
