@@ -56,10 +56,20 @@ std::string headerProblem(const std::string& name, const std::string& value) {
 
 Duration since(Clock::time_point begin) { return Clock::now() - begin; }
 
+/// Whether anybody here reads the header. A server may send thousands of others.
+bool isRead(const std::string& name) {
+    static const std::set<std::string> names{
+        "content-length", "content-range",         "content-type",    "date",
+        "location",       "docker-content-digest", "www-authenticate"};
+    return names.count(name) > 0;
+}
+
 void copyHead(const http::response_header<>& head, Exchange& out) {
     out.status = static_cast<int>(head.result_int());
     for (const auto& field : head) {
-        auto& value = out.headers[lower(std::string_view(field.name_string()))];
+        const std::string name = lower(std::string_view(field.name_string()));
+        if (!isRead(name)) continue;
+        auto& value = out.headers[name];
         // Several challenges stand in several headers: they are kept apart by a newline.
         value += (value.empty() ? "" : "\n") + std::string(field.value());
     }
@@ -94,12 +104,12 @@ std::optional<http::request<http::empty_body>> Connection::messageOf(const HttpR
     http::request<http::empty_body> message;
     message.method_string(request.method);
     const auto target = requestTarget(request.url.target);
-    if (!target) {
-        fail(out, Fault::Protocol, "net/url: invalid control character in URL");
+    if (!target.error.empty()) {
+        fail(out, Fault::Protocol, target.error);
         return std::nullopt;
     }
     HttpUrl url = request.url;
-    url.target = *target;
+    url.target = target.text;
     message.target(viaPlainProxy_ ? url.text() : url.target);
     message.version(11);
     std::vector<std::pair<std::string, std::string>> headers{{"Host", request.url.authority}};

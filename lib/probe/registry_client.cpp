@@ -33,6 +33,17 @@ bool staysAtHome(const std::string& header) {
 }
 
 /// Go's http.Client: Head "URL": error
+/// One URL, which may be relative, without what stands before the host of its authority.
+std::string withoutUserinfo(std::string url) {
+    const size_t slashes = url.find("//");
+    if (slashes == std::string::npos) return url;
+    const size_t end = std::min(url.find_first_of("/?#", slashes + 2), url.size());
+    const size_t at = url.rfind('@', end);
+    if (at != std::string::npos && at > slashes && at < end)
+        url.erase(slashes + 2, at - slashes - 1);
+    return url;
+}
+
 std::string doError(const Exchange& exchange) {
     std::string verb = lower(exchange.method);
     if (!verb.empty()) verb[0] = static_cast<char>(std::toupper(verb[0]));
@@ -139,11 +150,11 @@ Task<Exchange> RegistryClient::follow(HttpRequest request, RegistryAnswer* answe
                 exchange.error = "redirected again and again, for longer than it is waited for";
             } else if (!next || hops >= kMostRedirects) {
                 exchange.fault = Fault::Protocol;
-                exchange.error =
-                    next ? "failed to do request: Get " +
-                               inQuotes(withoutCredentials(exchange.headers["location"])) +
-                               ": stopped after 10 redirects"
-                         : "redirected to something that is no http or https URL";
+                exchange.error = next
+                                     ? "failed to do request: Get " +
+                                           inQuotes(withoutUserinfo(exchange.headers["location"])) +
+                                           ": stopped after 10 redirects"
+                                     : "redirected to something that is no http or https URL";
             } else {
                 exchange.body.clear();
                 answer->exchanges.push_back(std::move(exchange));
@@ -249,6 +260,17 @@ std::vector<std::pair<std::string, std::string>> RegistryClient::headersFor(cons
     return out;
 }
 
+/// A request that is not even made: http.NewRequest fails.
+void RegistryClient::refuse(const HttpRequest& request, const std::string& why,
+                            RegistryAnswer* answer) {
+    Exchange exchange;
+    exchange.method = request.method;
+    exchange.url = request.url.text();
+    exchange.fault = answer->fault = Fault::Protocol;
+    exchange.error = answer->error = "parse " + inQuotes(exchange.url) + ": " + why;
+    answer->exchanges.push_back(std::move(exchange));
+}
+
 Task<RegistryAnswer> RegistryClient::ask(Ask what) {
     RegistryAnswer answer;
     began_ = Clock::now();
@@ -256,6 +278,12 @@ Task<RegistryAnswer> RegistryClient::ask(Ask what) {
         HttpRequest request;
         request.method = what.method;
         request.url = urlOf(what.kind, what.object);
+        const auto target = requestTarget(request.url.target);
+        if (!target.error.empty()) {
+            refuse(request, target.error, &answer);
+            co_return answer;
+        }
+        request.url.target = target.text;
         request.headers = headersFor(what);
         request.readLimit = what.readLimit;
         request.keepLimit = what.keepLimit;

@@ -55,6 +55,7 @@ class RegistryClient {
     Task<bool> authorize(const Exchange& refused, bool repeated, RegistryAnswer* answer);
     Task<bool> fetchToken(Challenge challenge, RegistryAnswer* answer);
     Result<std::unique_ptr<Connection>> connectionTo(const HttpUrl& url);
+    static void refuse(const HttpRequest& request, const std::string& why, RegistryAnswer* answer);
     std::vector<std::pair<std::string, std::string>> headersFor(const Ask& what) const;
 
     boost::asio::io_context& io_;

@@ -88,14 +88,22 @@ std::string percentEncoded(char c) {
 
 }  // namespace
 
-std::optional<std::string> requestTarget(std::string_view target) {
+RequestTarget requestTarget(std::string_view target) {
     static constexpr std::string_view kNeverInUrls = " \"<>\\^`{|}";
-    std::string out;
-    for (const char c : target) {
+    const auto isHex = [&](size_t at) {
+        return at < target.size() && std::isxdigit(static_cast<unsigned char>(target[at])) != 0;
+    };
+    const size_t query = target.find('?');
+    RequestTarget out;
+    for (size_t i = 0; i < target.size(); ++i) {
+        const char c = target[i];
         const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7f) return std::nullopt;
+        if (byte < 0x20 || byte == 0x7f) return {"", "net/url: invalid control character in URL"};
+        if (c == '%' && i < query && !(isHex(i + 1) && isHex(i + 2)))
+            out.error = "invalid URL escape " + inQuotes(target.substr(i, 3));
+        if (!out.error.empty()) continue;
         const bool escape = byte >= 0x80 || kNeverInUrls.find(c) != std::string_view::npos;
-        out += escape ? percentEncoded(c) : std::string(1, c);
+        out.text += escape ? percentEncoded(c) : std::string(1, c);
     }
     return out;
 }

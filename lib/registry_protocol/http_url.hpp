@@ -30,10 +30,15 @@ std::optional<HttpUrl> parseHttpUrl(std::string_view text);
 /// //authority, or an absolute path, or relative to the last segment.
 std::optional<HttpUrl> resolveLocation(const HttpUrl& base, std::string_view location);
 
-/// The target of a request line as Go's http.NewRequest makes it of a path and query: what no URL
-/// may hold is escaped. Nothing where there is a control character, which it refuses: such a target
-/// would be several lines.
-std::optional<std::string> requestTarget(std::string_view target);
+/// The target of a request line, or why there is none.
+struct RequestTarget {
+    std::string text;
+    std::string error;  ///< as net/url says it
+};
+
+/// What Go's http.NewRequest makes of a path and query: what no URL may hold is escaped. It refuses
+/// control characters (with a line end the target would be several lines) and broken escapes.
+RequestTarget requestTarget(std::string_view target);
 
 /// Escapes a query value as Go's url.QueryEscape does.
 std::string queryEscape(std::string_view text);

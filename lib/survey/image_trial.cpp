@@ -20,6 +20,8 @@ constexpr uint64_t kRanged = 64 << 10;
 constexpr uint64_t kWhole = uint64_t{1} << 40;
 constexpr uint64_t kLargestConfig = 4 << 20;
 constexpr size_t kHostsAtOnce = 32;
+constexpr size_t kMostLayers = 500;  // OVL_MAX_STACK of fs/overlayfs/params.h
+constexpr std::chrono::minutes kLayersWait{10};
 
 bool has(const ChainHost& host, const char* capability) {
     const auto& all = host.capabilities;
@@ -191,6 +193,8 @@ Task<bool> ImageTrial::readPiece(Descriptor descriptor, std::string what, uint64
         co_await std::move(read);
     }
     const bool good = piece.servedBy && piece.fault == Fault::None;
+    // Of what was served the findings tell no content.
+    if (piece.servedBy) piece.attempts.back().answer.exchanges.back().body.clear();
     findings_.pieces.push_back(std::move(piece));
     co_return good;
 }
@@ -230,7 +234,20 @@ Task<void> ImageTrial::readImage() {
             auto config = readPiece(document->config, "config", kLargestConfig);
             if (!co_await std::move(config)) co_return;
             const size_t count = document->layers.size();
+            if (count > kMostLayers) {
+                findings_.problem = "the manifest lists " + std::to_string(count) +
+                                    " layers, and overlayfs takes " + std::to_string(kMostLayers);
+                findings_.uselessness = ImageFindings::Uselessness::Other;
+                co_return;
+            }
+            const auto began = std::chrono::steady_clock::now();
             for (size_t i = 0; i < count; ++i) {
+                if (!options_.full && std::chrono::steady_clock::now() - began > kLayersWait) {
+                    findings_.problem = "the beginnings of " + std::to_string(i) + " of " +
+                                        std::to_string(count) + " layers took ten minutes";
+                    findings_.uselessness = ImageFindings::Uselessness::Other;
+                    co_return;
+                }
                 const std::string what =
                     "layer " + std::to_string(i + 1) + " of " + std::to_string(count);
                 auto layer = readPiece(document->layers[i], what, options_.full ? kWhole : kRanged);

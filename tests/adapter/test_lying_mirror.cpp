@@ -80,7 +80,7 @@ TEST_CASE("redirects lead to http and https alone, and end") {
         CHECK(answer.fault != Fault::None);
         CHECK(lies.registry.asked() <= 2);
     }
-    const auto again = lies.ask(redirect("http://user:hunter2@127.0.0.1:@PORT@/again"));
+    const auto again = lies.ask(redirect("http://user:it's:hunter2@127.0.0.1:@PORT@/again"));
     CHECK(again.fault == Fault::Protocol);
     CHECK_THAT(again.error, Catch::Contains("/again") && !Catch::Contains("hunter2"));
     CHECK(lies.registry.asked() == 11);

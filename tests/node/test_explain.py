@@ -24,6 +24,35 @@ class Explain(NodeCase):
                  result["otherWords"]]
         self.assertFalse(lines, "\n" + "\n".join(lines))
 
+    def test_a_path_with_escapes_is_the_one_that_containerd_asks_for(self):
+        node = self.boot()
+        node.sh("""python3 -c 'import socket
+listener = socket.create_server(("127.0.0.1", 5999))
+open("/run/listens", "w").close()
+while True:
+    asked, _ = listener.accept()
+    with open("/run/asked", "ab") as log: log.write(asked.recv(4096).split(b"\\r\\n")[0] + b"\\n")
+    asked.sendall(b"HTTP/1.1 404 Not Found\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
+    asked.close()' >/run/listener.out 2>&1 &""")
+        self.wait_for(lambda: node.exists("/run/listens"), "somebody listens")
+        for path, sent in [("a%20b", True), ("a%25zz", False), ("x%0d%0aPOST%20/admin", False)]:
+            node.write(f"{CERTS}/odd.test/hosts.toml",
+                       f'server = "http://127.0.0.1:5999"\n[host."http://127.0.0.1:5999/{path}"]\n')
+            node.sh(": >/run/asked")
+            real = node.probe("pull", "odd.test/app/odd:1")
+            real_asked = set(node.read("/run/asked").splitlines())
+            node.sh(": >/run/asked")
+            said = json.loads(node.run("nodemirrorctl", "explain", "-o", "json", "odd.test/app/odd:1",
+                                       check=False).stdout)
+            asked = set(node.read("/run/asked").splitlines())
+            with self.subTest(path=path):
+                self.assertFalse(said["verdict"]["works"])
+                self.assertIn(said["verdict"]["error"], real.stdout + real.stderr)
+                heads = {line for line in asked if line.startswith("HEAD")}
+                self.assertEqual(heads, real_asked)
+                self.assertEqual(any("a%20b" in line for line in heads), sent)
+                self.assertFalse(any(line.startswith("POST") for line in asked), asked)
+
     def test_the_proxy_of_containerds_unit_is_used(self):
         node = self.boot()
         node.write(f"{CERTS}/docker.io/hosts.toml",
