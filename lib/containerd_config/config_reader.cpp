@@ -64,16 +64,35 @@ std::string directoryOf(const std::string& path) {
     return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
 }
 
-std::vector<std::string> globbed(const std::string& pattern) {
-    glob_t found{};
-    std::vector<std::string> out;
-    if (::glob(pattern.c_str(), 0, nullptr, &found) == 0)
-        for (size_t i = 0; i < found.gl_pathc; ++i) out.emplace_back(found.gl_pathv[i]);
-    ::globfree(&found);
-    return out;
+/// How many of a path's parts are . or ..
+size_t dotParts(const std::string& path) {
+    const auto parts = split(path, '/');
+    return static_cast<size_t>(std::count(parts.begin(), parts.end(), ".") +
+                               std::count(parts.begin(), parts.end(), ".."));
 }
 
-std::vector<std::string> imports(const ConfigFile& file, const ContainerdVersion& containerd) {
+/// What Go's filepath.Glob finds: names that begin with a dot too, and nothing in a directory that
+/// is not there. One that cannot be looked into is an error.
+Result<std::vector<std::string>> globbed(const std::string& pattern) {
+    static thread_local std::optional<Error> unread;  // glob(3) takes no argument for its callback
+    unread.reset();
+    const auto note = [](const char* path, int code) {
+        if (code == ENOENT || code == ENOTDIR) return 0;
+        unread = Error::system("look for imports in", path, code);
+        return 1;
+    };
+    glob_t found{};
+    std::vector<std::string> out;
+    const int result = ::glob(pattern.c_str(), GLOB_PERIOD, note, &found);
+    for (size_t i = 0; result == 0 && i < found.gl_pathc; ++i)
+        if (dotParts(found.gl_pathv[i]) == dotParts(pattern)) out.emplace_back(found.gl_pathv[i]);
+    ::globfree(&found);
+    if (result == 0 || result == GLOB_NOMATCH) return out;
+    return unread ? *unread : Error("look for imports", pattern, "memory ran out");
+}
+
+Result<std::vector<std::string>> imports(const ConfigFile& file,
+                                         const ContainerdVersion& containerd) {
     std::vector<std::string> out;
     std::set<std::string> known;
     const auto add = [&](std::string path) {
@@ -90,10 +109,13 @@ std::vector<std::string> imports(const ConfigFile& file, const ContainerdVersion
             path = "/" + path;
         else if (relative)
             path = directoryOf(file.path) + "/" + path;
-        if (isGlob)
-            for (auto& match : globbed(path)) add(std::move(match));
-        else
+        if (!isGlob) {
             add(std::move(path));
+            continue;
+        }
+        auto matches = globbed(path);
+        if (!matches) return matches.error();
+        for (auto& match : *matches) add(std::move(match));
     }
     return out;
 }
@@ -279,7 +301,9 @@ Result<ContainerdConfig> readContainerdConfig(const std::string& path,
         auto file = loadFile(next, containerd);
         if (!file) return file.error();
         if (file->version == 0 && !out.files.empty()) file->version = out.files.front().version;
-        for (auto& import : imports(*file, containerd)) pending.push_back(std::move(import));
+        auto imported = imports(*file, containerd);
+        if (!imported) return imported.error();
+        for (auto& import : *imported) pending.push_back(std::move(import));
         mergeFile(*file, containerd, out);
         out.files.push_back(std::move(*file));
     }

@@ -1,9 +1,12 @@
 #include "containerd_config/config_edit.hpp"
 #include "plan/config_plan.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/without_capabilities.hpp"
 #include "unit/config_samples.hpp"
 
 #include <catch2/catch.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
 
 using namespace nodemirror;
 
@@ -41,6 +44,29 @@ TEST_CASE("imports: on 1.x a later file's section replaces, on 2.x it is merged"
     REQUIRE(edits->size() == 1);
     CHECK_THAT(edits->front().after,
                Catch::Contains("[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path"));
+}
+
+TEST_CASE("imports by pattern are those that containerd finds, or it is told why not") {
+    const TemporaryDirectory directory;
+    const std::string off = "version = 2\ndisabled_plugins = [\"cri\"]\n";
+    directory.write("conf.d/a/.hidden.toml", off);
+    const auto with = [&](const std::string& pattern) {
+        const std::string path = directory.write(
+            "config.toml", "version = 2\nimports = [\"" + directory / pattern + "\"]\n");
+        return readContainerdConfig(path, k17);
+    };
+    CHECK(with("conf.d/*/*.toml")->criDisabled);
+    CHECK(with("conf.d/*/*.toml")->files.size() == 2);
+    CHECK(with("conf.d/../conf.d/a/*.toml")->criDisabled);
+    CHECK_FALSE(with("absent/*.toml")->criDisabled);
+    CHECK_FALSE(with("conf.d/a/.hidden.toml/*.toml")->criDisabled);
+    REQUIRE(::chown((directory / "conf.d/a").c_str(), 1234, 1234) == 0);
+    REQUIRE(::chmod((directory / "conf.d/a").c_str(), 0700) == 0);
+    const WithoutCapabilities as;
+    const auto unread = with("conf.d/a/*.toml");
+    REQUIRE_FALSE(unread);
+    CHECK_THAT(unread.error().text(),
+               Catch::Contains("conf.d/a: Permission denied") && Catch::Contains("imports"));
 }
 
 TEST_CASE("imports are counted by what they are, and too many are an error") {
