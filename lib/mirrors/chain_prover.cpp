@@ -16,17 +16,16 @@ namespace {
 
 constexpr size_t kAtOnce = 8;
 constexpr std::chrono::hours kRetry{1};
-/// A change that is not in force for want of a proof is told after this.
-constexpr std::chrono::minutes kUntold{3};
 
 }  // namespace
 
 ChainProver::ChainProver(asio::io_context& io, Containerd& containerd, RegistryKeeper& registries,
-                         StateDir state, Hooks hooks)
+                         StateDir state, Hooks hooks, std::chrono::milliseconds toldAfter)
     : io_(io),
       registries_(registries),
       proofs_(io, std::move(state)),
       hooks_(std::move(hooks)),
+      toldAfter_(toldAfter),
       trial_(io, containerd, registries.root()),
       retry_(io),
       readiness_(io, SteadyTime::max()) {}
@@ -102,11 +101,24 @@ void ChainProver::setDesired(std::shared_ptr<const Desired> desired) {
 void ChainProver::run() {
     running_ = true;
     if (!desired_) return;
-    // Behind those that wait already: what fails again and again is not to overtake them.
     for (const auto& registry : desired_->registries)
-        if (!registry.canary.empty() && underWay_.count(registry.name) == 0 &&
-            queued_.insert(registry.name).second)
-            queue_.push_back(&registry);
+        if (!registry.canary.empty()) enqueue(registry);
+    startMore();
+    armRetry();
+}
+
+/// Behind those that wait already: what fails again and again is not to overtake them.
+void ChainProver::enqueue(const Registry& registry) {
+    if (underWay_.count(registry.name) == 0 && queued_.insert(registry.name).second)
+        queue_.push_back(&registry);
+}
+
+/// Only of what is left to prove: to find out of a registry that nothing is takes its rendering.
+void ChainProver::retry() {
+    for (const auto& registry : desired_->registries)
+        if (failing_.count(registry.name) > 0 || waiting_.count(registry.name) > 0 ||
+            proofs_.hasRejection(registry.name))
+            enqueue(registry);
     startMore();
     armRetry();
 }
@@ -178,8 +190,7 @@ void ChainProver::armRetry() {
     if (!running_ || wait == never) return;
     retry_.expires_after(std::clamp<Duration>(wait, std::chrono::seconds(1), kRetry));
     retry_.async_wait([this](const boost::system::error_code& error) {
-        if (error || !running_) return;
-        run();
+        if (!error && running_) retry();
     });
 }
 
@@ -195,13 +206,17 @@ std::vector<Reason> ChainProver::reasons() const {
                                  "nodemirrorctl explain " + desired_->find(name)->canary));
     const auto now = std::chrono::steady_clock::now();
     for (const auto& [name, waiting] : waiting_) {
+        if (now - waiting.since < toldAfter_) continue;
         const auto* variant = registries_.intents().variant(name);
-        if (variant == nullptr || !variant->standIn || now - waiting.since < kUntold) continue;
-        out.push_back(makeReason(Reason::Weight::Degraded, "ChangeUnproven", name,
-                                 "the change of its mirrors is not in force: " +
-                                     variant->standInReason + "; " + waiting.why,
-                                 "nodemirrorctl explain " + desired_->find(name)->canary +
-                                     "; without a canary the change is put in place at once"));
+        const bool inForce = variant == nullptr || !variant->standIn;
+        out.push_back(makeReason(
+            Reason::Weight::Degraded, "ChangeUnproven", name,
+            (inForce
+                 ? "the chain is in force, and its canary cannot be tried: "
+                 : "the change of its mirrors is not in force: " + variant->standInReason + "; ") +
+                waiting.why,
+            "nodemirrorctl explain " + desired_->find(name)->canary +
+                "; without a canary the chain is put in place at once"));
     }
     return out;
 }

@@ -36,8 +36,10 @@ class ChainProver {
         std::function<void()> changed;  ///< something to tell is another now
     };
 
+    /// `toldAfter`: how long a proof may wait before that is told.
     ChainProver(boost::asio::io_context& io, Containerd& containerd, RegistryKeeper& registries,
-                StateDir state, Hooks hooks);
+                StateDir state, Hooks hooks,
+                std::chrono::milliseconds toldAfter = std::chrono::minutes(3));
 
     Result<void> start() { return proofs_.load(); }
     /// Sets stand-ins for changes that are not to be tried (again) yet. Call it before the tree is
@@ -78,6 +80,8 @@ class ChainProver {
     };
 
     bool hasRoom() const;
+    void enqueue(const Registry& registry);
+    void retry();
     void startMore();
     void prove(const Registry& registry);
     void fail(const Case& subject, const std::string& evidence);
@@ -102,6 +106,7 @@ class ChainProver {
     RegistryKeeper& registries_;
     ProofBook proofs_;
     Hooks hooks_;
+    std::chrono::milliseconds toldAfter_;
     CanaryTrial trial_;
     std::shared_ptr<const Desired> desired_;
     std::map<std::string, Failing> failing_;  ///< canaries that fail with either chain

@@ -79,6 +79,11 @@ bool ProofBook::wasRejected(const std::string& registry, const std::string& sha2
     return proof != proofs_.end() && proof->second.rejectedSha256 == sha256;
 }
 
+bool ProofBook::hasRejection(const std::string& registry) const {
+    const auto proof = proofs_.find(registry);
+    return proof != proofs_.end() && !proof->second.rejectedSha256.empty();
+}
+
 bool ProofBook::isRejected(const std::string& registry, const std::string& sha256) const {
     if (!wasRejected(registry, sha256)) return false;
     const auto age = std::chrono::system_clock::now() - proofs_.at(registry).rejectedAt;

@@ -32,6 +32,8 @@ class ProofBook {
     void forgetOtherRejection(const std::string& registry, const std::string& declared);
     /// Whether the change failed where the chain before it did not, however long ago.
     bool wasRejected(const std::string& registry, const std::string& sha256) const;
+    /// Whether any change of it was.
+    bool hasRejection(const std::string& registry) const;
     /// Whether that was within the hour.
     bool isRejected(const std::string& registry, const std::string& sha256) const;
     /// How long until a rejected change is to be tried again, at most `longest`; those whose hour

@@ -15,6 +15,7 @@ struct Proving : World {
     boost::asio::io_context io;
     StateDir state{root / "state"};
     ScriptedContainerd containerd;
+    bool ready = true;  ///< CRI is, and reads certs.d
     std::unique_ptr<ChainProver> prover;
 
     Proving() { startProver(); }
@@ -23,9 +24,10 @@ struct Proving : World {
         hooks.reconcile = [this](const std::string& directory) {
             (void)keeper->reconcile({directory}, now);
         };
-        hooks.ready = [] { return true; };
+        hooks.ready = [this] { return ready; };
         hooks.changed = [] {};
-        prover = std::make_unique<ChainProver>(io, containerd, *keeper, state, hooks);
+        prover = std::make_unique<ChainProver>(io, containerd, *keeper, state, hooks,
+                                               std::chrono::milliseconds(0));
         REQUIRE(prover->start());
     }
     void want(const std::string& mirror, Fallback fallback = Fallback::None) {
@@ -94,11 +96,37 @@ TEST_CASE("a pull that fails while CRI has only begun says nothing against a cha
     node.want("127.0.0.1:1", Fallback::Upstream);
     node.until([&] { return !node.containerd.pulls.empty(); });
     node.io.run_for(std::chrono::milliseconds(200));
-    CHECK(node.prover->reasons().empty());
+    REQUIRE(node.prover->reasons().size() == 1);
+    CHECK(node.prover->reasons()[0].code == "ChangeUnproven");
+    CHECK_THAT(node.prover->reasons()[0].message,
+               Catch::Contains("is in force") && Catch::Contains("not initialized yet"));
     CHECK_THAT(node.file(), Catch::Contains("127.0.0.1:1"));
     node.containerd.slow = false;
     node.containerd.pullError.clear();
     node.until([&] { return !node.knownGood().empty(); });
+    CHECK(node.prover->reasons().empty());
+    CHECK(node.containerd.pulls.size() == 2);
+    node.prover->stop();
+}
+
+TEST_CASE("a change that is not put in place before its proof is told") {
+    Proving node;
+    node.prover->run();
+    node.want("127.0.0.1:1");
+    node.until([&] { return !node.knownGood().empty(); });
+    const std::string before = node.file();
+    node.ready = false;
+    node.want("127.0.0.2:1");
+    node.until([&] { return !node.prover->reasons().empty(); });
+    CHECK(node.prover->reasons()[0].code == "ChangeUnproven");
+    CHECK_THAT(node.prover->reasons()[0].message,
+               Catch::Contains("the chain that was last proven stays until"));
+    CHECK(node.file() == before);
+    node.ready = true;
+    node.prover->lookedAgain();
+    node.until([&] { return node.knownGood() != before; });
+    CHECK(node.prover->reasons().empty());
+    CHECK(node.file() == node.knownGood());
     node.prover->stop();
 }
 
