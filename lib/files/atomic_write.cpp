@@ -1,5 +1,6 @@
 #include "files/atomic_write.hpp"
 
+#include "base/read_file.hpp"
 #include "files/entries.hpp"
 
 #include <dirent.h>
@@ -113,6 +114,50 @@ Result<void> writeAtomically(const std::string& path, std::string_view content,
     if (!directory) return directory.error();
     const auto written =
         writeAtomically(directory->get(), path.substr(slash + 1), content, access, existing);
+    return written ? written : written.error().at(path);
+}
+
+namespace {
+
+/// What was displaced tells what was there as the new file took its place.
+Result<void> exchangeIn(int directory, const std::string& name, std::string_view expected,
+                        std::string_view content, const Access& access) {
+    const std::string temporary = temporaryName();
+    if (const auto written = writeNew(directory, temporary, content, access); !written)
+        return written;
+    const auto drop = [&] { ::unlinkat(directory, temporary.c_str(), 0); };
+    if (exchange(directory, temporary, name) != 0) {
+        // Not every file system exchanges (EINVAL): there the moment is not guarded.
+        if (errno == EINVAL &&
+            ::renameat(directory, temporary.c_str(), directory, name.c_str()) == 0)
+            return syncDirectory(directory);
+        const int code = errno;
+        drop();
+        return Error::system("put in place", name, code);
+    }
+    const UniqueFd displaced(
+        ::openat(directory, temporary.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    const auto before = displaced ? readRest(displaced.get(), name, expected.size())
+                                  : Error::system("read", name, errno);
+    if (before && *before == expected) {
+        drop();
+        return syncDirectory(directory);
+    }
+    if (exchange(directory, temporary, name) != 0) return Error::system("put back", name, errno);
+    drop();
+    return Error("edit", name, "it changed meanwhile");
+}
+
+}  // namespace
+
+Result<void> exchangeAtomically(const std::string& path, std::string_view expected,
+                                std::string_view content, const Access& access) {
+    const size_t slash = path.rfind('/');
+    const auto directory =
+        openDirectory(slash == std::string::npos ? "." : path.substr(0, slash + 1));
+    if (!directory) return directory.error();
+    const auto written =
+        exchangeIn(directory->get(), path.substr(slash + 1), expected, content, access);
     return written ? written : written.error().at(path);
 }
 

@@ -43,6 +43,11 @@ Result<void> writeAtomically(int directory, const std::string& name, std::string
 Result<void> writeAtomically(const std::string& path, std::string_view content,
                              const Access& access, Existing existing = Existing::Replace);
 
+/// Replaces a file by path as above, if it still holds `expected`: what somebody else has written
+/// in the meantime stays, and is an error.
+Result<void> exchangeAtomically(const std::string& path, std::string_view expected,
+                                std::string_view content, const Access& access);
+
 /// Opens a directory for use with the functions above. Follows symbolic links.
 Result<UniqueFd> openDirectory(const std::string& path);
 

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 
 namespace nodemirror {
 
@@ -28,9 +29,10 @@ std::string resolved(const std::string& path) {
     return real ? std::string(real.get()) : path;
 }
 
-/// Writes a configuration file with the mode that it had.
-Result<void> writeConfig(const std::string& path, const std::string& text,
-                         files::Existing existing = files::Existing::Replace) {
+/// Writes a configuration file with the mode that it had. `before`: what it must still hold;
+/// nothing where there must be none.
+Result<void> writeConfig(const std::string& path, const std::optional<std::string>& before,
+                         const std::string& text) {
     files::Access access;
     struct stat status {};
     if (::stat(path.c_str(), &status) == 0) {
@@ -45,7 +47,8 @@ Result<void> writeConfig(const std::string& path, const std::string& text,
     const std::string target = resolved(path);
     if (const size_t slash = target.rfind('/'); slash != std::string::npos && slash > 0)
         ::mkdir(target.substr(0, slash).c_str(), 0755);
-    return files::writeAtomically(target, text, access, existing);
+    if (before) return files::exchangeAtomically(target, *before, text, access);
+    return files::writeAtomically(target, text, access, files::Existing::Keep);
 }
 
 Result<void> remove(const std::string& path) {
@@ -55,12 +58,19 @@ Result<void> remove(const std::string& path) {
     return files::syncDirectory(directory.get());
 }
 
-/// Whether the file is as it was edited; an error where that cannot be told.
-Result<bool> holds(const ConfigEditRecord::File& file) {
-    const auto text = readWholeFile(file.path, kLargestConfig);
-    if (!text && text.error().code() == ENOENT) return false;
+/// The file's text where it is as it was edited, or nothing; an error where that cannot be told.
+Result<std::optional<std::string>> editedText(const ConfigEditRecord::File& file) {
+    auto text = readWholeFile(file.path, kLargestConfig);
+    if (!text && text.error().code() == ENOENT) return std::optional<std::string>();
     if (!text) return text.error();
-    return sha256Hex(*text) == file.afterSha256;
+    if (sha256Hex(*text) != file.afterSha256) return std::optional<std::string>();
+    return std::optional<std::string>(std::move(*text));
+}
+
+/// A crash may have left a copy beside the file, which may hold credentials.
+void removeLeftoversOf(const ConfigEditRecord::File& file) {
+    const std::string target = resolved(file.path);
+    files::removeLeftovers(target.substr(0, target.rfind('/') + 1));
 }
 
 }  // namespace
@@ -87,8 +97,8 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
         const auto now = readWholeFile(edit.path, kLargestConfig);
         if (edit.existed && (!now || *now != edit.before))
             return Error("edit", edit.path, "it changed meanwhile");
-        const auto existing = edit.existed ? files::Existing::Replace : files::Existing::Keep;
-        if (const auto written = writeConfig(edit.path, edit.after, existing); !written)
+        const auto before = edit.existed ? std::optional(edit.before) : std::nullopt;
+        if (const auto written = writeConfig(edit.path, before, edit.after); !written)
             return written;
         spdlog::info("file={} event=edited reason={}", inQuotes(edit.path),
                      inQuotes(plan.editReason));
@@ -99,11 +109,9 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
 Result<bool> ConfigKeeper::putBack() {
     bool any = false;
     for (const auto& file : record_.files) {
-        // A crash may have left a copy beside it, which may hold credentials.
-        const std::string target = resolved(file.path);
-        files::removeLeftovers(target.substr(0, target.rfind('/') + 1));
+        removeLeftoversOf(file);
         // Only what is still ours is taken back; a later change is somebody's own.
-        const auto ours = holds(file);
+        const auto ours = editedText(file);
         if (!ours) return ours.error();
         if (!*ours) continue;
         if (!file.existed) {
@@ -113,7 +121,8 @@ Result<bool> ConfigKeeper::putBack() {
         }
         const auto before = state_.loadBackup(file.backup);
         if (!before) return before.error();
-        if (const auto written = writeConfig(file.path, *before); !written) return written.error();
+        if (const auto written = writeConfig(file.path, *ours, *before); !written)
+            return written.error();
         any = true;
     }
     return any;
@@ -138,9 +147,10 @@ void ConfigKeeper::forgetWhatIsBack() {
 Result<bool> ConfigKeeper::isWritten() const {
     bool written = !record_.files.empty();
     for (const auto& file : record_.files) {
-        const auto ours = holds(file);
+        removeLeftoversOf(file);
+        const auto ours = editedText(file);
         if (!ours) return ours.error();
-        written = written && *ours;
+        written = written && ours->has_value();
     }
     return written;
 }

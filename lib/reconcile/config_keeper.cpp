@@ -172,6 +172,8 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
         auto restart = restartAlone(service, plan.restartReason, reasons);
         co_return co_await std::move(restart);
     }
+    auto look = restarter_.observe(service.unit);
+    co_await std::move(look);
     if (auto refused = refusal(plan.editReason, service)) {
         reasons->push_back(std::move(*refused));
         co_return false;
@@ -251,6 +253,8 @@ Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>*
         auto task = judge(service, runs, reasons);
         co_return co_await std::move(task);
     }
+    auto look = restarter_.observe(service.unit);
+    co_await std::move(look);
     const std::string why = "containerd has not read its edited configuration yet";
     if (auto refused = refusal(why, service)) {
         reasons->push_back(std::move(*refused));

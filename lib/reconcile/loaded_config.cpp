@@ -58,10 +58,13 @@ Seen<bool> LoadedConfig::hasReadEdit(const Process& process, const ConfigEditRec
     return files::startedAfter(process.started, socket_, paths);
 }
 
-Seen<bool> LoadedConfig::readsCertsDir(const Process& process, const ContainerdConfig& config) {
+Seen<bool> LoadedConfig::readsCertsDir(const Process& process, const ContainerdConfig& config,
+                                       const ConfigEditRecord& edit) {
     const bool seen = process.id > 0 && process.id == reader_;
     if (seen || (!savedReader_.empty() && savedReader_ == identity(process.id)))
         return Seen<bool>::known(true);
+    if (edit.stage == ConfigEditRecord::Stage::Applying)
+        if (auto read = hasReadEdit(process, edit); read.isKnown() && !read.value()) return read;
     return startedAfter(process, config);
 }
 

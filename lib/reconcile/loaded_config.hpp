@@ -30,9 +30,10 @@ class LoadedConfig {
     std::string identity(int process) const;
     /// Whether it was started after the files of an edit were written, whatever befell others.
     Seen<bool> hasReadEdit(const Process& process, const ConfigEditRecord& edit) const;
-    /// Whether it reads certs.d as the configuration says. A later change of something else does
-    /// not matter.
-    Seen<bool> readsCertsDir(const Process& process, const ContainerdConfig& config);
+    /// Whether it reads certs.d as the configuration says, of which `edit` may be a part. A later
+    /// change of something else does not matter.
+    Seen<bool> readsCertsDir(const Process& process, const ContainerdConfig& config,
+                             const ConfigEditRecord& edit);
 
     /// The process was started for this configuration, or with this edit.
     void noteStarted(int process, const ContainerdConfig& config);

@@ -64,7 +64,7 @@ void NodeKeeper::observeConfig() {
         for (const auto& file : config->files)
             if (file.path != paths_.containerdConfig) importedFiles_.push_back(file.path);
     }
-    observed_.runsConfig = config ? loaded_.readsCertsDir(process(), *config)
+    observed_.runsConfig = config ? loaded_.readsCertsDir(process(), *config, config_.record())
                                   : Seen<bool>::unknown(config.error().text());
     observed_.config = config ? Seen<ContainerdConfig>::known(std::move(*config))
                               : Seen<ContainerdConfig>::unknown(config.error().text());

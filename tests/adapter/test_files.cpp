@@ -37,6 +37,25 @@ TEST_CASE("a file is replaced whole, with its mode, and no temporary is left") {
     CHECK_FALSE(files::writeAtomically(root / "no/such/file", "x", access));
 }
 
+TEST_CASE("a file is exchanged only for what it was thought to hold") {
+    const TemporaryDirectory root;
+    const std::string path = root.write("config.toml", "before");
+    files::Access access;
+    access.mode = 0640;
+    REQUIRE(files::exchangeAtomically(path, "before", "after", access));
+    CHECK(root.read("config.toml") == "after");
+    for (const std::string expected : {"before", "afte", "after!", ""}) {
+        CAPTURE(expected);
+        const auto changed = files::exchangeAtomically(path, expected, "ours", access);
+        REQUIRE_FALSE(changed);
+        CHECK_THAT(changed.error().text(), Catch::Contains("it changed meanwhile"));
+        CHECK(root.read("config.toml") == "after");
+    }
+    CHECK_FALSE(files::exchangeAtomically(root / "absent", "", "ours", access));
+    CHECK_FALSE(root.exists("absent"));
+    CHECK(std::distance(std::filesystem::directory_iterator(root / ""), {}) == 1);
+}
+
 TEST_CASE("hosts.toml is put in place whatever stands there") {
     const TemporaryDirectory root;
     const files::CertsTree tree(root / "certs.d");
