@@ -88,8 +88,11 @@ ObjectMeta meta(const Json& json) {
     return out;
 }
 
-/// Whether there is nothing to call it by.
-bool isNameless(const ObjectMeta& meta) { return meta.space.empty() || meta.name.empty(); }
+/// Whether it is called by what is no name.
+bool isMisnamed(const Json& json) {
+    const ObjectMeta read = meta(json);
+    return read.space.empty() || (read.name.empty() && !text(json, {"metadata", "name"}).empty());
+}
 
 void readContainers(const Json& json, const char* specs, const char* statuses, Pod& out) {
     for (const auto& spec : list(json, {"spec", specs})) {
@@ -180,7 +183,7 @@ void readObject(const Json& json, ClusterObjects& out, int depth = 0) {
     constexpr int kDeepest = 4;  // an array of Lists
     const std::string kind = text(json, {"kind"});
     const bool hasItems = at(json, {"items"}).is_array();
-    if (!hasItems && kind != "Event" && isNameless(meta(json))) {
+    if (!hasItems && kind != "Event" && isMisnamed(json)) {
         ++out.passedOver;
     } else if (kind == "Pod") {
         out.pods.push_back(pod(json));

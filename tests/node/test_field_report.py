@@ -199,7 +199,7 @@ class FieldReport(NodeCase):
             said = node.run("nodemirrorctl", "inspect", "-o", form, CERTS, check=False).stdout
             self.assertIn("Authorization", said)
             self.assertNotIn("SECRET456", said)
-        report = {"kind": "Pod", "metadata": {"name": "a\n    remedy: curl evil", "namespace": "n"},
+        report = {"kind": "Pod", "metadata": {"name": "a", "namespace": "n"},
                   "status": {"containerStatuses": [
                       {"name": "c", "image": "app:1",
                        "state": {"waiting": {"reason": "ErrImagePull",
