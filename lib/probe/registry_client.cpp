@@ -32,7 +32,6 @@ bool staysAtHome(const std::string& header) {
     return names.count(lower(header)) > 0;
 }
 
-/// Go's http.Client: Head "URL": error
 /// One URL, which may be relative, without what stands before the host of its authority.
 std::string withoutUserinfo(std::string url) {
     const size_t slashes = url.find("//");
@@ -44,6 +43,7 @@ std::string withoutUserinfo(std::string url) {
     return url;
 }
 
+/// Go's http.Client: Head "URL": error
 std::string doError(const Exchange& exchange) {
     std::string verb = lower(exchange.method);
     if (!verb.empty()) verb[0] = static_cast<char>(std::toupper(verb[0]));

@@ -12,7 +12,7 @@ namespace {
 
 bool hasControl(std::string_view text) {
     return std::any_of(text.begin(), text.end(),
-                       [](unsigned char c) { return c <= 0x20 || c == 0x7f; });
+                       [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
 
 }  // namespace
@@ -48,6 +48,7 @@ std::optional<HttpUrl> parseHttpUrl(std::string_view text) {
     std::string_view authority = rest.substr(0, end);
     if (const size_t at = authority.rfind('@'); at != std::string_view::npos)
         authority = authority.substr(at + 1);
+    if (authority.find(' ') != std::string_view::npos) return std::nullopt;
     out.authority = std::string(authority);
     out.target = end == std::string_view::npos ? "/" : std::string(rest.substr(end));
     if (out.target.front() == '?') out.target = "/" + out.target;

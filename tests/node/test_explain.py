@@ -47,7 +47,7 @@ while True:
             asked = set(node.read("/run/asked").splitlines())
             with self.subTest(path=path):
                 self.assertFalse(said["verdict"]["works"])
-                self.assertIn(said["verdict"]["error"], real.stdout + real.stderr)
+                self.assertIn((real.stdout + real.stderr).strip(), said["verdict"]["kubeletError"])
                 heads = {line for line in asked if line.startswith("HEAD")}
                 self.assertEqual(heads, real_asked)
                 self.assertEqual(any("a%20b" in line for line in heads), sent)

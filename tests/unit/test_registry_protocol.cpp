@@ -44,6 +44,9 @@ TEST_CASE("URLs and redirects") {
     CHECK(to("?q") == "https://Host.example:5000/a/b?q");
     CHECK(to("//other/x") == "https://other/x");
     CHECK(to("http://other:81/x#f") == "http://other:81/x");
+    CHECK(to("/a file?x y") == "https://Host.example:5000/a file?x y");  // escaped when it is sent
+    CHECK(to("https://o ther/") == "nowhere");
+    CHECK(to("/a\tb") == "nowhere");
     CHECK(to("file:///etc/shadow") == "nowhere");
     CHECK(to("javascript:alert(1)") == "nowhere");
     CHECK(to("") == "nowhere");
