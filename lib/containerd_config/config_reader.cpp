@@ -72,12 +72,13 @@ size_t dotParts(const std::string& path) {
 }
 
 /// What Go's filepath.Glob finds: names that begin with a dot too, and nothing in a directory that
-/// is not there. One that cannot be looked into is an error.
+/// is not there; the directories in order first, then what is in each. One that cannot be looked
+/// into is an error.
 Result<std::vector<std::string>> globbed(const std::string& pattern) {
     static thread_local std::optional<Error> unread;  // glob(3) takes no argument for its callback
     unread.reset();
     const auto note = [](const char* path, int code) {
-        if (code == ENOENT || code == ENOTDIR) return 0;
+        if (code == ENOENT || code == ENOTDIR || code == ELOOP) return 0;
         unread = Error::system("look for imports in", path, code);
         return 1;
     };
@@ -87,6 +88,9 @@ Result<std::vector<std::string>> globbed(const std::string& pattern) {
     for (size_t i = 0; result == 0 && i < found.gl_pathc; ++i)
         if (dotParts(found.gl_pathv[i]) == dotParts(pattern)) out.emplace_back(found.gl_pathv[i]);
     ::globfree(&found);
+    std::sort(out.begin(), out.end(), [](const std::string& a, const std::string& b) {
+        return split(a, '/') < split(b, '/');
+    });
     if (result == 0 || result == GLOB_NOMATCH) return out;
     return unread ? *unread : Error("look for imports", pattern, "memory ran out");
 }

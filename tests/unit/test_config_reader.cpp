@@ -57,6 +57,8 @@ TEST_CASE("imports by pattern are those that containerd finds, or it is told why
     };
     CHECK(with("conf.d/*/*.toml")->criDisabled);
     CHECK(with("conf.d/*/*.toml")->files.size() == 2);
+    directory.write("conf.d/a-b/c.toml", "version = 2\n");
+    CHECK(with("conf.d/*/*.toml")->files.back().path == directory / "conf.d/a-b/c.toml");
     CHECK(with("conf.d/../conf.d/a/*.toml")->criDisabled);
     CHECK_FALSE(with("absent/*.toml")->criDisabled);
     CHECK_FALSE(with("conf.d/a/.hidden.toml/*.toml")->criDisabled);
