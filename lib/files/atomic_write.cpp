@@ -119,6 +119,22 @@ Result<void> writeAtomically(const std::string& path, std::string_view content,
 
 namespace {
 
+ino_t inodeOf(int directory, const std::string& name) {
+    struct stat status {};
+    return ::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 ? status.st_ino
+                                                                                 : 0;
+}
+
+/// What is somebody's must not have a name under which it would be removed as a leftover.
+Error keepBeside(int directory, const std::string& temporary, const std::string& name) {
+    for (int i = 1; i < 10; ++i) {
+        const std::string kept = name + ".aside-" + std::to_string(i);
+        if (renameNoReplace(directory, temporary, kept) == 0)
+            return {"edit", name, "it changed meanwhile, again and again; one text is in " + kept};
+    }
+    return {"edit", name, "it changed meanwhile; what it held is in " + temporary};
+}
+
 /// What was displaced tells what was there as the new file took its place.
 Result<void> exchangeIn(int directory, const std::string& name, std::string_view expected,
                         std::string_view content, const Access& access) {
@@ -126,6 +142,7 @@ Result<void> exchangeIn(int directory, const std::string& name, std::string_view
     if (const auto written = writeNew(directory, temporary, content, access); !written)
         return written;
     const auto drop = [&] { ::unlinkat(directory, temporary.c_str(), 0); };
+    const ino_t ours = inodeOf(directory, temporary);
     if (exchange(directory, temporary, name) != 0) {
         // Not every file system exchanges (EINVAL): there the moment is not guarded.
         if (errno == EINVAL &&
@@ -143,7 +160,8 @@ Result<void> exchangeIn(int directory, const std::string& name, std::string_view
         drop();
         return syncDirectory(directory);
     }
-    if (exchange(directory, temporary, name) != 0) return Error::system("put back", name, errno);
+    if (exchange(directory, temporary, name) != 0 || inodeOf(directory, temporary) != ours)
+        return keepBeside(directory, temporary, name);
     drop();
     return Error("edit", name, "it changed meanwhile");
 }

@@ -44,7 +44,8 @@ Result<void> writeAtomically(const std::string& path, std::string_view content,
                              const Access& access, Existing existing = Existing::Replace);
 
 /// Replaces a file by path as above, if it still holds `expected`: what somebody else has written
-/// in the meantime stays, and is an error.
+/// in the meantime stays, and is an error. Where it cannot stay it is kept beside, as the error
+/// says.
 Result<void> exchangeAtomically(const std::string& path, std::string_view expected,
                                 std::string_view content, const Access& access);
 
