@@ -209,14 +209,13 @@ std::vector<Reason> ChainProver::reasons() const {
         if (now - waiting.since < toldAfter_) continue;
         const auto* variant = registries_.intents().variant(name);
         const bool inForce = variant == nullptr || !variant->standIn;
-        out.push_back(makeReason(
-            Reason::Weight::Degraded, "ChangeUnproven", name,
-            (inForce
-                 ? "the chain is in force, and its canary cannot be tried: "
-                 : "the change of its mirrors is not in force: " + variant->standInReason + "; ") +
-                waiting.why,
-            "nodemirrorctl explain " + desired_->find(name)->canary +
-                "; without a canary the chain is put in place at once"));
+        out.push_back(makeReason(Reason::Weight::Degraded, "ChangeUnproven", name,
+                                 (inForce ? "its canary cannot be tried: "
+                                          : "the change of its mirrors is not in force: " +
+                                                variant->standInReason + "; ") +
+                                     waiting.why,
+                                 "nodemirrorctl explain " + desired_->find(name)->canary +
+                                     "; without a canary the chain is put in place at once"));
     }
     return out;
 }

@@ -98,8 +98,8 @@ TEST_CASE("a pull that fails while CRI has only begun says nothing against a cha
     node.io.run_for(std::chrono::milliseconds(200));
     REQUIRE(node.prover->reasons().size() == 1);
     CHECK(node.prover->reasons()[0].code == "ChangeUnproven");
-    CHECK_THAT(node.prover->reasons()[0].message,
-               Catch::Contains("is in force") && Catch::Contains("not initialized yet"));
+    CHECK_THAT(node.prover->reasons()[0].message, Catch::Contains("its canary cannot be tried") &&
+                                                      Catch::Contains("not initialized yet"));
     CHECK_THAT(node.file(), Catch::Contains("127.0.0.1:1"));
     node.containerd.slow = false;
     node.containerd.pullError.clear();
