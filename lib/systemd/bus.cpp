@@ -58,6 +58,7 @@ Bus::Bus(boost::asio::io_context& io, BusPointer bus)
 Bus::~Bus() { close(); }
 
 void Bus::close() {
+    onBroken_ = nullptr;
     broken_ = true;
     ++generation_;
     boost::system::error_code ignored;
@@ -75,6 +76,7 @@ void Bus::fail() {
     // No reply will come any more.
     const auto pending = pending_;
     for (PendingCall* call : pending) call->finish(nullptr);
+    if (const auto tell = std::exchange(onBroken_, nullptr)) tell();
 }
 
 Bus::PendingCall::PendingCall(const std::shared_ptr<Bus>& owner) : bus(owner) {

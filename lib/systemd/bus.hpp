@@ -54,6 +54,8 @@ class Bus : public std::enable_shared_from_this<Bus> {
     };
 
     bool broken() const { return broken_; }
+    /// Called once when the connection breaks by itself.
+    void onBroken(std::function<void()> handler) { onBroken_ = std::move(handler); }
     sd_bus* raw() { return bus_.get(); }
 
     /// Sends a method call and gives the reply, or why there is none: unanswered() where it was
@@ -77,6 +79,7 @@ class Bus : public std::enable_shared_from_this<Bus> {
     boost::asio::posix::stream_descriptor descriptor_;
     boost::asio::steady_timer timer_;
     std::set<PendingCall*> pending_;
+    std::function<void()> onBroken_;
     bool broken_ = false;
     bool pumping_ = false;
     unsigned generation_ = 0;  ///< of the waits; those of an earlier one do nothing

@@ -32,6 +32,10 @@ Result<std::shared_ptr<Bus>> SystemdUnits::bus() {
     auto fresh = Bus::connect(io_);
     if (!fresh) return fresh;
     bus_ = *fresh;
+    // The end of a job is told by a signal, which nobody will bring any more.
+    bus_->onBroken([this] {
+        for (auto& [job, timer] : jobWaits_) timer->cancel();
+    });
     return bus_;
 }
 

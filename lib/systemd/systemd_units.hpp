@@ -36,7 +36,8 @@ class SystemdUnits : public Units {
 
   private:
     static constexpr std::chrono::seconds kCall{10};
-    Task<Result<std::string>> startRestart(std::string unit, RestartAnswer* answer);
+    Task<Result<std::string>> startRestart(std::shared_ptr<Bus> bus, std::string unit,
+                                           RestartAnswer* answer);
     Result<std::shared_ptr<Bus>> bus();
     Result<Message> request(Bus& bus, const char* path, const char* interface, const char* method);
     Result<Message> managerRequest(Bus& bus, const char* method);
@@ -49,7 +50,7 @@ class SystemdUnits : public Units {
     Task<Result<std::vector<ObservedProcess>>> processesOf(std::string unit);
     Task<Result<void>> mainProcess(std::shared_ptr<Bus> bus, std::string path, ObservedUnit& out);
     Task<Result<void>> subscribe(std::shared_ptr<Bus> bus);
-    Task<Result<std::string>> jobResult(std::string job);
+    Task<Result<std::string>> jobResult(std::shared_ptr<Bus> bus, std::string job);
     void onJobRemoved(sd_bus_message* message);
     void onOwnerChanged(sd_bus_message* message);
     bool isFromSystemd(sd_bus_message* message) const;

@@ -100,8 +100,8 @@ Task<void> SystemdUnits::follow(std::shared_ptr<Bus> bus, std::string path) {
         unitSignals_.erase(path);
 }
 
-Task<Result<std::string>> SystemdUnits::jobResult(std::string job) {
-    if (!jobResults_.count(job)) {
+Task<Result<std::string>> SystemdUnits::jobResult(std::shared_ptr<Bus> bus, std::string job) {
+    if (!jobResults_.count(job) && !bus->broken()) {
         auto timer = std::make_shared<boost::asio::steady_timer>(io_, kJob);
         jobWaits_[job] = timer;
         boost::system::error_code ignored;
@@ -112,9 +112,10 @@ Task<Result<std::string>> SystemdUnits::jobResult(std::string job) {
     }
     const auto found = jobResults_.find(job);
     if (found == jobResults_.end())
-        co_return Error(
-            "wait for", job,
-            stopped_ ? "nodemirrord is being stopped" : "systemd did not finish the job in time");
+        co_return Error("wait for", job,
+                        stopped_        ? "nodemirrord is being stopped"
+                        : bus->broken() ? "D-Bus went away before the job ended"
+                                        : "systemd did not finish the job in time");
     const std::string result = found->second;
     jobResults_.erase(found);
     co_return result;
@@ -130,16 +131,15 @@ RestartAnswer::End endOf(const std::string& result) {
 }  // namespace
 
 /// Asks for the restart; gives the path of its job. `answer` says whether there may be one.
-Task<Result<std::string>> SystemdUnits::startRestart(std::string unit, RestartAnswer* answer) {
-    auto connected = bus();
-    if (!connected) co_return connected.error();
-    auto prepare = subscribe(*connected);
+Task<Result<std::string>> SystemdUnits::startRestart(std::shared_ptr<Bus> bus, std::string unit,
+                                                     RestartAnswer* answer) {
+    auto prepare = subscribe(bus);
     const auto subscribed = co_await std::move(prepare);
     if (!subscribed) co_return subscribed.error().during("restart", unit);
-    auto message = managerRequest(**connected, "RestartUnit");
+    auto message = managerRequest(*bus, "RestartUnit");
     if (!message) co_return message.error();
     sd_bus_message_append(message->get(), "ss", unit.c_str(), "replace");
-    auto task = (*connected)->call(std::move(*message), kCall);
+    auto task = bus->call(std::move(*message), kCall);
     const auto reply = co_await std::move(task);
     if (reply || reply.error().unanswered()) answer->end = RestartAnswer::End::Unclear;
     if (!reply) co_return reply.error().during("restart", unit);
@@ -151,11 +151,16 @@ Task<Result<std::string>> SystemdUnits::startRestart(std::string unit, RestartAn
 
 Task<RestartAnswer> SystemdUnits::restart(std::string unit) {
     RestartAnswer answer;
+    const auto connected = bus();
+    if (!connected) {
+        answer.result = connected.error().text();
+        co_return answer;
+    }
     ++restarting_;
-    auto start = startRestart(unit, &answer);
+    auto start = startRestart(*connected, unit, &answer);
     const auto job = co_await std::move(start);
     if (job) {
-        auto wait = jobResult(*job);
+        auto wait = jobResult(*connected, *job);
         const auto result = co_await std::move(wait);
         if (result) answer.end = endOf(*result);
         answer.result = result ? *result : result.error().text();

@@ -76,9 +76,27 @@ class Service(NodeCase):
                 time.sleep(pause)  # a moment to die at: what is under way then is not asserted
                 node.run("systemctl", "kill", "--kill-who=main", "-s", "KILL", unit, check=False)
                 node.wait_for_cri()
-                self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 60)
+                try:
+                    self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 60)
+                except AssertionError as error:
+                    raise AssertionError(f"{error}, {unit} killed after {pause} s\n"
+                                         f"{node.journal(lines=40)}\n{node.journal('containerd')}")
         node.wait_for_phase("Ready")
         self.assertEqual(node.sh("systemctl show -P NRestarts nodemirrord").strip(), "0")
+
+    def test_a_restart_whose_end_dbus_does_not_live_to_tell_holds_nothing_up(self):
+        node = self.ready()
+        node.write("/run/systemd/system/kubelet.service.d/wait.conf",
+                   "[Service]\nExecStartPre=/bin/sh -c 'until test -e /run/go; do sleep 0.1; done'\n")
+        node.run("systemctl", "daemon-reload")
+        node.probe("remove", SANDBOX, check=True)
+        self.wait_for(lambda: "kubelet.service" in node.sh("systemctl list-jobs --no-legend"),
+                      "kubelet is being restarted")
+        node.run("systemctl", "kill", "--kill-who=main", "-s", "KILL", "dbus")
+        node.probe("remove", SANDBOX, check=True)
+        self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back")
+        node.sh("touch /run/go")
+        node.wait_for_phase("Ready")
 
     def test_what_others_say_over_dbus_is_not_believed(self):
         node = self.ready()
