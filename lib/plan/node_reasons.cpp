@@ -35,7 +35,10 @@ std::vector<Reason> reasonsOfImages(const std::vector<RequiredImage>& required,
         const bool known = error != errors.end() && !error->second.empty();
         out.push_back(makeReason(
             Reason::Weight::Degraded, image.pause ? "PauseImageMissing" : "ImageMissing",
-            image.name, known ? error->second : "it is being brought to the node",
+            image.name,
+            known         ? error->second
+            : image.pause ? "it is being brought to the node"
+                          : "it is being brought to the node, two images at a time",
             image.pause ? "give a reachable copy in pause.sources, or mend the mirrors of its "
                           "registry"
                         : "mend the mirrors of its registry"));

@@ -7,6 +7,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <random>
+
 namespace nodemirror {
 
 using std::chrono::milliseconds;
@@ -18,7 +21,12 @@ namespace {
 constexpr seconds kFirstRetry{2};
 /// A pause image is a few hundred kilobytes: a mirror that hangs must not keep the sources waiting.
 constexpr seconds kPausePull{60};
-constexpr seconds kImagePull{600};
+/// Others may be large: what a pull that is given up has brought is thrown away by containerd. One
+/// that makes no progress is containerd's own to end (image_pull_progress_timeout, from 1.7 on).
+constexpr seconds kImagePull{3600};
+/// containerd fetches three layers of each at once, and a fleet asks its mirror for all that it
+/// lacks at the same moment.
+constexpr int kPullsAtOnce = 2;
 constexpr int kMostDoublings = 7;  // 2 s, 4 s, … 256 s
 /// What is removed sooner after it was brought is removed by somebody who will do it again.
 constexpr minutes kStays{10};
@@ -29,6 +37,12 @@ constexpr milliseconds kNotice{5000};
 constexpr milliseconds kPoll{50};
 
 }  // namespace
+
+/// Not all nodes of a fleet again at the same moment: up to a quarter longer.
+milliseconds spread(milliseconds pause) {
+    static thread_local std::minstd_rand random{std::random_device{}()};
+    return pause + pause * (random() % 256) / 1024;
+}
 
 /// CRI learns of a new name by an event: asked until it knows it.
 Task<bool> ImageKeeper::resolves(std::string name) {
@@ -95,6 +109,7 @@ Task<Result<std::string>> ImageKeeper::ensure(RequiredImage image) {
 
 void ImageKeeper::finished(const RequiredImage& image, const Result<std::string>& source) {
     --underWay_;
+    if (!image.pause) --pulls_;
     Attempt& attempt = attempts_[image.name];
     attempt.underWay = false;
     if (source) {
@@ -108,7 +123,7 @@ void ImageKeeper::finished(const RequiredImage& image, const Result<std::string>
     } else {
         attempt.error = source.error().brief();
         attempt.retryAt = std::chrono::steady_clock::now() +
-                          kFirstRetry * (1 << std::min(attempt.failures, kMostDoublings));
+                          spread(kFirstRetry * (1 << std::min(attempt.failures, kMostDoublings)));
         ++attempt.failures;
         spdlog::error("image={} event=absent msg={}", image.name, inQuotes(attempt.error));
     }
@@ -118,6 +133,7 @@ void ImageKeeper::finished(const RequiredImage& image, const Result<std::string>
 void ImageKeeper::spawn(const RequiredImage& image) {
     attempts_[image.name].underWay = true;
     ++underWay_;
+    if (!image.pause) ++pulls_;
     const auto done = [this, image](std::exception_ptr error, Result<std::string> source) {
         if (error) std::rethrow_exception(error);  // a bug: ends run(), and systemd restarts us
         finished(image, source);
@@ -145,10 +161,17 @@ bool ImageKeeper::wasRemovedSoon(const RequiredImage& image, Attempt& attempt, S
 Task<void> ImageKeeper::apply(ImagePlan plan) {
     const auto now = std::chrono::steady_clock::now();
     missing_.clear();
+    for (const auto& missing : plan.missing) missing_.insert(missing.image.name);
+    // What fails again and again, or hangs, goes behind what has not been tried as often.
+    std::stable_sort(plan.missing.begin(), plan.missing.end(),
+                     [this](const EnsureImage& a, const EnsureImage& b) {
+                         return attempts_[a.image.name].failures < attempts_[b.image.name].failures;
+                     });
     for (const auto& missing : plan.missing) {
-        missing_.insert(missing.image.name);
         Attempt& attempt = attempts_[missing.image.name];
         if (attempt.underWay || attempt.retryAt > now) continue;
+        // The end of each pull brings another pass.
+        if (!missing.image.pause && pulls_ >= kPullsAtOnce) continue;
         if (wasRemovedSoon(missing.image, attempt, now)) continue;
         spdlog::info("image={} event=missing reason={}", missing.image.name,
                      inQuotes(missing.reason));

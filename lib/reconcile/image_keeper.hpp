@@ -15,13 +15,14 @@
 namespace nodemirror {
 
 /// Keeps image names present and pinned. A pull may take minutes: each runs on its own, so that
-/// nothing waits for it, and `changed` is called when it ended.
+/// nothing waits for it, and `changed` is called when it ended. Pause images are pulled at once,
+/// others two at a time.
 class ImageKeeper {
   public:
     ImageKeeper(boost::asio::io_context& io, Containerd& containerd, std::function<void()> changed)
         : io_(io), containerd_(containerd), changed_(std::move(changed)) {}
 
-    /// Starts what the plan asks for, as far as it is due and not under way.
+    /// Starts what the plan asks for, as far as it is due, not under way, and its turn.
     Task<void> apply(ImagePlan plan);
 
     /// Tries what failed again at the next apply.
@@ -61,6 +62,7 @@ class ImageKeeper {
     std::string lastSource_;
     size_t ensured_ = 0;
     int underWay_ = 0;
+    int pulls_ = 0;  ///< of those, what is no pause image
 };
 
 }  // namespace nodemirror

@@ -45,6 +45,50 @@ TEST_CASE("an image that cannot be pulled is due again, and one that came otherw
     }
 }
 
+TEST_CASE("images are pulled two at a time, those that failed last, and pause images at once") {
+    struct Slow : ScriptedContainerd {
+        boost::asio::io_context& io;
+        size_t now = 0, most = 0;
+        explicit Slow(boost::asio::io_context& loop) : io(loop) {}
+        Task<Result<void>> pull(std::string name, std::chrono::seconds) override {
+            pulls.push_back(name);
+            most = std::max(most, ++now);
+            boost::asio::steady_timer timer(io, std::chrono::milliseconds(1));
+            auto wait = timer.async_wait(boost::asio::use_awaitable);
+            co_await std::move(wait);
+            --now;
+            if (name == "r.test/bad:1") co_return Error("pull", name, "not found");
+            bring(name);
+            co_return Result<void>();
+        }
+    };
+    Node node;
+    Slow containerd(node.io);
+    size_t ended = 0;
+    ImageKeeper keeper(node.io, containerd, [&] { ++ended; });
+    ImagePlan plan;
+    for (const char* name : {"bad", "a", "b", "c", "pause1", "pause2"}) {
+        plan.missing.push_back(missing("r.test/" + std::string(name) + ":1").missing[0]);
+        plan.missing.back().image.pause = name[0] == 'p';
+    }
+    using Names = std::vector<std::string>;
+    finish(node.io, keeper.apply(plan));
+    CHECK(containerd.pulls ==
+          Names{"r.test/bad:1", "r.test/a:1", "r.test/pause1:1", "r.test/pause2:1"});
+    CHECK(containerd.most == 4);
+    CHECK(ended == 4);
+    containerd.pulls.clear();
+    plan.missing.erase(plan.missing.begin() + 1);
+    plan.missing.resize(3);
+    // It is due again, and not the first one for that.
+    while (std::chrono::steady_clock::now() <= keeper.due()) continue;
+    finish(node.io, keeper.apply(plan));
+    CHECK(containerd.pulls == Names{"r.test/b:1", "r.test/c:1"});
+    finish(node.io, keeper.apply(missing("r.test/bad:1")));
+    CHECK(containerd.pulls.back() == "r.test/bad:1");
+    CHECK_FALSE(keeper.busy());
+}
+
 TEST_CASE("an image that somebody removes again and again is not brought back at once for ever") {
     Node node;
     ImageKeeper keeper(node.io, node.containerd, [] {});
