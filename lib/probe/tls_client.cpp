@@ -11,7 +11,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <algorithm>
 #include <ctime>
 #include <set>
 
@@ -123,8 +122,11 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
     // one thousands of times.
     size_t left = kLargestPems;
     for (const auto& path : std::set<std::string>(settings.ca.begin(), settings.ca.end())) {
-        const auto pem = readWholeFile(path, std::min(kLargestPem, left));
+        const auto pem = readWholeFile(path, kLargestPem);
         if (!pem) return pem.error();
+        if (pem->size() > left)
+            return Error("load the certificate", path,
+                         "those of this host are larger than 4 MiB together");
         left -= pem->size();
         if (context->add_certificate_authority(asio::buffer(*pem), error))
             return cannotLoad(path, error);

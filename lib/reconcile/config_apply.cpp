@@ -2,11 +2,9 @@
 #include "base/digest.hpp"
 #include "base/read_file.hpp"
 #include "base/text.hpp"
-#include "base/unique_fd.hpp"
 #include "files/atomic_write.hpp"
 #include "reconcile/config_keeper.hpp"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -52,10 +50,10 @@ Result<void> writeConfig(const std::string& path, const std::optional<std::strin
 }
 
 Result<void> remove(const std::string& path) {
-    const UniqueFd directory(
-        ::open(path.substr(0, path.rfind('/') + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory || ::unlink(path.c_str()) != 0) return Error::system("remove", path, errno);
-    return files::syncDirectory(directory.get());
+    const auto directory = files::openDirectory(path.substr(0, path.rfind('/') + 1));
+    if (!directory) return directory.error();
+    if (::unlink(path.c_str()) != 0) return Error::system("remove", path, errno);
+    return files::syncDirectory(directory->get());
 }
 
 /// The file's text where it is as it was edited, or nothing; an error where that cannot be told.
@@ -65,12 +63,6 @@ Result<std::optional<std::string>> editedText(const ConfigEditRecord::File& file
     if (!text) return text.error();
     if (sha256Hex(*text) != file.afterSha256) return std::optional<std::string>();
     return std::optional<std::string>(std::move(*text));
-}
-
-/// A crash may have left a copy beside the file, which may hold credentials.
-void removeLeftoversOf(const ConfigEditRecord::File& file) {
-    const std::string target = resolved(file.path);
-    files::removeLeftovers(target.substr(0, target.rfind('/') + 1));
 }
 
 }  // namespace
@@ -106,10 +98,18 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
     return {};
 }
 
+/// A crash may have left copies beside the files, which may hold credentials.
+void ConfigKeeper::removeLeftovers() const {
+    for (const auto& file : record_.files) {
+        const std::string target = resolved(file.path);
+        files::removeLeftovers(target.substr(0, target.rfind('/') + 1));
+    }
+}
+
 Result<bool> ConfigKeeper::putBack() {
+    removeLeftovers();
     bool any = false;
     for (const auto& file : record_.files) {
-        removeLeftoversOf(file);
         // Only what is still ours is taken back; a later change is somebody's own.
         const auto ours = editedText(file);
         if (!ours) return ours.error();
@@ -147,7 +147,6 @@ void ConfigKeeper::forgetWhatIsBack() {
 Result<bool> ConfigKeeper::isWritten() const {
     bool written = !record_.files.empty();
     for (const auto& file : record_.files) {
-        removeLeftoversOf(file);
         const auto ours = editedText(file);
         if (!ours) return ours.error();
         written = written && ours->has_value();

@@ -198,6 +198,7 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
 
 /// An edit that is half written is put back, and forgotten. True where it stands whole.
 bool ConfigKeeper::standsWhole(std::vector<Reason>* reasons) {
+    removeLeftovers();
     const auto written = isWritten();
     if (!written) {
         tellNotPutBack(written.error(), reasons);

@@ -59,6 +59,7 @@ class ConfigKeeper {
 
   private:
     Result<void> keepAndWrite(const ConfigPlan& plan);
+    void removeLeftovers() const;
     /// Puts back what is as it was edited; true where anything was.
     Result<bool> putBack();
     /// Whether every file of the edit is as it was edited; an error where that cannot be told.
