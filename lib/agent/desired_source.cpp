@@ -51,7 +51,7 @@ bool DesiredSource::useLastGood() {
 }
 
 bool DesiredSource::reload(bool keep) {
-    auto text = readWholeFile(view_.path, kLargestDesired, Writers::RootOnly);
+    auto text = readWholeFile(view_.path, kLargestDesired, Writers::RootOnly, Unfinished::Refuse);
     worthRetrying_ = !text && text.error().transient();
     if (!text) {
         view_.valid = false;

@@ -76,6 +76,13 @@ Error Error::unreachable(std::string context, std::string object, std::string re
     return out;
 }
 
+Error Error::passing(std::string context, std::string object, std::string reason,
+                     std::string remedy) {
+    Error out(std::move(context), std::move(object), std::move(reason), std::move(remedy));
+    out.code_ = EAGAIN;
+    return out;
+}
+
 Error Error::unanswered(std::string context, std::string object, std::string reason) {
     Error out(std::move(context), std::move(object), std::move(reason));
     out.unanswered_ = true;

@@ -44,6 +44,9 @@ class Error {
     static Error system(std::string context, std::string object, int code);
     /// An Error of which unreachable() is true.
     static Error unreachable(std::string context, std::string object, std::string reason);
+    /// An Error of which transient() is true: somebody else's doing is in the way for a while.
+    static Error passing(std::string context, std::string object, std::string reason,
+                         std::string remedy);
     /// An Error of which unanswered() is true.
     static Error unanswered(std::string context, std::string object, std::string reason);
 

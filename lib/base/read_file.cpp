@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <optional>
 
 namespace nodemirror {
 
@@ -29,9 +31,41 @@ Error tooLarge(const std::string& name, size_t most) {
                                    : "it is larger than " + std::to_string(most) + " bytes"};
 }
 
+/// A read lease (fcntl(2), F_SETLEASE): it is not given while anybody has the file open for
+/// writing, and whoever opens it for that waits until it is given back, which is when this ends.
+class ReadLease {
+  public:
+    explicit ReadLease(int fd) : fd_(fd) {
+        // Of the two signals that would tell of somebody waiting, the usual one ends the process.
+        ::fcntl(fd, F_SETSIG, SIGURG);
+        held_ = ::fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
+        beingWritten_ = !held_ && errno == EAGAIN;
+    }
+    ~ReadLease() {
+        if (held_) ::fcntl(fd_, F_SETLEASE, F_UNLCK);
+    }
+    ReadLease(const ReadLease&) = delete;
+    ReadLease& operator=(const ReadLease&) = delete;
+
+    bool beingWritten() const { return beingWritten_; }
+
+  private:
+    int fd_;
+    bool held_ = false;
+    bool beingWritten_ = false;
+};
+
+Error isUnfinished(const std::string& name) {
+    return Error::passing(
+        "read", name,
+        "somebody has it open for writing, and may not be done: it is read when they are",
+        "if it stays so, fuser -v " + name + " tells who");
+}
+
 }  // namespace
 
-Result<std::string> readWholeFile(const std::string& path, size_t most, Writers writers) {
+Result<std::string> readWholeFile(const std::string& path, size_t most, Writers writers,
+                                  Unfinished unfinished) {
     // Before it is opened too: some devices do something when they are.
     struct stat status {};
     if (::stat(path.c_str(), &status) == 0 && (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)))
@@ -45,10 +79,13 @@ Result<std::string> readWholeFile(const std::string& path, size_t most, Writers 
         if (const auto closed = refuseOthers(path, status); !closed) return closed.error();
     if (status.st_size > 0 && static_cast<size_t>(status.st_size) > most)
         return tooLarge(path, most);
-    return readRest(fd.get(), path, most);
+    return readRest(fd.get(), path, most, unfinished);
 }
 
-Result<std::string> readRest(int fd, const std::string& name, size_t most) {
+Result<std::string> readRest(int fd, const std::string& name, size_t most, Unfinished unfinished) {
+    std::optional<ReadLease> lease;
+    if (unfinished == Unfinished::Refuse)
+        if (lease.emplace(fd); lease->beingWritten()) return isUnfinished(name);
     std::string out;
     char buffer[16384];
     while (true) {

@@ -11,11 +11,18 @@ namespace nodemirror {
 /// that one.
 enum class Writers { Anyone, RootOnly };
 
+/// What of a file that somebody has open for writing. Refuse: what is there may be the half of it,
+/// and is an error that passes (EAGAIN). Where the file system or the file's owner does not let
+/// that be told, it is read.
+enum class Unfinished { Read, Refuse };
+
 /// Reads a whole regular file of at most `most` bytes. Never blocks on a FIFO or a device.
 Result<std::string> readWholeFile(const std::string& path, size_t most,
-                                  Writers writers = Writers::Anyone);
+                                  Writers writers = Writers::Anyone,
+                                  Unfinished unfinished = Unfinished::Read);
 
 /// Reads the rest of an open file of at most `most` bytes; `name` is for the error.
-Result<std::string> readRest(int fd, const std::string& name, size_t most);
+Result<std::string> readRest(int fd, const std::string& name, size_t most,
+                             Unfinished unfinished = Unfinished::Read);
 
 }  // namespace nodemirror

@@ -127,8 +127,8 @@ Result<std::vector<std::string>> imports(const ConfigFile& file,
 Result<ConfigFile> loadFile(const std::string& path, const ContainerdVersion& containerd) {
     ConfigFile file;
     file.path = path;
-    auto text = readWholeFile(path, kLargest);
-    if (!text) return Error("read containerd's configuration", path, text.error().reason());
+    auto text = readWholeFile(path, kLargest, Writers::Anyone, Unfinished::Refuse);
+    if (!text) return text.error().during("read containerd's configuration", path);
     file.text = std::move(*text);
     auto read = toml_text::readTomlV2(file.text);
     // 1.x takes some texts that are no TOML 1.0; they can be read, though not edited.

@@ -11,7 +11,7 @@ Result<std::string> readReferencedFile(const std::string& path) {
             return Error("read", path,
                          "it lies in a home directory, which the service does not see",
                          "put it below /etc/nodemirrord");
-    return readWholeFile(path, kMost, Writers::RootOnly);
+    return readWholeFile(path, kMost, Writers::RootOnly, Unfinished::Refuse);
 }
 
 }  // namespace nodemirror

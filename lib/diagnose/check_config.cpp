@@ -62,7 +62,9 @@ void configPath(const NodeFacts& facts, Findings& findings) {
     const ContainerdConfig* config = configOf(facts);
     if (config == nullptr) {
         add(findings, Severity::Critical, "config-unreadable", "config.toml",
-            facts.node.config.why(), "mend the file: containerd does not start with it");
+            facts.node.config.why(),
+            "mend the file, or wait until it is written: containerd does not start with what it "
+            "cannot read");
         return;
     }
     const std::string& value = config->configPath;

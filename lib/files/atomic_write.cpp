@@ -154,8 +154,10 @@ Result<void> exchangeIn(int directory, const std::string& name, std::string_view
     }
     const UniqueFd displaced(
         ::openat(directory, temporary.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    const auto before = displaced ? readRest(displaced.get(), name, expected.size())
-                                  : Error::system("read", name, errno);
+    // Who has it open for writing would go on writing into what has no name any more.
+    const auto before = displaced
+                            ? readRest(displaced.get(), name, expected.size(), Unfinished::Refuse)
+                            : Error::system("read", name, errno);
     if (before && *before == expected) {
         drop();
         return syncDirectory(directory);

@@ -86,8 +86,10 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
     record_ = std::move(record);
     for (const auto& edit : plan.edits) {
         // Somebody may have written in between: their text must not be lost.
-        const auto now = readWholeFile(edit.path, kLargestConfig);
-        if (edit.existed && (!now || *now != edit.before))
+        const auto now =
+            readWholeFile(edit.path, kLargestConfig, Writers::Anyone, Unfinished::Refuse);
+        if (edit.existed && !now) return now.error().during("edit", edit.path);
+        if (edit.existed && *now != edit.before)
             return Error("edit", edit.path, "it changed meanwhile");
         const auto before = edit.existed ? std::optional(edit.before) : std::nullopt;
         if (const auto written = writeConfig(edit.path, before, edit.after); !written)

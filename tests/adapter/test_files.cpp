@@ -1,3 +1,4 @@
+#include "base/read_file.hpp"
 #include "files/certs_tree.hpp"
 #include "files/tree_watch.hpp"
 #include "support/result_printer.hpp"
@@ -6,6 +7,8 @@
 #include <catch2/catch.hpp>
 #include <poll.h>
 #include <sys/stat.h>
+
+#include <fstream>
 
 using namespace nodemirror;
 namespace fs = std::filesystem;
@@ -53,6 +56,26 @@ TEST_CASE("a file is exchanged only for what it was thought to hold") {
     }
     CHECK_FALSE(files::exchangeAtomically(root / "absent", "", "ours", access));
     CHECK_FALSE(root.exists("absent"));
+    CHECK(std::distance(std::filesystem::directory_iterator(root / ""), {}) == 1);
+}
+
+TEST_CASE("a file that somebody is writing is not exchanged, and not taken for finished") {
+    const TemporaryDirectory root;
+    const std::string path = root.write("config.toml", "before");
+    {
+        std::ofstream theirs(path, std::ios::app);
+        const auto changed = files::exchangeAtomically(path, "before", "ours", files::Access());
+        REQUIRE_FALSE(changed);
+        const auto read = readWholeFile(path, 1000, Writers::Anyone, Unfinished::Refuse);
+        REQUIRE_FALSE(read);
+        CHECK(read.error().transient());
+        CHECK_THAT(read.error().text(), Catch::Contains("somebody has it open for writing"));
+        CHECK(*readWholeFile(path, 1000) == "before");
+        theirs << " and after";
+    }
+    CHECK(root.read("config.toml") == "before and after");
+    REQUIRE(files::exchangeAtomically(path, "before and after", "ours", files::Access()));
+    CHECK(*readWholeFile(path, 1000, Writers::Anyone, Unfinished::Refuse) == "ours");
     CHECK(std::distance(std::filesystem::directory_iterator(root / ""), {}) == 1);
 }
 

@@ -1,5 +1,7 @@
 """containerd's configuration: what is missing is mended, what cannot be is told, and an edit with
 which CRI does not load is taken back."""
+import json
+
 from case import CERTS, CRI, DESIRED, SANDBOX, VERSION, NodeCase
 
 FORMAT = 2 if VERSION < "2" else 3
@@ -184,6 +186,20 @@ class Config(NodeCase):
         self.assertIn("containerd does not start with it", messages["ConfigRolledBack"])
         self.assertEqual(node.read("/etc/containerd/config.toml"), required)
         node.wait_for_cri()
+
+    def test_a_configuration_that_is_being_written_is_waited_for(self):
+        node = self.ready()
+        path = "/etc/containerd/config.toml"
+        node.sh(f"mv {path} {path}.bak")
+        half = COMMENTED.index("[debug]")
+        with node.being_written(path, COMMENTED[:half], COMMENTED[half:]):
+            self.wait_for(lambda: "open for writing" in json.dumps(node.status()["reasons"]),
+                          "the half is seen")
+            self.assertEqual(node.read(path), COMMENTED[:half])
+        self.wait_for(lambda: "config_path =" in node.read(path), "the whole is edited", 90)
+        for line in COMMENTED.splitlines():
+            self.assertIn(line, node.read(path))
+        node.wait_for_phase("Ready")
 
     def test_check_and_ignore_edit_nothing(self):
         config = {"config.toml": f"version = {FORMAT}\n"}

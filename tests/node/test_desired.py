@@ -1,5 +1,5 @@
 """The desired-state file: however it is replaced it is taken up, and a bad one changes nothing."""
-from case import DESIRED, HOSTS, NodeCase
+from case import CERTS, DESIRED, HOSTS, NodeCase
 
 OTHER = DESIRED.replace("docker.m.daocloud.io", "mirror.example")
 BAD = DESIRED.replace("fallback: none", "fallbck: none").replace("https://docker", "docker")
@@ -58,3 +58,26 @@ class DesiredState(NodeCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("/etc/nodemirrord/desired.yaml:5:14: error:", done.stdout)
         self.assertIn('did you mean "fallback"?', done.stdout)
+
+    def test_a_file_that_is_being_written_is_not_half_applied(self):
+        node = self.ready()
+        second = f"{CERTS}/registry.k8s.io/hosts.toml"
+        self.assertTrue(node.exists(second))
+        half = OTHER.index("  registry.k8s.io")
+        node.sh("rm /etc/nodemirrord/desired.yaml")
+        with node.being_written("/etc/nodemirrord/desired.yaml", OTHER[:half], OTHER[half:]):
+            self.wait_for(lambda: "open for writing" in node.journal(), "the half is seen")
+            self.assertTrue(node.exists(second))
+        self.use(node, "mirror.example")
+        self.assertTrue(node.exists(second))
+        self.assertNotIn("event=released", node.journal())
+
+    def test_a_damaged_cache_does_not_keep_it_from_starting(self):
+        node = self.ready()
+        node.run("systemctl", "stop", "nodemirrord")
+        for name in ("proofs", "config-seen", "mirrors", "restarts", "certs-reader"):
+            node.write(f"/var/lib/nodemirrord/{name}.json", '{"version":1,')
+        node.sh(f"rm {HOSTS}")
+        node.run("systemctl", "start", "nodemirrord")
+        self.wait_for(lambda: node.exists(HOSTS), "it is defended")
+        node.wait_for_phase("Ready")

@@ -1,5 +1,6 @@
 """A whole node on this machine: systemd as the first process of its own namespaces, D-Bus,
 containerd of a chosen version, a registry with TLS on loopback, and no route to anywhere else."""
+import contextlib
 import json
 import os
 import shutil
@@ -234,6 +235,21 @@ http:
         self.run("/bin/sh", "-c", f"mkdir -p \"$(dirname '{path}')\" && cat >'{path}'", text=content)
         if mode:
             self.run("chmod", mode, path)
+
+    @contextlib.contextmanager
+    def being_written(self, path, begun, rest):
+        """A file that somebody has open, and has written the beginning of, until the block ends."""
+        self.write("/run/begun", begun)
+        self.write("/run/rest", rest)
+        self.sh(f"""(exec 3>'{path}'; cat /run/begun >&3; touch /run/half
+            while [ ! -e /run/finish ]; do sleep 0.1; done
+            cat /run/rest >&3; rm /run/half /run/finish) >/dev/null 2>&1 &""")
+        wait_until(lambda: self.exists("/run/half"), f"the half of {path} is written", 10)
+        try:
+            yield
+        finally:
+            self.sh("touch /run/finish")
+            wait_until(lambda: not self.exists("/run/finish"), f"{path} is finished", 10)
 
     def exists(self, path):
         return self.run("test", "-e", path, check=False).returncode == 0
