@@ -53,6 +53,11 @@ bool isForeignDirectory(const ObservedEntry& entry) {
     return entry.type == ObservedEntry::Type::Directory && entry.uid != ::geteuid();
 }
 
+void putFirst(std::vector<std::string>& digests, const std::string& digest) {
+    digests.erase(std::remove(digests.begin(), digests.end(), digest), digests.end());
+    digests.insert(digests.begin(), digest);
+}
+
 }  // namespace
 
 /// Notes what stands at a path so that it can be put back: a copy of it, or the name that it is
@@ -136,7 +141,7 @@ Result<void> RegistryKeeper::discardUnclaimed(const std::string& path, const Own
 }
 
 /// A claim of before is as good as what came of it.
-Result<void> RegistryKeeper::claimAgain(const Step& step, Ownership& ownership) {
+Result<void> RegistryKeeper::claimAgain(Step& step, Ownership& ownership) {
     const ObservedRegistry& observed = step.observed.value();
     const auto settled = settleAsides(step.directory, ownership);
     if (!settled) return settled.error();
@@ -146,7 +151,7 @@ Result<void> RegistryKeeper::claimAgain(const Step& step, Ownership& ownership) 
         if (const auto gone = discardUnclaimed(step.directory + "/hosts.toml", ownership); !gone)
             return gone;
     if (!*settled) return {};
-    manifestDirty_ = true;
+    step.claims = true;
     const bool ours = observed.hosts.type == ObservedEntry::Type::File &&
                       ownership.wrote(observed.hosts.sha256) && !isForeignFile(observed.hosts) &&
                       !isForeignDirectory(observed.directory);
@@ -173,22 +178,23 @@ Result<void> RegistryKeeper::claim(Step& step) {
     if (prunedAgain) ownership.backups.clear();
     if (known == manifest_.end() || prunedAgain) {
         if (const auto kept = keepEarlier(step, ownership); !kept) return kept;
-        manifestDirty_ = true;
+        step.claims = true;
     } else if (const auto again = claimAgain(step, ownership); !again) {
         return again;
     }
     ownership.directory = step.directory;
     const auto* write = std::get_if<WriteHosts>(&step.action);
     ownership.pruned = write == nullptr;
-    if (write != nullptr &&
-        (ownership.digests.empty() || ownership.digests.front() != write->sha256)) {
-        auto& digests = ownership.digests;
-        digests.erase(std::remove(digests.begin(), digests.end(), write->sha256), digests.end());
-        digests.insert(digests.begin(), write->sha256);
-        if (digests.size() > kDigestsKept) digests.resize(kDigestsKept);
-        manifestDirty_ = true;
+    if (write != nullptr) {
+        // The order alone is not worth a write, which a full disk would not take.
+        step.claims = step.claims || !ownership.wrote(write->sha256);
+        // What is in place is the last to be forgotten: until it is replaced it is still ours.
+        if (ownership.wrote(there.hosts.sha256)) putFirst(ownership.digests, there.hosts.sha256);
+        putFirst(ownership.digests, write->sha256);
+        if (ownership.digests.size() > kDigestsKept) ownership.digests.resize(kDigestsKept);
     }
-    if (known == manifest_.end() || known->second.pruned != ownership.pruned) manifestDirty_ = true;
+    step.claims =
+        step.claims || known == manifest_.end() || known->second.pruned != ownership.pruned;
     manifest_[step.directory] = std::move(ownership);
     return {};
 }

@@ -156,8 +156,9 @@ void RegistryKeeper::look(const std::string& directory, const files::CertsTree::
     track->second.proof = Proof{*seal, intended->sha256, now.steady + kProofLasts + spread};
 }
 
-/// The manifest with what is about to be owned, on disk before the first file is touched.
-bool RegistryKeeper::saveClaims(const std::vector<std::pair<const Step*, bool>>& claimed,
+/// The manifest with what is about to be owned, on disk before the first file is touched. Where it
+/// cannot be saved those that need it are taken out; what was owned before is healed all the same.
+void RegistryKeeper::saveClaims(std::vector<std::pair<const Step*, bool>>& claimed,
                                 const Now& now) {
     // A backup that is claimed again is no longer obsolete.
     if (!obsolete_.empty())
@@ -165,20 +166,23 @@ bool RegistryKeeper::saveClaims(const std::vector<std::pair<const Step*, bool>>&
             for (const auto& entry : manifest_[step->directory].backups)
                 obsolete_.erase(std::remove(obsolete_.begin(), obsolete_.end(), entry.stored),
                                 obsolete_.end());
-    if (!manifestDirty_ || claimed.empty()) return true;
-    if (const auto saved = state_.saveManifest(manifest_); !saved) {
-        for (const auto& [step, repeated] : claimed) {
-            failed(step->directory, saved.error(), now);
-            // Nothing was claimed: the next try is the first one again.
-            if (step->ownedBefore)
-                manifest_[step->directory] = *step->ownedBefore;
-            else
-                manifest_.erase(step->directory);
-        }
-        return false;
+    const auto claims = [](const auto& entry) { return entry.first->claims; };
+    if (std::none_of(claimed.begin(), claimed.end(), claims)) return;
+    const auto saved = state_.saveManifest(manifest_);
+    if (saved) {
+        manifestDirty_ = false;
+        return;
     }
-    manifestDirty_ = false;
-    return true;
+    for (const auto& [step, repeated] : claimed) {
+        if (!step->claims) continue;
+        failed(step->directory, saved.error(), now);
+        // Nothing was claimed: the next try is the first one again.
+        if (step->ownedBefore)
+            manifest_[step->directory] = *step->ownedBefore;
+        else
+            manifest_.erase(step->directory);
+    }
+    std::erase_if(claimed, claims);
 }
 
 void RegistryKeeper::saveReleases() {
@@ -210,7 +214,7 @@ size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const
         else
             claimed.emplace_back(&step, repeated);
     }
-    if (!saveClaims(claimed, now)) return 0;
+    saveClaims(claimed, now);
     auto written = writeFresh(claimed);
     size_t count = 0;
     size_t changed = 0;

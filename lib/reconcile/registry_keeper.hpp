@@ -95,6 +95,7 @@ class RegistryKeeper {
         RegistryAction action;
         Seen<ObservedRegistry> observed;
         std::optional<Ownership> ownedBefore;  ///< what the manifest said before the claim
+        bool claims = false;  ///< the manifest must say more before anything is changed
     };
 
     std::string earlierIn(const std::string& directory) const;
@@ -105,13 +106,13 @@ class RegistryKeeper {
               std::vector<Step>& steps, const Now& now);
     std::map<std::string, Result<void>> writeFresh(
         const std::vector<std::pair<const Step*, bool>>& claimed);
-    bool saveClaims(const std::vector<std::pair<const Step*, bool>>& claimed, const Now& now);
+    void saveClaims(std::vector<std::pair<const Step*, bool>>& claimed, const Now& now);
     void saveReleases();
     void observeOnly(const std::string& directory, const Seen<ObservedRegistry>& observed,
                      const Now& now);
     bool mustWait(const std::string& directory, const Now& now) const;
     Result<void> claim(Step& step);
-    Result<void> claimAgain(const Step& step, Ownership& ownership);
+    Result<void> claimAgain(Step& step, Ownership& ownership);
     Result<void> keepEarlier(const Step& step, Ownership& ownership);
     Result<void> keepEntry(const std::string& path, const ObservedEntry& entry, bool asItIs,
                            Ownership& ownership);
@@ -134,7 +135,7 @@ class RegistryKeeper {
     files::CertsTree tree_;
     StateDir state_;
     Manifest manifest_;
-    bool manifestDirty_ = false;
+    bool manifestDirty_ = false;  ///< it says less than the one on disk: of what was released
     std::vector<std::string> obsolete_;  ///< backups to drop once the manifest is saved
     RegistryIntents intents_;
     std::map<std::string, Track> tracks_;  ///< by directory
