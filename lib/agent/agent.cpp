@@ -106,7 +106,7 @@ Result<void> Agent::start(Mode mode) {
     if (const auto started = registries_.start(); !started) return started;
     if (const auto started = node_.start(); !started) return started;
     health_.start();
-    if (const auto started = prover_.start(); !started) return started;
+    prover_.start();
     node_.onVersion([this, mode](ContainerdVersion version) {
         registries_.setContainerd(version);
         if (mode == Mode::Act) (void)reconcileEverything();

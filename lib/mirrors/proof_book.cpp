@@ -18,11 +18,12 @@ constexpr std::chrono::hours kRejectedFor{1};
 ProofBook::ProofBook(boost::asio::io_context& io, StateDir state)
     : state_(std::move(state)), saving_(io, [this] { save(); }) {}
 
-Result<void> ProofBook::load() {
+void ProofBook::load() {
     auto proofs = state_.loadProofs();
-    if (!proofs) return proofs.error();
-    proofs_ = std::move(*proofs);
-    return {};
+    if (proofs)
+        proofs_ = std::move(*proofs);
+    else  // What a canary once saw must not keep the node from being defended.
+        spdlog::error("msg={}", inQuotes(proofs.error().text()));
 }
 
 void ProofBook::save() {

@@ -16,7 +16,7 @@ namespace nodemirror {
 class ProofBook {
   public:
     ProofBook(boost::asio::io_context& io, StateDir state);
-    Result<void> load();
+    void load();
     /// What was learnt is on the disk before this returns. Otherwise it is in a moment, that of
     /// many registries at once; a crash before it costs another pull.
     void flush();

@@ -36,9 +36,9 @@ NodeKeeper::NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Unit
 
 Result<void> NodeKeeper::start() {
     if (const auto started = restarter_.start(); !started) return started;
-    auto seen = state_.knowsConfig(paths_.containerdConfig);
-    if (!seen) return seen.error();
-    configSeen_ = *seen;
+    const auto seen = state_.knowsConfig(paths_.containerdConfig);
+    if (!seen) spdlog::error("msg={}", inQuotes(seen.error().text()));
+    configSeen_ = !seen || *seen;  // where that is not known, nothing is written in its place
     loaded_.start();
     return config_.start();
 }

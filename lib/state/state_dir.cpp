@@ -1,6 +1,7 @@
 #include "state/state_dir.hpp"
 
 #include "base/read_file.hpp"
+#include "base/text.hpp"
 #include "state/state_file.hpp"
 
 #include <sys/stat.h>
@@ -30,6 +31,16 @@ Result<void> makeDirectory(const std::string& path) {
     return {};
 }
 
+/// One of the known words: what another means cannot be guessed.
+template <class T>
+T oneOf(const char* what, const std::string& word,
+        std::initializer_list<std::pair<const char*, T>> known) {
+    for (const auto& [name, value] : known)
+        if (word == name) return value;
+    throw Json::other_error::create(501, std::string("unknown ") + what + " " + inQuotes(word),
+                                    nullptr);
+}
+
 const char* typeName(BackedUpEntry::Type type) {
     switch (type) {
         case BackedUpEntry::Type::File: return "file";
@@ -40,8 +51,11 @@ const char* typeName(BackedUpEntry::Type type) {
 }
 
 BackedUpEntry::Type typeOf(const std::string& name) {
-    if (name == "symlink") return BackedUpEntry::Type::Symlink;
-    return name == "aside" ? BackedUpEntry::Type::Aside : BackedUpEntry::Type::File;
+    using Type = BackedUpEntry::Type;
+    return oneOf<Type>("type of what was kept", name,
+                       {{typeName(Type::File), Type::File},
+                        {typeName(Type::Symlink), Type::Symlink},
+                        {typeName(Type::Aside), Type::Aside}});
 }
 
 Json toJson(const Ownership& ownership) {
@@ -83,6 +97,22 @@ Ownership ownershipFrom(const std::string& directory, const Json& json) {
     return out;
 }
 
+/// Gives a backup another name before a new one takes its place; of nine the oldest goes.
+Result<void> keepEarlier(const std::string& path) {
+    const auto earlier = [&path](int number) {
+        return path + ".earlier-" + std::to_string(number);
+    };
+    for (int number = 1; number <= kEarlierKept; ++number) {
+        if (::link(path.c_str(), earlier(number).c_str()) == 0) return {};
+        if (errno != EEXIST) return Error::system("keep a second name of", path, errno);
+    }
+    for (int number = 1; number < kEarlierKept; ++number)
+        if (::rename(earlier(number + 1).c_str(), earlier(number).c_str()) != 0)
+            return Error::system("rename", earlier(number + 1), errno);
+    if (::link(path.c_str(), earlier(kEarlierKept).c_str()) == 0) return {};
+    return Error::system("keep a second name of", path, errno);
+}
+
 }  // namespace
 
 Result<void> StateDir::ensure() const {
@@ -101,7 +131,6 @@ Result<void> StateDir::saveManifest(const Manifest& manifest) const {
     Json owned = Json::object();
     for (const auto& [directory, ownership] : manifest) owned[directory] = toJson(ownership);
     Json json;
-    json["version"] = 1;
     json["owned"] = std::move(owned);
     return writeStateJson(path_ + "/manifest.json", std::move(json));
 }
@@ -115,8 +144,9 @@ Result<void> StateDir::storeBackup(const std::string& name, const std::string& c
     const std::string path = path_ + "/backups/" + name;
     // What a claim of before kept is the only copy of it where that claim was lost.
     const auto known = loadBackup(name);
-    for (int number = 1; known && *known != content && number <= kEarlierKept; ++number)
-        if (::link(path.c_str(), (path + ".earlier-" + std::to_string(number)).c_str()) == 0) break;
+    if (!known && known.error().code() != ENOENT) return known.error();
+    if (known && *known != content)
+        if (const auto kept = keepEarlier(path); !kept) return kept;
     return writeStateText(path, content);
 }
 
@@ -170,10 +200,11 @@ Result<void> StateDir::saveRestarts(const RestartHistory& history) const {
 Result<ConfigEditRecord> StateDir::loadConfigEdit() const {
     return decodeStateJson<ConfigEditRecord>(
         path_ + "/config-edit.json", [](const Json& json, ConfigEditRecord& out) {
-            const auto stage = json.at("stage").get<std::string>();
-            out.stage = stage == "applying"      ? ConfigEditRecord::Stage::Applying
-                        : stage == "rolled-back" ? ConfigEditRecord::Stage::RolledBack
-                                                 : ConfigEditRecord::Stage::None;
+            using Stage = ConfigEditRecord::Stage;
+            out.stage = oneOf<Stage>("stage of an edit", json.at("stage").get<std::string>(),
+                                     {{"none", Stage::None},
+                                      {"applying", Stage::Applying},
+                                      {"rolled-back", Stage::RolledBack}});
             out.fingerprint = json.at("fingerprint").get<std::string>();
             out.error = json.at("error").get<std::string>();
             out.restartOwed = json.at("restartOwed").get<bool>();
@@ -223,7 +254,6 @@ Result<void> StateDir::rememberConfig(const std::string& path) const {
     const auto known = knowsConfig(path);
     if (known && *known) return {};
     Json json;
-    json["version"] = 1;
     json["path"] = path;
     return writeStateJson(path_ + "/config-seen.json", std::move(json));
 }
@@ -236,7 +266,6 @@ Result<std::string> StateDir::loadCertsReader() const {
 
 Result<void> StateDir::saveCertsReader(const std::string& process) const {
     Json json;
-    json["version"] = 1;
     json["process"] = process;
     return writeStateJson(path_ + "/certs-reader.json", std::move(json));
 }
@@ -250,7 +279,6 @@ Result<std::set<std::string>> StateDir::loadDownMirrors() const {
 
 Result<void> StateDir::saveDownMirrors(const std::set<std::string>& keys) const {
     Json json;
-    json["version"] = 1;
     json["down"] = keys;
     return writeStateJson(path_ + "/mirrors.json", std::move(json));
 }
@@ -284,7 +312,6 @@ Result<void> StateDir::saveProofs(const Proofs& proofs) const {
         registries[name] = std::move(item);
     }
     Json json;
-    json["version"] = 1;
     json["registries"] = std::move(registries);
     return writeStateJson(path_ + "/proofs.json", std::move(json));
 }

@@ -81,6 +81,13 @@ Result<void> writeStateText(const std::string& path, const std::string& content)
     return files::writeAtomically(path, content, access);
 }
 
+Error unreadableState(const std::string& path, const std::string& why) {
+    const bool owns = path.size() > 14 && path.substr(path.size() - 14) == "/manifest.json";
+    return Error("read the daemon's state", path, why,
+                 std::string("restore it from a backup, or move it away to begin anew") +
+                     (owns ? ": files that the daemon wrote then count as the user's own" : ""));
+}
+
 Result<StateJson> readStateJson(const std::string& path) {
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) return StateJson();
@@ -88,15 +95,17 @@ Result<StateJson> readStateJson(const std::string& path) {
     if (!text) return text.error();
     StateJson json = StateJson::parse(*text, nullptr, false);
     if (json.is_discarded() || !json.is_object())
-        return Error("read the daemon's state", path, "it is no valid JSON",
-                     "restore it from a backup, or move it away to begin anew: files that the "
-                     "daemon wrote then count as the user's own");
+        return unreadableState(path, "it is no valid JSON");
+    if (const auto version = json.find("version");
+        version != json.end() && (!version->is_number_integer() || *version > kStateVersion))
+        return unreadableState(path, "its version " + version->dump() + " is not known here");
     changeStrings(json, bytesOf);
     return json;
 }
 
 Result<void> writeStateJson(const std::string& path, StateJson json) {
     changeStrings(json, textOf);
+    json["version"] = kStateVersion;
     return writeStateText(path, json.dump(1) + "\n");
 }
 

@@ -13,14 +13,19 @@ namespace nodemirror {
 using StateJson = nlohmann::ordered_json;
 
 constexpr size_t kLargestState = 256U << 20;
+/// Written into every file; raised when an older daemon must not act on what a newer one wrote.
+constexpr int kStateVersion = 1;
 
 /// Mode 0600, atomic, and synced before it returns.
 Result<void> writeStateText(const std::string& path, const std::string& content);
 
-/// Null when there is no such file; an error where it is empty, or another user may have written
-/// it.
+/// Null when there is no such file; an error where it is empty, another user may have written it,
+/// or a later version of the daemon did.
 Result<StateJson> readStateJson(const std::string& path);
 Result<void> writeStateJson(const std::string& path, StateJson json);
+
+/// What cannot be made sense of, with what it takes to go on without it.
+Error unreadableState(const std::string& path, const std::string& why);
 
 /// Reads a state file with `read`, turning what JSON throws for a missing field into an Error.
 template <class T, class Read>
@@ -32,8 +37,7 @@ Result<T> decodeStateJson(const std::string& path, Read read) {
         if (!json->is_null()) read(*json, out);
         return out;
     } catch (const nlohmann::json::exception& error) {
-        return Error("read the daemon's state", path, error.what(),
-                     "restore it from a backup, or move it away to begin anew");
+        return unreadableState(path, error.what());
     }
 }
 

@@ -315,3 +315,66 @@ TEST_CASE("a claim that could not be recorded is made again") {
     world.want(desire({}));
     CHECK(world.root.exists("certs.d/docker.io/hosts.toml/inner"));
 }
+
+TEST_CASE("what is owned is healed where a claim cannot be recorded") {
+    World world;
+    world.want(desire({"docker.io"}));
+    fs::rename(world.root / "state/manifest.json", world.root / "state/kept.json");
+    fs::create_directories(world.root / "state/manifest.json/x");
+    fs::remove(world.root / "certs.d/docker.io/hosts.toml");
+    // Together with the claim that fails, and after it.
+    CHECK(world.want(desire({"docker.io", "quay.io"})) == 1);
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    CHECK(world.view("quay.io").state == RegistryState::Drifted);
+    CHECK_FALSE(world.root.exists("certs.d/quay.io/hosts.toml"));
+    fs::remove(world.root / "certs.d/docker.io/hosts.toml");
+    CHECK(world.keeper->reconcile({"docker.io"}, world.now) == 1);
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    fs::remove_all(world.root / "state/manifest.json");
+    world.now.steady = world.keeper->due();
+    world.keeper->reconcileDue(world.now);
+    CHECK_THAT(world.hosts("quay.io"), Catch::Contains("mirror.example"));
+}
+
+TEST_CASE("an order of mirrors that was written before needs nothing to be recorded") {
+    World world;
+    world.want(desire({"docker.io"}, "a.example"));
+    world.want(desire({"docker.io"}, "b.example"));
+    fs::rename(world.root / "state/manifest.json", world.root / "state/kept.json");
+    fs::create_directories(world.root / "state/manifest.json/x");
+    world.want(desire({"docker.io"}, "a.example"));
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("a.example"));
+}
+
+TEST_CASE("state of another version, or with words that are not known, is not guessed at") {
+    World world;
+    world.root.write("certs.d/docker.io/hosts.toml", "# theirs\n");
+    world.want(desire({"docker.io"}));
+    const std::string good = world.root.read("state/manifest.json");
+    const auto changed = [&](const std::string& from, const std::string& to) {
+        std::string text = good;
+        REQUIRE(text.find(from) != std::string::npos);
+        text.replace(text.find(from), from.size(), to);
+        world.root.write("state/manifest.json", text);
+        return StateDir(world.root / "state").loadManifest();
+    };
+    CHECK(changed("\"version\": 1", "\"version\": 1"));
+    const auto newer = changed("\"version\": 1", "\"version\": 2");
+    REQUIRE_FALSE(newer);
+    CHECK_THAT(newer.error().text(), Catch::Contains("its version 2 is not known"));
+    const auto word = changed("\"file\"", "\"reflink\"");
+    REQUIRE_FALSE(word);
+    CHECK_THAT(word.error().text(), Catch::Contains("unknown type of what was kept \"reflink\""));
+}
+
+TEST_CASE("of the earlier backups the newest stay, and one that cannot be read is not replaced") {
+    World world;
+    const StateDir state(world.root / "state");
+    for (int i = 0; i <= 11; ++i) REQUIRE(state.storeBackup("b", std::to_string(i)));
+    CHECK(world.root.read("state/backups/b") == "11");
+    CHECK(world.root.read("state/backups/b.earlier-1") == "2");
+    CHECK(world.root.read("state/backups/b.earlier-9") == "10");
+    fs::permissions(world.root / "state/backups/b", fs::perms(0666));
+    CHECK_FALSE(state.storeBackup("b", "12"));
+    CHECK(world.root.read("state/backups/b") == "11");
+}
