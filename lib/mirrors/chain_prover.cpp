@@ -34,8 +34,9 @@ void ChainProver::setContainerd(ContainerdVersion version, ProxySettings proxies
     trial_.setContainerd(version, std::move(proxies));
 }
 
-/// Whether a failed change may give way to a hosts.toml that somebody wrote before: never to one
-/// that leads to the registry itself where the desired state says that the mirrors are not left.
+/// Whether a change may give way to the hosts.toml of before, be it a person's or one that was
+/// proven: never to one that leads to the registry itself where the desired state says that the
+/// mirrors are not left.
 bool ChainProver::mayReturnTo(const std::string& text, const Registry& registry) const {
     if (registry.fallback == Fallback::Upstream) return true;
     const Chain chain = trial_.decoded(text, registry.name);
@@ -53,8 +54,9 @@ std::optional<ChainProver::Case> ChainProver::caseFor(const Registry& registry) 
     out.registry = registry;
     out.sha256 = sha256Hex(rendered->text);
     out.text = std::move(*rendered);
-    if (const ProofRecord* last = proofs_.lastGood(registry.name)) {
-        if (last->knownGood == out.text.text) return std::nullopt;
+    const ProofRecord* last = proofs_.lastGood(registry.name);
+    if (last != nullptr && last->knownGood == out.text.text) return std::nullopt;
+    if (last != nullptr && mayReturnTo(last->knownGood, registry)) {
         out.before = renderedText(last->knownGood, last->secret);
         out.beforeName = "the chain that was last proven";
         out.proven = true;
@@ -194,6 +196,19 @@ void ChainProver::armRetry() {
     });
 }
 
+/// Where nothing is proven (nodemirrord --once), a change that must be is not in force.
+void ChainProver::addUntried(std::vector<Reason>& out) const {
+    for (const auto& registry : desired_->registries) {
+        const auto* variant = registries_.intents().variant(registry.name);
+        if (variant == nullptr || !variant->standIn || proofs_.hasRejection(registry.name))
+            continue;
+        out.push_back(
+            makeReason(Reason::Weight::Degraded, "ChangeUnproven", registry.name,
+                       "the change of its mirrors is not in force: " + variant->standInReason,
+                       "the running service proves it: systemctl start nodemirrord"));
+    }
+}
+
 std::vector<Reason> ChainProver::reasons() const {
     if (!desired_) return {};
     std::vector<Reason> out = proofs_.reasons(*desired_);
@@ -204,6 +219,7 @@ std::vector<Reason> ChainProver::reasons() const {
                                      "chain before them: " +
                                      failing.evidence,
                                  "nodemirrorctl explain " + desired_->find(name)->canary));
+    if (!running_) addUntried(out);
     const auto now = std::chrono::steady_clock::now();
     for (const auto& [name, waiting] : waiting_) {
         if (now - waiting.since < toldAfter_) continue;

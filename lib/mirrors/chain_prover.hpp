@@ -41,7 +41,7 @@ class ChainProver {
                 StateDir state, Hooks hooks,
                 std::chrono::milliseconds toldAfter = std::chrono::minutes(3));
 
-    Result<void> start() { return proofs_.load(); }
+    void start() { proofs_.load(); }
     /// Sets stand-ins for changes that are not to be tried (again) yet. Call it before the tree is
     /// reconciled to a new desired state.
     void setDesired(std::shared_ptr<const Desired> desired);
@@ -100,6 +100,7 @@ class ChainProver {
     void reject(const Case& subject, const std::string& evidence);
     void putInPlace(const Case& subject, std::optional<RenderedHosts> standIn,
                     const std::string& why);
+    void addUntried(std::vector<Reason>& out) const;
     void armRetry();
 
     boost::asio::io_context& io_;

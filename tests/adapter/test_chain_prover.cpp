@@ -28,7 +28,7 @@ struct Proving : World {
         hooks.changed = [] {};
         prover = std::make_unique<ChainProver>(io, containerd, *keeper, state, hooks,
                                                std::chrono::milliseconds(0));
-        REQUIRE(prover->start());
+        prover->start();
     }
     void want(const std::string& mirror, Fallback fallback = Fallback::None) {
         auto desired = std::make_shared<Desired>(*desire({"fleet.test"}, mirror));
@@ -145,5 +145,37 @@ TEST_CASE("what another user has is never put in place of a change that failed")
     REQUIRE(node.root.exists("certs.d/fleet.test.aside-1/hosts.toml"));
     CHECK(node.keeper->earlierText("fleet.test").empty());
     CHECK_THAT(node.file(), Catch::Contains("127.0.0.1:1"));
+    node.prover->stop();
+}
+
+TEST_CASE("fallback none gives way to no chain that leads upstream, proven or not") {
+    Proving node;
+    node.prover->run();
+    node.want("127.0.0.1:1", Fallback::Upstream);
+    node.until([&] { return !node.knownGood().empty(); });
+    const std::string upstream = node.file();
+    node.ready = false;
+    node.want("127.0.0.1:1");
+    CHECK(node.file() != upstream);
+    CHECK_THAT(node.file(), Catch::Contains("server = \"http://127.0.0.1:1"));
+    // Once it is proven, that is what a change of it gives way to.
+    node.ready = true;
+    node.prover->lookedAgain();
+    node.until([&] { return node.knownGood() == node.file(); });
+    node.ready = false;
+    node.want("127.0.0.2:1");
+    CHECK(node.file() == node.knownGood());
+    node.prover->stop();
+}
+
+TEST_CASE("what a canary once saw is not needed to begin") {
+    Proving node;
+    node.root.write("state/proofs.json", "{\"version\":1,");
+    node.startProver();
+    node.prover->run();
+    node.want("127.0.0.1:1");
+    CHECK_THAT(node.file(), Catch::Contains("127.0.0.1:1"));
+    node.until([&] { return node.root.read("state/proofs.json").size() > 20; });
+    CHECK_FALSE(node.knownGood().empty());
     node.prover->stop();
 }
