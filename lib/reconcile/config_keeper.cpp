@@ -88,6 +88,8 @@ Task<bool> ConfigKeeper::judge(Service service, Runs runs, std::vector<Reason>* 
     // Which process this is, and whether it has read the edit, the next pass knows.
     if (cri && runs == Runs::Nothing) co_return false;
     if (cri && cri->ready) {
+        proven_.push_back(std::chrono::steady_clock::now());
+        lastEdited_ = record_.files.empty() ? "" : record_.files.front().path;
         record_ = ConfigEditRecord();
         save();
         spdlog::info("event=configured msg=\"CRI is loaded with the new configuration\"");
@@ -215,9 +217,25 @@ bool ConfigKeeper::standsWhole(std::vector<Reason>* reasons) {
     return false;
 }
 
+/// An edit that has to be made again and again is one that somebody undoes: a restart each time.
+void ConfigKeeper::tellContest(std::vector<Reason>* reasons) {
+    constexpr size_t kOften = 3;
+    const auto aDayAgo = std::chrono::steady_clock::now() - std::chrono::hours(24);
+    while (!proven_.empty() && proven_.front() < aDayAgo) proven_.pop_front();
+    if (proven_.size() < kOften) return;
+    reasons->push_back(
+        makeReason(Reason::Weight::Degraded, "ConfigContested", lastEdited_,
+                   "containerd's configuration was edited, and containerd restarted, " +
+                       std::to_string(proven_.size()) +
+                       " times in a day: somebody writes it anew without what it needs",
+                   "make the change in what writes the file; nodemirrord --dry-run shows it after "
+                   "it was undone"));
+}
+
 Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>* reasons) {
     using Stage = ConfigEditRecord::Stage;
     forgetWhatIsBack();
+    tellContest(reasons);
     const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
     const std::string state = unit.isKnown() ? unit.value().activeState : "";
     const bool failed = runs == Runs::Nothing && state == "failed";

@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -68,6 +69,7 @@ class ConfigKeeper {
     Task<bool> judge(Service service, Runs runs, std::vector<Reason>* reasons);
     std::optional<Reason> refusal(const std::string& why, const Service& service);
     void forgetWhatIsBack();
+    void tellContest(std::vector<Reason>* reasons);
     bool isOutlived(const Service& service) const;
     bool isOfAnotherUnit(const Service& service, const std::string& why,
                          std::vector<Reason>* reasons) const;
@@ -94,6 +96,9 @@ class ConfigKeeper {
         int process = 0;
     };
     Outlived outlived_;
+    /// When edits of the last day had been proven, and of what file the last one was.
+    std::deque<SteadyTime> proven_;
+    std::string lastEdited_;
     std::optional<Error> unreadable_;  ///< why the record of an edit could not be read
 };
 
