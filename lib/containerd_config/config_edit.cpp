@@ -176,11 +176,7 @@ void erase(Value& root, const Path& path) {
         node = node->isTable() ? node->find(path[i]) : nullptr;
         if (node == nullptr) return;
     }
-    auto& entries = node->entries;
-    entries.erase(
-        std::remove_if(entries.begin(), entries.end(),
-                       [&](const Value::Entry& entry) { return entry.first == path.back(); }),
-        entries.end());
+    node->entries.eraseIf([&](const Value::Entry& entry) { return entry.first == path.back(); });
 }
 
 /// Drops the tables on the way to `path` that hold nothing, so that a table which the edit had to

@@ -108,6 +108,11 @@ void lintHostsToml(std::string_view text, const Chain& hosts, const std::string&
             "is no TOML 1.0, and containerd 2.x would drop it: " + read.error.message);
         return;
     }
+    if (read.newer)
+        add(warnings, "toml-1.1",
+            "has " + read.newer->message + " (line " + std::to_string(read.newer->line) +
+                "), which is TOML 1.1: a containerd 2.x that was built with go-toml before 2.4 "
+                "drops the file without a word");
     unknownKeys(read.root, "", true, warnings);
     hostTables(read.root, hosts, version, warnings);
     if (read.root.find("server") == nullptr && read.root.find("capabilities") != nullptr)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 
@@ -101,6 +102,30 @@ bool isGoNumber(const std::string& text) {
         return fitsInteger(digits.substr(2), letter == 'x' ? 16 : letter == 'o' ? 8 : 2);
     }
     return fitsInteger(digits, 10);
+}
+
+namespace {
+
+int digitsAt(const std::string& text, size_t at, size_t count) {
+    int out = 0;
+    for (size_t i = at; i < at + count && i < text.size(); ++i) out = out * 10 + (text[i] - '0');
+    return out;
+}
+
+}  // namespace
+
+bool isGoClock(const std::string& text) {
+    constexpr size_t kWithNanoseconds = sizeof("15:04:05.999999999") - 1;
+    return digitsAt(text, 0, 2) < 24 && digitsAt(text, 3, 2) < 60 && digitsAt(text, 6, 2) < 60 &&
+           text.size() <= kWithNanoseconds;
+}
+
+bool isGoDate(const std::string& text) {
+    const std::chrono::year_month_day date(
+        std::chrono::year(digitsAt(text, 0, 4)),
+        std::chrono::month(static_cast<unsigned>(digitsAt(text, 5, 2))),
+        std::chrono::day(static_cast<unsigned>(digitsAt(text, 8, 2))));
+    return date.ok();
 }
 
 }  // namespace nodemirror::toml_text

@@ -5,6 +5,7 @@
 #include "toml/go_v1_lexer.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace nodemirror::toml_text {
 
@@ -89,8 +90,7 @@ class Parser {
             if (next == nullptr) {
                 Value table = Value::ofKind(Value::Kind::Table, line);
                 table.isInline = node->isInline;
-                node->entries.emplace_back(key, std::move(table));
-                next = &node->entries.back().second;
+                next = &node->entries.emplace_back(key, std::move(table)).second;
             }
             if (next->kind == Value::Kind::TableArray && !next->items.empty())
                 node = &next->items.back();
@@ -123,19 +123,18 @@ class Parser {
         if (parent != nullptr && parent->kind == Value::Kind::TableArray && !parent->items.empty())
             parent = &parent->items.back();
         if (parent == nullptr || !parent->isTable()) refuse(key, "not a table");
-        parent->entries.emplace_back(path.back(), Value::ofKind(Value::Kind::TableArray, line));
-        return &parent->entries.back().second;
+        Value made = Value::ofKind(Value::Kind::TableArray, line);
+        return &parent->entries.emplace_back(path.back(), std::move(made)).second;
     }
 
     /// A new element of a table array makes the headers below the array's name free again.
     void seenArray(const std::string& key) {
         const std::string prefix = key + ".";
-        seen_.erase(std::remove_if(seen_.begin(), seen_.end(),
-                                   [&](const std::string& other) {
-                                       return other.compare(0, prefix.size(), prefix) == 0;
-                                   }),
-                    seen_.end());
-        if (seen_.empty() || seen_.back() != key) seen_.push_back(key);
+        const auto first = seen_.lower_bound(prefix);
+        auto last = first;
+        while (last != seen_.end() && last->compare(0, prefix.size(), prefix) == 0) ++last;
+        seen_.erase(first, last);
+        seen_.insert(key);
     }
 
     void table() {
@@ -143,9 +142,7 @@ class Parser {
         const GoToken& key = take();
         if (key.kind != Kind::TableKey) refuse(key, "expected a table key");
         // Headers are compared as they are written: ["a"] and [a] do not clash.
-        if (std::find(seen_.begin(), seen_.end(), key.text) != seen_.end())
-            refuse(key, "duplicated tables");
-        seen_.push_back(key.text);
+        if (!seen_.insert(key.text).second) refuse(key, "duplicated tables");
         const Path path = keyOf(key);
         if (!createTables(path, line)) refuse(key, "part of the header is no table");
         const Value* target = get(path);
@@ -196,10 +193,13 @@ class Parser {
                 if (!isGoNumber(token.text))
                     refuse(token, "invalid number " + inQuotes(token.text));
                 return Value::ofKind(Value::Kind::Number, token.line);
-            case Kind::Clock: return Value::ofKind(Value::Kind::Time, token.line);
+            case Kind::Clock:
+                checkClock(token);
+                return Value::ofKind(Value::Kind::Time, token.line);
             case Kind::Date:
+                if (!isGoDate(token.text)) refuse(token, "invalid date " + inQuotes(token.text));
                 if (peek().kind == Kind::Clock) {
-                    take();
+                    checkClock(take());
                     if (peek().kind == Kind::Offset) take();
                 }
                 return Value::ofKind(Value::Kind::Time, token.line);
@@ -210,6 +210,10 @@ class Parser {
             case Kind::End: refuse(token, "expecting a value");
             default: unhandled(token);
         }
+    }
+
+    static void checkClock(const GoToken& token) {
+        if (!isGoClock(token.text)) refuse(token, "invalid time " + inQuotes(token.text));
     }
 
     /// panic(fmt.Errorf("unhandled token")) in parseRvalue.
@@ -278,9 +282,8 @@ class Parser {
         for (size_t i = 0; i + 1 < path.size(); ++i) {
             Value* next = node->find(path[i]);
             if (next == nullptr) {
-                node->entries.emplace_back(path[i],
-                                           Value::ofKind(Value::Kind::Table, static_cast<int>(i)));
-                next = &node->entries.back().second;
+                Value made = Value::ofKind(Value::Kind::Table, static_cast<int>(i));
+                next = &node->entries.emplace_back(path[i], std::move(made)).second;
             }
             if (next->kind == Value::Kind::TableArray && !next->items.empty())
                 node = &next->items.back();
@@ -298,7 +301,7 @@ class Parser {
     bool oldRecover_;
     Value root_;
     Path current_;
-    std::vector<std::string> seen_;
+    std::set<std::string> seen_;
 };
 
 /// LoadBytes drops a byte order mark of any kind.

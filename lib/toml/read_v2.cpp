@@ -1,5 +1,7 @@
 #include "toml/read_v2.hpp"
 
+#include "toml/newer_toml.hpp"
+
 // go-toml 2.4 takes what TOML 1.1 adds (escapes \\e and \\x, newlines and a last comma in inline
 // tables); toml++ has it behind this switch, in its header-only form alone.
 #define TOML_HEADER_ONLY 1
@@ -172,6 +174,7 @@ ReadValue readTomlV2(std::string_view text) {
     try {
         out.root = convertTable(toml::parse(text));
         out.valid = true;
+        out.newer = firstNewer(text);
     } catch (const toml::parse_error& error) {
         out.error.message = std::string(error.description());
         out.error.line = static_cast<int>(error.source().begin.line);

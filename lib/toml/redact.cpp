@@ -55,8 +55,10 @@ std::string redactToml(const std::string& text, const std::vector<std::string>& 
         const std::string value =
             text.substr(expression.valueBegin, expression.end - expression.valueBegin);
         const bool compound = value.front() == '{' || value.front() == '[';
-        const bool secret =
-            secretTable || mentions(expression.key, words) || (compound && mentions(value, words));
+        // An escape may stand for any letter of a key in it.
+        const bool mayHoldSecret =
+            compound && (mentions(value, words) || value.find('\\') != std::string::npos);
+        const bool secret = secretTable || mentions(expression.key, words) || mayHoldSecret;
         out += text.substr(expression.begin, expression.valueBegin - expression.begin);
         out += secret ? "\"<redacted>\"" : value;
     }

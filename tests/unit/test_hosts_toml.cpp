@@ -63,6 +63,10 @@ TEST_CASE("the hosts that each version makes of a file") {
         {"[host] x = 1\n[a] [b]\n", "dropped", "dropped"},
         {"[host.\"https://[::1]:5000\"]\n", "dropped", "https://[::1]:5000/v2 " + hub},
         {"[host.\"https://a\"]\ncapabilities = [\"referrers\"]\n", "dropped", "dropped"},
+        {"at = 24:00:00\n[host.\"https://a\"]\n", "dropped", "dropped"},
+        {"at = 23:59:59\n[host.\"https://a\"]\n", "https://a/v2 " + hub, "https://a/v2 " + hub},
+        {"[host.\"https://a\"]\nat = 2023-02-29", "dropped", "dropped"},
+        {"[host.\"https://a\"]\nat = 2024-02-29", "https://a/v2 " + hub, "https://a/v2 " + hub},
         {"", hub, hub},
     };
     for (const auto& each : cases) {
@@ -300,4 +304,46 @@ TEST_CASE("expressions of a document with their bytes") {
           "\"\"\"\n[no]\n\"\"\"");
     CHECK(found[3].key == std::vector<std::string>{"c", "d"});
     CHECK(found[4].kind == toml_text::Expression::Kind::ArrayTable);
+}
+
+TEST_CASE("what only TOML 1.1 has is told, for not every containerd 2.x takes it") {
+    struct Case {
+        std::string text, told;
+    };
+    const std::string host = "[host.\"https://a\"]\n";
+    const std::vector<Case> cases{
+        {host + "header = {\n X = \"y\" }\n", "a line end in an inline table (line 2)"},
+        {host + "header = { X = \"y\", }\n", "a comma at the end of an inline table (line 2)"},
+        {host + "ca = \"/a\\x41\"\n", "the escape \\x (line 2)"},
+        {host + "ca = \"\"\"\n\n\\e\"\"\"\n", "the escape \\e (line 4)"},
+        {host + "at = 2024-01-01 07:32\n", "a time without seconds (line 2)"},
+        {host + "header = { X = [\n\"y\",\n], Z = '\\x' }\n", ""},
+        {host + "at = 2024-01-01T07:32:00+07:00 # { , }\n", ""},
+        {host + "ca = ['a,', \"}\"] # \\e\n", ""},
+        {host + "x = '''\n\\x 07:32'''\n", ""},
+    };
+    for (const auto& each : cases) {
+        CAPTURE(each.text);
+        const Decoded decoded = decodeHostsToml(each.text, "/c", k21);
+        REQUIRE(decoded.valid);
+        std::vector<Warning> warnings;
+        lintHostsToml(each.text, decoded.hosts, "docker.io", k21, warnings);
+        std::string told;
+        for (const auto& warning : warnings)
+            if (warning.code == "toml-1.1") told = warning.text;
+        CHECK(told.empty() == each.told.empty());
+        CHECK_THAT(told, Catch::Contains(each.told));
+    }
+}
+
+TEST_CASE("a key is found however many there are") {
+    std::string text;
+    for (int i = 0; i < 4000; ++i) text += "[k" + std::to_string(i) + "]\n";
+    const std::string host = "[host.\"https://a\"]\n";
+    const std::string good = "https://a/v2 https://x.example/v2";
+    CHECK(urls(text + host, k17, "x.example") == good);
+    CHECK(urls(text + "[k7]\n" + host, k17, "x.example") == "dropped");
+    CHECK(urls(text + host + "[k3999.sub]\n[k3999.sub]\n", k17, "x.example") == "dropped");
+    // A new element of a table array makes the headers below its name free again.
+    CHECK(urls("[[t]]\n[t.a]\n[t.a-b]\n[[t]]\n[t.a]\n" + host, k17, "x.example") == good);
 }
