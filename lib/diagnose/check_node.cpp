@@ -24,11 +24,13 @@ std::string kubeadmPause(const NodeFacts& facts) {
     return reference ? reference->text() : "";
 }
 
-bool isPause(const std::string& name) {
+/// Whether an image is another version of the wanted one. Any other that is called pause may be
+/// anybody's, brought here by whoever may make a pod: the sandbox of every pod is not to run it.
+bool isOtherVersion(const std::string& name, const std::string& wanted) {
     const auto reference = parseImageReference(name);
-    if (!reference || reference->tag.empty()) return false;
-    const std::string& path = reference->repository;
-    return path == "pause" || (path.size() > 6 && path.substr(path.size() - 6) == "/pause");
+    const auto meant = parseImageReference(wanted);
+    return reference && meant && !reference->tag.empty() && name != wanted &&
+           reference->host == meant->host && reference->repository == meant->repository;
 }
 
 const ObservedImage* find(const std::vector<ObservedImage>& images, const std::string& name) {
@@ -46,15 +48,15 @@ void sandboxImage(const NodeFacts& facts, Findings& findings) {
     const ObservedImage* image = find(images, wanted);
     std::vector<std::string> others;
     for (const auto& other : images)
-        if (other.name != wanted && isPause(other.name)) others.push_back(other.name);
+        if (isOtherVersion(other.name, wanted)) others.push_back(other.name);
     if (image == nullptr) {
         add(findings, Severity::Critical, "sandbox-image-absent", wanted,
             "the runtime starts every pod with this image, and it is not on the node" +
                 (others.empty() ? "" : "; there is " + join(others, ", ")),
             others.empty() ? "nodemirrord brings it from pause.sources; nodemirrorctl explain " +
                                  wanted + " tells why it cannot be pulled"
-                           : "ctr -n k8s.io images tag " + others.front() + " " + wanted +
-                                 "; nodemirrord does so by itself");
+                           : "ctr -n k8s.io images tag " + others.back() + " " + wanted +
+                                 "; or let nodemirrord bring it (pause.sources)");
     } else if (!image->pinLabel) {
         add(findings, Severity::Warning, "sandbox-image-unpinned", wanted,
             "nothing keeps kubelet's garbage collection from removing it",

@@ -17,16 +17,36 @@ TrialOptions trialOptions(const NodeFacts& facts, const ExplainOptions& options)
 }
 
 bool lacksRepository(const PullVerdict& verdict) {
-    return verdict.errorClass == "denied" || verdict.errorClass == "not-found" ||
-           verdict.errorClass == "unauthorized";
+    return verdict.errorClass == "denied" || verdict.errorClass == "not-found";
 }
 
-/// The same repository on Docker Hub.
-ImageReference onDockerHub(ImageReference reference) {
+/// The official image of that name on Docker Hub. Of any other name nothing is asked there: it may
+/// be an internal one, and whoever likes may have taken it.
+std::optional<ImageReference> officialImage(ImageReference reference) {
+    if (reference.host == "docker.io") return std::nullopt;
+    const std::string official = "library/";
+    if (reference.repository.rfind(official, 0) != 0) reference.repository.insert(0, official);
+    if (reference.repository.find('/', official.size()) != std::string::npos) return std::nullopt;
     reference.host = "docker.io";
-    if (reference.repository.find('/') == std::string::npos)
-        reference.repository = "library/" + reference.repository;
     return reference;
+}
+
+/// Credentials in containerd's own configuration: they are not read here, and a host that wants
+/// some may well let containerd in.
+void judgeCredentials(const NodeFacts& facts, const ImageFindings& findings, PullVerdict& verdict) {
+    if (verdict.works || (verdict.errorClass != "unauthorized" && verdict.errorClass != "denied"))
+        return;
+    if (!facts.node.config.isKnown()) return;
+    for (const auto& legacy : facts.node.config.value().hosts)
+        for (const auto& asked : findings.hosts) {
+            if (!legacy.hasAuth || legacy.host != asked.host.host) continue;
+            verdict.errorClass = "credentials";
+            verdict.summary = "Whether the image can be pulled cannot be told: " + legacy.host +
+                              " wants credentials, and containerd's configuration has some, which "
+                              "are not read here.";
+            verdict.remedies = {"crictl pull " + findings.reference.text() + " tells"};
+            return;
+        }
 }
 
 /// Whether another reference resolves on this node, by the chain of its own registry.
@@ -52,6 +72,7 @@ Task<Explanation> explainImage(boost::asio::io_context& io, Resolver& resolver,
     auto run = trial.run(reference, out.choice.reading);
     out.findings = co_await std::move(run);
     out.verdict = judgePull(out.findings, facts.version);
+    judgeCredentials(facts, out.findings, out.verdict);
     const bool had = out.verdict.works;
     if (!had && out.choice.root.empty())
         out.verdict.remedies.insert(out.verdict.remedies.begin(),
@@ -60,8 +81,8 @@ Task<Explanation> explainImage(boost::asio::io_context& io, Resolver& resolver,
     judgeRuntime(facts.node, facts.containerdUnit, out.verdict);
     if (had) co_return out;
     std::vector<ImageReference> candidates;
-    if (reference.host != "docker.io" && lacksRepository(out.verdict))
-        candidates.push_back(onDockerHub(reference));
+    if (auto official = officialImage(reference); official && lacksRepository(out.verdict))
+        candidates.push_back(std::move(*official));
     for (auto& direct : directReferences(out.findings)) candidates.push_back(std::move(direct));
     for (const auto& candidate : candidates) {
         if (candidate.text() == reference.text()) continue;
