@@ -4,6 +4,8 @@
 #include "hosts_toml/go_url.hpp"
 #include "hosts_toml/upstream.hpp"
 
+#include <algorithm>
+
 namespace nodemirror {
 
 namespace {
@@ -17,8 +19,15 @@ Chain upstreamAlone(const std::string& registry, const ContainerdVersion& versio
     return chain;
 }
 
-/// registryEndpoints of pkg/cri/server/image_pull.go: the registry's mirrors, or those of "*", and
-/// the registry itself.
+/// addDefaultScheme of CRI's image_pull.go.
+std::string withScheme(const std::string& endpoint) {
+    if (endpoint.find("://") != std::string::npos) return endpoint;
+    const auto url = parseGoUrl("dummy://" + endpoint, false);
+    return (url && isLocalhost(url->host) ? "http://" : "https://") + endpoint;
+}
+
+/// registryEndpoints of CRI's image_pull.go: the registry's mirrors, or those of "*", and the
+/// registry itself where it is not among them.
 Chain legacyChain(const ContainerdConfig& config, const std::string& registry,
                   const ContainerdVersion& version) {
     const LegacyMirror* chosen = nullptr;
@@ -27,19 +36,36 @@ Chain legacyChain(const ContainerdConfig& config, const std::string& registry,
     for (const auto& mirror : config.mirrors)
         if (chosen == nullptr && mirror.registry == "*") chosen = &mirror;
     Chain chain;
+    bool hasRegistry = false;
     for (const auto& endpoint :
          chosen != nullptr ? chosen->endpoints : std::vector<std::string>()) {
-        const auto url = parseGoUrl(endpoint, false);
+        const auto url = parseGoUrl(withScheme(endpoint), false);
         if (!url || url->host.empty()) continue;
+        hasRegistry = hasRegistry || url->host == registry;
         ChainHost host;
         host.scheme = url->scheme;
         host.host = url->host;
-        host.path = url->path.empty() || url->path == "/" ? "/v2" : url->path;
+        host.path = url->path.empty() ? "/v2" : url->path;
         host.capabilities = kAll;
         chain.push_back(std::move(host));
     }
+    if (hasRegistry) return chain;
     for (auto& host : upstreamAlone(registry, version)) chain.push_back(std::move(host));
     return chain;
+}
+
+/// What the legacy `configs` tables say of hosts, mirrors or not (registryHosts of image_pull.go).
+void addLegacyTls(const ContainerdConfig& config, Chain& chain) {
+    for (auto& host : chain)
+        for (const auto& legacy : config.hosts) {
+            const auto isHost = [&](const auto& tls) { return tls.host == legacy.host; };
+            if (legacy.host != host.host ||
+                std::none_of(config.tlsHosts.begin(), config.tlsHosts.end(), isHost))
+                continue;
+            host.skipVerify = legacy.skipVerify;
+            if (!legacy.ca.empty()) host.ca = {legacy.ca};
+            if (!legacy.cert.empty()) host.client = {{legacy.cert, legacy.key}};
+        }
 }
 
 ChainChoice withoutConfigPath(const NodeFacts& facts, const std::string& registry) {
@@ -61,6 +87,7 @@ ChainChoice withoutConfigPath(const NodeFacts& facts, const std::string& registr
     out.reading.hosts =
         legacy ? ownHosts(legacyChain(facts.node.config.value(), registry, facts.version))
                : ownHosts(upstreamAlone(registry, facts.version));
+    if (facts.node.config.isKnown()) addLegacyTls(facts.node.config.value(), out.reading.hosts);
     return out;
 }
 

@@ -105,11 +105,11 @@ std::vector<DownHost> downHosts(const NodeFacts& facts, const ChainReading& read
                                 size_t* probed) {
     std::vector<DownHost> out;
     for (const auto& host : reading.hosts) {
-        const auto answer = facts.answers.find(host.url());
+        const auto answer = facts.answers.find(probeKey(host));
         if (answer == facts.answers.end()) continue;
         ++*probed;
         const ProbeOutcome outcome = judgeProbe(answer->second.last(), host.path);
-        if (outcome.good) continue;
+        if (outcome.good || outcome.unknown) continue;
         // Told once for the proxy; of the host itself nothing is known.
         if (answer->second.fault == Fault::Proxy) continue;
         DownHost down;
@@ -157,13 +157,33 @@ void hostsReachable(const NodeFacts& facts, Findings& findings) {
     }
 }
 
+/// The hosts that only a proxy leads to which cannot be gone through from here.
+void unknownProxies(const NodeFacts& facts, Findings& findings) {
+    std::set<std::string> behind;
+    std::string why;
+    for (const auto& reading : facts.registries)
+        for (const auto& host : reading.hosts) {
+            const auto answer = facts.answers.find(probeKey(host));
+            if (answer == facts.answers.end() || answer->second.fault != Fault::ProxyUnknown)
+                continue;
+            behind.insert(host.host);
+            why = answer->second.last().error;
+        }
+    if (behind.empty()) return;
+    add(findings, Severity::Note, "proxy-unknown", facts.containerdUnit,
+        "whether " + join({behind.begin(), behind.end()}, ", ") +
+            " can be reached is not known: containerd goes there through a proxy, and " + why,
+        "crictl pull tells; mirrors that need no proxy belong into NO_PROXY");
+}
+
 /// One finding a proxy, however many hosts are behind it.
 void proxies(const NodeFacts& facts, Findings& findings) {
     if (!facts.proxies.isKnown() || !facts.proxies.value().any()) return;
+    unknownProxies(facts, findings);
     std::map<std::string, std::pair<std::set<std::string>, std::string>> failing;
     for (const auto& reading : facts.registries)
         for (const auto& host : reading.hosts) {
-            const auto answer = facts.answers.find(host.url());
+            const auto answer = facts.answers.find(probeKey(host));
             if (answer == facts.answers.end() || answer->second.last().proxy.empty()) continue;
             if (judgeProbe(answer->second.last(), host.path).good) continue;
             auto& [hosts, error] = failing[answer->second.last().proxy];
@@ -184,12 +204,12 @@ void proxies(const NodeFacts& facts, Findings& findings) {
 void clockSkew(const NodeFacts& facts, Findings& findings) {
     constexpr std::time_t kNoticed = 120;
     const std::time_t now = std::chrono::system_clock::to_time_t(facts.now);
-    for (const auto& [url, answer] : facts.answers) {
+    for (const auto& [key, answer] : facts.answers) {
         const auto date = dateOf(answer.last());
         if (!date) continue;
         const std::time_t skew = now - *date;
         if (std::labs(skew) < kNoticed) continue;
-        add(findings, Severity::Critical, "clock-skew", url,
+        add(findings, Severity::Critical, "clock-skew", answer.last().url,
             "this node's clock is " + std::to_string(std::labs(skew)) + " s " +
                 (skew > 0 ? "ahead of" : "behind") +
                 " that server's: certificates and tokens may count as expired",

@@ -41,7 +41,7 @@ struct NodeFacts {
     Seen<std::vector<ObservedImage>> images;        ///< image records in k8s.io
     Seen<DiskUse> disk;                             ///< of containerd's root
     Seen<std::string> kubeadmFlags;                 ///< /var/lib/kubelet/kubeadm-flags.env
-    std::map<std::string, RegistryAnswer> answers;  ///< by host URL: GET on its /v2/
+    std::map<std::string, RegistryAnswer> answers;  ///< by probeKey: GET on its /v2/
     WallTime now;
 };
 

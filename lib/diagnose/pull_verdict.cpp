@@ -57,6 +57,17 @@ void judgeUnresolved(const ImageFindings& findings, const Resolution& resolution
                               "{order: health} in the desired state does so by itself)");
         return;
     }
+    const auto notAsked =
+        std::find_if(findings.hosts.begin(), findings.hosts.end(), [](const HostFinding& host) {
+            return host.resolves && host.head.fault == Fault::ProxyUnknown;
+        });
+    if (notAsked != findings.hosts.end()) {
+        out.errorClass = faultName(Fault::ProxyUnknown);
+        out.summary =
+            "Whether the image can be pulled cannot be told: " + describeHost(*notAsked) + ".";
+        add(out.remedies, "crictl pull " + findings.reference.text() + " tells");
+        return;
+    }
     out.kubeletError =
         kubeletError(findings, resolveStep(findings, version), resolution.error, version);
     if (!resolution.failingAt) {
@@ -89,15 +100,20 @@ void judgeBrokenPiece(const ImageFindings& findings, const PieceFinding& piece,
     if (piece.servedBy) {
         const std::string& host = findings.hosts[*piece.servedBy].host.host;
         out.errorClass = faultName(piece.fault);
-        out.summary = "The image resolves, but " + host + " serves a broken " + name + ": " +
+        const bool late = piece.fault == Fault::Hang;
+        out.summary = "The image resolves, but " + host +
+                      (late ? " does not deliver the " : " serves a broken ") + name + ": " +
                       piece.error + ". containerd asks no other host once a body has begun.";
-        out.kubeletError = kubeletError(findings, "", brokenPieceError(piece, version), version);
-        if (piece.fault == Fault::Hang)
-            out.kubeletError =
-                "no error for as long as the body may still come (containerd 1.7 and "
-                "later give up after 5 minutes without progress)";
-        add(out.remedies, "have the operator of " + host +
-                              " drop its cached copy of the blob, or take it out of the chain");
+        out.kubeletError =
+            late ? "no error for as long as the body may still come (containerd 1.7 and "
+                   "later give up after 5 minutes without progress)"
+                 : kubeletError(findings, "", brokenPieceError(piece, version), version);
+        add(out.remedies,
+            late ? "look at the way to " + host +
+                       ", ask with a longer --timeout, or take it out "
+                       "of the chain"
+                 : "have the operator of " + host +
+                       " drop its cached copy of the blob, or take it out of the chain");
         return;
     }
     const PieceAttempt* told = piece.attempts.empty() ? nullptr : &piece.attempts.front();

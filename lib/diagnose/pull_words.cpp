@@ -44,6 +44,9 @@ std::string describeAnswer(const RegistryAnswer& answer, const ApiError& apiErro
                "this mirror, or is not public";
     if (token) return "the token service of " + host + " gives no token: " + answer.error;
     if (kind == "dns") return host + " has no address: " + answer.last().error;
+    if (answer.fault == Fault::ProxyUnknown)
+        return host +
+               " is behind a proxy that cannot be gone through from here: " + answer.last().error;
     if (answer.fault == Fault::Proxy)
         return "the proxy " + answer.last().proxy + " in front of " + host +
                " fails: " + answer.last().error;

@@ -1,5 +1,6 @@
 #include "health/host_health.hpp"
 
+#include "base/digest.hpp"
 #include "base/text.hpp"
 #include "registry_protocol/challenge.hpp"
 
@@ -26,12 +27,25 @@ bool hasUsableChallenge(const Exchange& exchange) {
 
 }  // namespace
 
+std::string probeKey(const ChainHost& host) {
+    std::string options = host.dialTimeout + (host.skipVerify.value_or(false) ? "s" : "");
+    for (const auto& ca : host.ca) options += "\n" + ca;
+    for (const auto& pair : host.client) options += "\n" + join(pair, " ");
+    for (const auto& [name, values] : host.header) options += "\n" + name + join(values, ",");
+    // Header values are secrets: only their digest is kept.
+    const std::string base = host.scheme + "://" + host.host + basePathOf(host.path).path;
+    return options.empty() ? base : base + " " + sha256Hex(options).substr(0, 16);
+}
+
 const char kHangs[] = "takes the connection and does not answer";
 
 ProbeOutcome judgeProbe(const Exchange& exchange, const std::string& hostPath) {
     ProbeOutcome out;
     out.latency = exchange.total;
-    if (exchange.fault != Fault::None && exchange.status == 0) {
+    if (exchange.fault == Fault::ProxyUnknown) {
+        out.unknown = true;
+        out.error = exchange.error;
+    } else if (exchange.fault != Fault::None && exchange.status == 0) {
         out.error = exchange.fault == Fault::Hang ? kHangs : exchange.error;
     } else if (exchange.status == 200 ||
                (exchange.status == 404 && !basePathOf(hostPath).speaksBase)) {
@@ -67,6 +81,7 @@ Duration HostHealth::quietTime(SteadyTime now) const {
 }
 
 bool HostHealth::observe(const ProbeOutcome& outcome, SteadyTime now, WallTime wall) {
+    if (outcome.unknown) return false;
     const State stateBefore = state_;
     const bool downBefore = down_;
     checkedAt_ = wall;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/time.hpp"
+#include "hosts_toml/chain.hpp"
 #include "observed/exchange.hpp"
 
 #include <deque>
@@ -12,9 +13,14 @@ namespace nodemirror {
 /// What one probe of a mirror came to.
 struct ProbeOutcome {
     bool good = false;
-    std::string error;  ///< why it is not good, in words
+    bool unknown = false;  ///< the host could not be asked from here
+    std::string error;     ///< why it is not good, in words
     Duration latency{};
 };
+
+/// Two hosts of chains with the same key are probed as one: they are asked the same, in the same
+/// way.
+std::string probeKey(const ChainHost& host);
 
 /// What is told of a mirror that hangs.
 extern const char kHangs[];

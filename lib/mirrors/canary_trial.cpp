@@ -59,6 +59,7 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
     const ImageFindings findings = co_await std::move(run);
     std::vector<std::string> words;
     for (const auto& host : findings.hosts) {
+        if (host.head.fault == Fault::ProxyUnknown) ++out.unasked;
         if (!host.head.ok() || !host.resolves) {
             words.push_back(describeHost(host));
             continue;

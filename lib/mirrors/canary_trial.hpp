@@ -16,6 +16,7 @@ class CanaryTrial {
   public:
     struct Hosts {
         size_t having = 0;     ///< hosts that have the canary
+        size_t unasked = 0;    ///< hosts that cannot be asked from here
         std::string digest;    ///< of the first of them
         std::string evidence;  ///< what each of them said
     };

@@ -39,7 +39,7 @@ Task<bool> ChainProver::worthTrying(const Case& subject, std::string* evidence) 
     auto ask = trial_.askHosts(subject.registry, subject.text.text);
     const CanaryTrial::Hosts hosts = co_await std::move(ask);
     *evidence = hosts.evidence;
-    if (hosts.having > 0) co_return true;
+    if (hosts.having > 0 || hosts.unasked > 0) co_return true;
     auto askBefore = trial_.askHosts(subject.registry, subject.before->text);
     const CanaryTrial::Hosts before = co_await std::move(askBefore);
     co_return before.having == 0;

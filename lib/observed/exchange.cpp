@@ -16,6 +16,7 @@ const char* faultName(Fault fault) {
         case Fault::Tls: return "tls";
         case Fault::PlainHttp: return "plain-http";
         case Fault::Proxy: return "proxy";
+        case Fault::ProxyUnknown: return "proxy-unknown";
         case Fault::Protocol: return "protocol";
         case Fault::Unauthorized: return "unauthorized";
         case Fault::Truncated: return "truncated";

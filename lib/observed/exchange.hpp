@@ -22,7 +22,8 @@ enum class Fault {
     Name,           ///< the certificate is for another name
     Tls,            ///< another failure of the handshake
     PlainHttp,      ///< the server speaks plain HTTP where TLS was expected
-    Proxy,          ///< the proxy refused, or is of a kind that is not known here
+    Proxy,          ///< the proxy refused
+    ProxyUnknown,   ///< the proxy is of a kind that is not known here: nothing was asked
     Protocol,       ///< the answer is no HTTP, or a redirect leads nowhere
     Unauthorized,   ///< no token could be had, or a token was asked for that nobody can give
     Truncated,      ///< the body ended early

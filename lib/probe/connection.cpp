@@ -28,6 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint32_t kHeaderLimit = 64 << 10;
 constexpr int kSlowestBody = 6;
+constexpr uint64_t kSlowestRate = 16 << 10;  // bytes a second, of a body whose size is known
 constexpr uint64_t kRefusal = 64 << 10;
 constexpr size_t kLargestField = 32 << 10;  // Beast itself throws at 64
 
@@ -177,7 +178,8 @@ Task<void> Connection::readBody(Stream& stream, Parser& parser, const HttpReques
     const bool wanted = out.status / 100 == 2;
     const uint64_t readLimit = wanted ? request.readLimit : std::min(kRefusal, request.readLimit);
     const uint64_t keepLimit = wanted ? request.keepLimit : std::min(kRefusal, request.keepLimit);
-    const auto latest = Clock::now() + kSlowestBody * patience.body;
+    const auto latest = Clock::now() + kSlowestBody * patience.body +
+                        std::chrono::seconds(wanted ? request.expected / kSlowestRate : 0);
     while (!error && !parser.is_done() && out.bodySize < readLimit) {
         lowest().expires_at(std::min(latest, Clock::now() + patience.body));
         const auto offered =
@@ -197,7 +199,8 @@ Task<void> Connection::readBody(Stream& stream, Parser& parser, const HttpReques
     out.bodyComplete = !error && parser.is_done();
     if (out.bodyComplete) out.bodySha256 = digest.hex();
     if (isTimeout(error))
-        fail(out, Fault::Hang, "the body stopped coming");
+        fail(out, Fault::Hang,
+             Clock::now() < latest ? "the body stopped coming" : "the body comes too slowly");
     else if (error)
         fail(out, Fault::Truncated, "unexpected EOF");
 }

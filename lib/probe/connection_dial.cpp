@@ -199,7 +199,8 @@ Task<bool> Connection::connect(HttpUrl url, Patience patience, Exchange& out) {
     if (!proxy_.empty()) {
         const auto proxy = parseHttpUrl(proxy_);
         if (!proxy || proxy->scheme != "http") {
-            fail(out, Fault::Proxy, "only proxies with an http:// URL are known here");
+            // Go's net/http also goes through socks5 and https proxies.
+            fail(out, Fault::ProxyUnknown, "only proxies with an http:// URL are known here");
             co_return false;
         }
         host = proxy->hostName();

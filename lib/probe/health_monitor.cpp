@@ -56,16 +56,6 @@ Duration withJitter(Duration interval) {
 
 }  // namespace
 
-std::string probeKey(const ChainHost& host) {
-    std::string options = host.dialTimeout + (host.skipVerify.value_or(false) ? "s" : "");
-    for (const auto& ca : host.ca) options += "\n" + ca;
-    for (const auto& pair : host.client) options += "\n" + join(pair, " ");
-    for (const auto& [name, values] : host.header) options += "\n" + name + join(values, ",");
-    // Header values are secrets: only their digest is kept.
-    const std::string base = host.scheme + "://" + host.host + basePathOf(host.path).path;
-    return options.empty() ? base : base + " " + sha256Hex(options).substr(0, 16);
-}
-
 HealthMonitor::HealthMonitor(asio::io_context& io, Handler handler)
     : io_(io), resolver_(io), handler_(std::move(handler)), slotTimer_(io) {}
 

@@ -17,9 +17,6 @@
 
 namespace nodemirror {
 
-/// Two hosts of chains with the same key are probed as one.
-std::string probeKey(const ChainHost& host);
-
 /// Probes mirrors at an interval over kept connections, each on its own with jitter, and tells of
 /// outcomes. A probe that fails, or has not been answered after half its time, is confirmed at once
 /// on a fresh connection: a mirror is called down no later than one interval and one timeout after

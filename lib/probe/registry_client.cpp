@@ -17,6 +17,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kMostRedirects = 10;
+const char kToken[] = "token";
 constexpr int kMostResponses = 6;  // retryRequest gives up after as many
 
 bool isRedirect(const Exchange& exchange) {
@@ -134,10 +135,11 @@ Task<Exchange> RegistryClient::send(HttpRequest request, std::string purpose) {
     co_return out;
 }
 
-/// A request with its redirects, as Go's http.Client follows them.
-Task<Exchange> RegistryClient::follow(HttpRequest request, RegistryAnswer* answer) {
+/// A request with its redirects, as Go's http.Client follows them. `purpose`: of a request that is
+/// no question to the host itself.
+Task<Exchange> RegistryClient::follow(HttpRequest request, std::string purpose,
+                                      RegistryAnswer* answer) {
     const HttpUrl first = request.url;
-    std::string purpose;
     for (int hops = 0;; ++hops) {
         auto task = send(request, purpose);
         Exchange exchange = co_await std::move(task);
@@ -150,16 +152,16 @@ Task<Exchange> RegistryClient::follow(HttpRequest request, RegistryAnswer* answe
                 exchange.error = "redirected again and again, for longer than it is waited for";
             } else if (!next || hops >= kMostRedirects) {
                 exchange.fault = Fault::Protocol;
-                exchange.error = next
-                                     ? "failed to do request: Get " +
-                                           inQuotes(withoutUserinfo(exchange.headers["location"])) +
-                                           ": stopped after 10 redirects"
-                                     : "redirected to something that is no http or https URL";
+                exchange.error =
+                    next ? "Get " + inQuotes(withoutUserinfo(exchange.headers["location"])) +
+                               ": stopped after 10 redirects"
+                         : "redirected to something that is no http or https URL";
+                if (next && purpose != kToken) exchange.error.insert(0, "failed to do request: ");
             } else {
                 exchange.body.clear();
                 answer->exchanges.push_back(std::move(exchange));
                 request.url = *next;
-                purpose = "redirect";
+                if (purpose.empty()) purpose = "redirect";
                 if (!request.url.sameOrigin(first))
                     std::erase_if(request.headers,
                                   [](const auto& header) { return staysAtHome(header.first); });
@@ -192,12 +194,11 @@ Task<bool> RegistryClient::fetchToken(Challenge challenge, RegistryAnswer* answe
     if (options_.version.sendsHeadersToTokenService())
         for (const auto& [name, values] : host_.header)
             for (const auto& value : values) request.headers.emplace_back(name, value);
-    auto task = send(std::move(request), "token");
+    auto task = follow(std::move(request), kToken, answer);
     const Exchange exchange = co_await std::move(task);
-    answer->exchanges.push_back(exchange);
     if (exchange.fault != Fault::None) {
         answer->fault = exchange.fault;
-        answer->error = failed + doError(exchange);
+        answer->error = failed + (exchange.status == 0 ? doError(exchange) : exchange.error);
         co_return false;
     }
     token_ = exchange.status < 400 ? tokenIn(exchange.body) : "";
@@ -287,7 +288,8 @@ Task<RegistryAnswer> RegistryClient::ask(Ask what) {
         request.headers = headersFor(what);
         request.readLimit = what.readLimit;
         request.keepLimit = what.keepLimit;
-        auto task = follow(std::move(request), &answer);
+        request.expected = what.expected;
+        auto task = follow(std::move(request), "", &answer);
         const Exchange exchange = co_await std::move(task);
         if (scheme_.fallsBackAfter(exchange)) {
             base_.scheme = scheme_.text();

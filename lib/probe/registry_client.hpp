@@ -42,6 +42,7 @@ class RegistryClient {
         std::string range;  ///< "0-65535"; "" for the whole
         uint64_t readLimit = 64 << 10;
         uint64_t keepLimit = 64 << 10;
+        uint64_t expected = 0;  ///< HttpRequest::expected
     };
     Task<RegistryAnswer> ask(Ask what);
 
@@ -51,7 +52,7 @@ class RegistryClient {
 
   private:
     Task<Exchange> send(HttpRequest request, std::string purpose);
-    Task<Exchange> follow(HttpRequest request, RegistryAnswer* answer);
+    Task<Exchange> follow(HttpRequest request, std::string purpose, RegistryAnswer* answer);
     Task<bool> authorize(const Exchange& refused, bool repeated, RegistryAnswer* answer);
     Task<bool> fetchToken(Challenge challenge, RegistryAnswer* answer);
     Result<std::unique_ptr<Connection>> connectionTo(const HttpUrl& url);

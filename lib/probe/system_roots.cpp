@@ -20,8 +20,11 @@ using Bio = std::unique_ptr<BIO, BioFree>;
 using Certificate = std::unique_ptr<X509, X509Free>;
 using Roots = std::shared_ptr<const SystemRoots>;
 
+/// Nothing asks for a passphrase on a terminal.
+int noPassphrase(char*, int, int, void*) { return 0; }
+
 Certificate nextCertificate(const Bio& bio) {
-    return Certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    return Certificate(PEM_read_bio_X509(bio.get(), nullptr, noPassphrase, nullptr));
 }
 
 /// Where a store has its roots (CRYPTO_get_ex_new_index(3)); freed with the store.

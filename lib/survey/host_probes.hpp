@@ -7,8 +7,8 @@
 
 namespace nodemirror {
 
-/// Asks every host that the registries of `facts` lead to for its base (GET /v2/), all at once, and
-/// notes the answers in it. The upstream of _default has no name and is left out.
+/// Asks every host that the registries of `facts` lead to for its base (GET /v2/), many at once,
+/// and notes the answers in it. The upstream of _default has no name and is left out.
 Task<void> probeHosts(boost::asio::io_context& io, Resolver& resolver, NodeFacts& facts,
                       Patience patience);
 

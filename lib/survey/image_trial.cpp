@@ -125,7 +125,7 @@ Task<void> ImageTrial::readBody(PieceFinding& piece, size_t host, uint64_t limit
     const bool known = piece.descriptor.size > 0;
     if (got.fault == Fault::Hang) {
         piece.fault = Fault::Hang;
-        piece.error = "the body stopped coming after " + std::to_string(have) + " bytes";
+        piece.error = got.error + ", after " + std::to_string(have) + " bytes";
     } else if (got.fault == Fault::Truncated) {
         RegistryClient::Ask rest;
         rest.kind = piece.attempts.back().answer.last().url.find("/manifests/") == std::string::npos
@@ -146,6 +146,11 @@ Task<void> ImageTrial::readBody(PieceFinding& piece, size_t host, uint64_t limit
         piece.came = *told;
         piece.error = "the server sends " + std::to_string(*told) +
                       " bytes, and the manifest says " + std::to_string(piece.descriptor.size);
+    } else if (known && have > piece.descriptor.size) {
+        piece.fault = Fault::DigestMismatch;
+        piece.came = have;
+        piece.error = "the server sends more than the " + std::to_string(piece.descriptor.size) +
+                      " bytes that the manifest says";
     } else if (got.bodyComplete && (!known || have >= piece.descriptor.size) &&
                piece.descriptor.digest.rfind("sha256:", 0) == 0) {
         piece.whole = true;
@@ -171,6 +176,11 @@ Task<bool> ImageTrial::readPiece(Descriptor descriptor, std::string what, uint64
     if (limit == kRanged && descriptor.size > kRanged)
         ask.range = "0-" + std::to_string(kRanged - 1);
     ask.readLimit = ask.range.empty() ? limit + 1 : limit;
+    // A large one may take its time as long as it comes.
+    if (limit == kWhole && descriptor.size > 0) {
+        ask.readLimit = std::min(limit, descriptor.size) + 1;
+        ask.expected = std::min(limit, descriptor.size);
+    }
     ask.keepLimit = manifest ? kLargestManifest : kRanged;
     for (size_t i = 0; i < clients_.size() && !piece.servedBy; ++i) {
         PieceAttempt attempt;

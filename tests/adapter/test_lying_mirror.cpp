@@ -73,6 +73,27 @@ TEST_CASE("redirects to link-local addresses are not followed") {
     CHECK(answer.last().connectedTo.empty());
 }
 
+TEST_CASE("a token service is followed to where it went") {
+    Lies lies;
+    const std::string close = "Connection: close\r\n\r\n";
+    const std::string challenge =
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer "
+        "realm=\"http://127.0.0.1:@PORT@/token\"\r\nContent-Length: 0\r\n" +
+        close;
+    const std::string moved =
+        "HTTP/1.1 301 Moved\r\nLocation: /new\r\nContent-Length: 0\r\n" + close;
+    const std::string token =
+        "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n" + close + "{\"token\":\"t\"}";
+    const std::string found = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + close + "{}";
+    const std::string next = "\n====\n";
+    const auto answer = lies.ask(challenge + next + moved + next + token + next + found);
+    CHECK(answer.ok());
+    CHECK(answer.exchanges.size() == 4);
+    const auto away = lies.ask(challenge + next + redirect("http://169.254.169.254/token"));
+    CHECK(away.fault == Fault::Protocol);
+    CHECK(away.last().connectedTo.empty());
+}
+
 TEST_CASE("redirects lead to http and https alone, and end") {
     Lies lies;
     for (const std::string to : {"file:///etc/shadow", "gopher://127.0.0.1/", "unix:/run/x"}) {

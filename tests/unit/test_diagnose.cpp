@@ -1,5 +1,7 @@
+#include "diagnose/chain_choice.hpp"
 #include "diagnose/doctor.hpp"
 #include "diagnose/pull_verdict.hpp"
+#include "health/host_health.hpp"
 #include "support/result_printer.hpp"
 
 #include <catch2/catch.hpp>
@@ -250,21 +252,102 @@ TEST_CASE("doctor finds hosts that do not answer, proxies in the way and clocks 
     chainHost.path = "/v2";
     reading.hosts = {chainHost};
     facts.registries = {reading};
-    facts.answers["https://m.example/v2"] = host("m.example", 0, Fault::Hang, "hang").head;
+    facts.answers[probeKey(chainHost)] = host("m.example", 0, Fault::Hang, "hang").head;
     CHECK(codes(facts) == Codes{"no-host-answers", "mirror-hangs"});
-    facts.answers["https://m.example/v2"] = host("m.example", 503).head;
+    facts.answers[probeKey(chainHost)] = host("m.example", 503).head;
     CHECK(codes(facts) == Codes{"no-host-answers", "mirror-down"});
     facts.proxies.value().https = "http://proxy:3128";
-    facts.answers["https://m.example/v2"].exchanges.back().proxy = "proxy:3128";
+    facts.answers[probeKey(chainHost)].exchanges.back().proxy = "proxy:3128";
     CHECK(codes(facts) == Codes{"proxy-in-the-way", "no-host-answers", "mirror-down"});
 
-    facts.answers["https://m.example/v2"] = host("m.example", 200).head;
-    auto& headers = facts.answers["https://m.example/v2"].exchanges.back().headers;
+    facts.answers[probeKey(chainHost)] = host("m.example", 200).head;
+    auto& headers = facts.answers[probeKey(chainHost)].exchanges.back().headers;
     headers["date"] = "Tue, 14 Nov 2023 22:13:20 GMT";
     CHECK(codes(facts) == Codes{});
     headers["date"] = "Tue, 14 Nov 2023 21:13:20 GMT";
     CHECK(codes(facts) == Codes{"clock-skew"});
     CHECK(examineNode(facts).front().evidence.find("3600 s ahead") != std::string::npos);
+}
+
+TEST_CASE("doctor tells of each host what was asked in its own way") {
+    NodeFacts facts = wellNode();
+    ChainHost plain;
+    plain.scheme = "https";
+    plain.host = "m.example";
+    plain.path = "/v2";
+    ChainHost withHeader = plain;
+    withHeader.header["Authorization"] = {"Basic x"};
+    facts.registries.resize(2);
+    facts.registries[0].registry = facts.registries[0].directory = "docker.io";
+    facts.registries[0].hosts = {plain};
+    facts.registries[1].registry = facts.registries[1].directory = "zz.corp";
+    facts.registries[1].hosts = {withHeader};
+    facts.answers[probeKey(plain)] = host("m.example", 503).head;
+    facts.answers[probeKey(withHeader)] = host("m.example", 200).head;
+    REQUIRE(codes(facts) == Codes{"no-host-answers", "mirror-down"});
+    CHECK(examineNode(facts).front().subject == "docker.io");
+}
+
+TEST_CASE("a proxy that cannot be gone through from here says nothing of the hosts behind it") {
+    NodeFacts facts = wellNode();
+    ChainReading reading;
+    reading.registry = reading.directory = "docker.io";
+    ChainHost chainHost;
+    chainHost.scheme = "https";
+    chainHost.host = "m.example";
+    chainHost.path = "/v2";
+    reading.hosts = {chainHost};
+    facts.registries = {reading};
+    facts.proxies.value().https = "socks5://proxy:1080";
+    const HostFinding behind = host("m.example", 0, Fault::ProxyUnknown, "only http");
+    facts.answers[probeKey(chainHost)] = behind.head;
+    CHECK(codes(facts) == Codes{"proxy-unknown"});
+    HostHealth health;
+    CHECK_FALSE(health.observe(judgeProbe(behind.head.last(), "/v2"), SteadyTime(), WallTime()));
+    CHECK(health.state() == HostHealth::State::Unknown);
+
+    ImageFindings findings;
+    findings.reference = reference();
+    findings.hosts = {behind};
+    const PullVerdict verdict = judgePull(findings, k17);
+    CHECK(verdict.errorClass == "proxy-unknown");
+    CHECK_THAT(verdict.summary, Catch::Contains("cannot be told"));
+    CHECK(verdict.kubeletError.empty());
+}
+
+TEST_CASE("without config_path CRI's own tables are what counts") {
+    NodeFacts facts = wellNode();
+    facts.version = k17;
+    facts.configPath.value = "";
+    auto& config = facts.node.config.value();
+    config.configPath = "";
+    LegacyMirror mirror;
+    mirror.registry = "docker.io";
+    mirror.endpoints = {"mirror.example:5000", "localhost:5000", "https://m/x/"};
+    config.mirrors = {mirror};
+    LegacyHost legacy;
+    legacy.host = "mirror.example:5000";
+    legacy.ca = "/ca.pem";
+    legacy.cert = "/cert.pem";
+    legacy.key = "/key.pem";
+    LegacyHost upstream;
+    upstream.host = "registry-1.docker.io";
+    upstream.skipVerify = true;
+    config.hosts = {legacy, upstream};
+    config.tlsHosts = {{legacy.host, ""}, {upstream.host, ""}};
+    const Chain chain = chooseChain(facts, "docker.io").reading.hosts;
+    REQUIRE(chain.size() == 4);
+    CHECK(chain[0].url() == "https://mirror.example:5000/v2");
+    CHECK(chain[0].ca == std::vector<std::string>{"/ca.pem"});
+    CHECK(chain[0].client == std::vector<std::vector<std::string>>{{"/cert.pem", "/key.pem"}});
+    CHECK(chain[1].url() == "http://localhost:5000/v2");
+    CHECK(chain[2].url() == "https://m/x/");
+    CHECK(chain[3].skipVerify == true);
+    // The registry itself is not asked twice.
+    mirror.registry = "quay.io";
+    mirror.endpoints = {"https://m.example", "https://quay.io"};
+    config.mirrors = {mirror};
+    CHECK(chooseChain(facts, "quay.io").reading.hosts.size() == 2);
 }
 
 TEST_CASE("doctor finds what is wrong with pause image, kubelet and disk") {
@@ -275,6 +358,10 @@ TEST_CASE("doctor finds what is wrong with pause image, kubelet and disk") {
     CHECK(codes(facts) == Codes{"sandbox-image-absent"});
     CHECK(examineNode(facts).front().remedy.find("tag registry.k8s.io/pause:3.9") !=
           std::string::npos);
+    // Whoever may make a pod can bring an image of that name.
+    facts.images.value().front().name = "docker.io/evil/pause:1";
+    REQUIRE(codes(facts) == Codes{"sandbox-image-absent"});
+    CHECK(examineNode(facts).front().remedy.find("evil") == std::string::npos);
     facts = wellNode();
     facts.kubeadmFlags = Seen<std::string>::known(
         "KUBELET_KUBEADM_ARGS=\"--pod-infra-container-image=registry.k8s.io/pause:3.9\"\n");
