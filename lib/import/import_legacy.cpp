@@ -89,8 +89,10 @@ std::vector<LegacyHost> k3sHosts(const YAML::Node& configs) {
             host.ca = tls["ca_file"] ? scalar(tls["ca_file"]) : "";
             host.cert = tls["cert_file"] ? scalar(tls["cert_file"]) : "";
             host.key = tls["key_file"] ? scalar(tls["key_file"]) : "";
-            host.skipVerify =
-                tls["insecure_skip_verify"] && scalar(tls["insecure_skip_verify"]) == "true";
+            // Every spelling of YAML counts (True, TRUE, yes).
+            host.skipVerify = tls["insecure_skip_verify"] &&
+                              tls["insecure_skip_verify"].IsScalar() &&
+                              tls["insecure_skip_verify"].as<bool>(false);
         }
         host.hasAuth = static_cast<bool>(entry.second["auth"]);
         out.push_back(std::move(host));

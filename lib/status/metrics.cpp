@@ -57,9 +57,10 @@ std::string metricsText(const Status& status) {
     gauge(registry, "nodemirrord_desired_valid", "Whether the desired-state file is valid.")
         .Add({})
         .Set(number(status.desired.valid));
-    gauge(registry, "nodemirrord_containerd_reachable", "Whether containerd answers.")
-        .Add({})
-        .Set(number(status.nodeView.reachable.value_or(false)));
+    auto& reachable =
+        gauge(registry, "nodemirrord_containerd_reachable", "Whether containerd answers.");
+    // Not before it was asked.
+    if (status.nodeView.reachable) reachable.Add({}).Set(number(*status.nodeView.reachable));
     auto& inSync = gauge(registry, "nodemirrord_registry_in_sync",
                          "Whether a declared registry's hosts.toml is as desired.");
     for (const auto& view : status.registries)

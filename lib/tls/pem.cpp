@@ -27,8 +27,11 @@ Bio reader(std::string_view text) {
     return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
+/// Answers a request for a passphrase with none, so that nothing ever asks on a terminal.
+int noPassphrase(char*, int, int, void*) { return 0; }
+
 Certificate nextCertificate(BIO* bio) {
-    return Certificate(PEM_read_bio_X509(bio, nullptr, nullptr, nullptr));
+    return Certificate(PEM_read_bio_X509(bio, nullptr, noPassphrase, nullptr));
 }
 
 struct Certificates {
@@ -64,9 +67,6 @@ Certificates certificatesIn(std::string_view pem) {
     ERR_clear_error();
     return found;
 }
-
-/// Answers a request for a passphrase with none, so that nothing ever asks on a terminal.
-int noPassphrase(char*, int, int, void*) { return 0; }
 
 }  // namespace
 

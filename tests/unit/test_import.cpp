@@ -90,9 +90,11 @@ TEST_CASE("secret headers are named and their values are not printed") {
     Tree tree;
     tree.put("docker.io",
              "[host.\"https://m.example\"]\n[host.\"https://m.example\".header]\n"
-             "Authorization = \"Basic aHVudGVyMg==\"\nX-Plain = \"shown\"\n");
+             "Authorization = \"Basic aHVudGVyMg==\"\nX-Tenant = \"shown\"\nX-JFrog-Art-Api = "
+             "\"AKCp\"\n");
     const std::string yaml = writeDesired({tree.import("docker.io")}, {});
     CHECK(yaml.find("aHVudGVyMg") == std::string::npos);
+    CHECK(yaml.find("AKCp") == std::string::npos);
     CHECK(yaml.find("shown") != std::string::npos);
     CHECK(yaml.find("Authorization: /etc/nodemirrord/secret/m.example-authorization") !=
           std::string::npos);
