@@ -3,9 +3,13 @@
 #include "base/unique_fd.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <optional>
@@ -31,11 +35,25 @@ Error tooLarge(const std::string& name, size_t most) {
                                    : "it is larger than " + std::to_string(most) + " bytes"};
 }
 
+/// Where a lease is the server's to give, none means nothing (nfs4_add_lease: EAGAIN where there is
+/// no delegation; the like of SMB).
+bool isRemote(int fd) {
+    struct statfs system {};
+    if (::fstatfs(fd, &system) != 0) return true;
+    constexpr std::array<unsigned, 7> kRemote{NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC,  CIFS_SUPER_MAGIC,
+                                              SMB2_SUPER_MAGIC, CEPH_SUPER_MAGIC, V9FS_MAGIC,
+                                              FUSE_SUPER_MAGIC};
+    // 32 bits, which some architectures extend by their sign.
+    return std::find(kRemote.begin(), kRemote.end(), static_cast<unsigned>(system.f_type)) !=
+           kRemote.end();
+}
+
 /// A read lease (fcntl(2), F_SETLEASE): it is not given while anybody has the file open for
 /// writing, and whoever opens it for that waits until it is given back, which is when this ends.
 class ReadLease {
   public:
     explicit ReadLease(int fd) : fd_(fd) {
+        if (isRemote(fd)) return;
         // Of the two signals that would tell of somebody waiting, the usual one ends the process.
         ::fcntl(fd, F_SETSIG, SIGURG);
         held_ = ::fcntl(fd, F_SETLEASE, F_RDLCK) == 0;

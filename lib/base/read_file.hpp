@@ -12,8 +12,8 @@ namespace nodemirror {
 enum class Writers { Anyone, RootOnly };
 
 /// What of a file that somebody has open for writing. Refuse: what is there may be the half of it,
-/// and is an error that passes (EAGAIN). Where the file system or the file's owner does not let
-/// that be told, it is read.
+/// and is an error that passes (EAGAIN). Where that cannot be told (a remote file system, a file of
+/// another user) it is read.
 enum class Unfinished { Read, Refuse };
 
 /// Reads a whole regular file of at most `most` bytes. Never blocks on a FIFO or a device.

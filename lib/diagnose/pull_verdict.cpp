@@ -41,8 +41,28 @@ bool judgeChain(const ImageFindings& findings, const ContainerdVersion& version,
     return true;
 }
 
+/// What is behind a proxy that is not known here decides, and cannot be asked.
+void judgeUnasked(const ImageFindings& findings, const std::string& why, PullVerdict& out) {
+    out.errorClass = faultName(Fault::ProxyUnknown);
+    out.summary = "Whether the image can be pulled cannot be told: " + why + ".";
+    add(out.remedies, "crictl pull " + findings.reference.text() + " tells");
+}
+
+/// The first host that could not be asked from here, if containerd comes to it.
+const HostFinding* firstUnasked(const ImageFindings& findings, const Resolution& resolution) {
+    const size_t end = resolution.endless ? *resolution.failingAt : findings.hosts.size();
+    for (size_t i = 0; i < end; ++i)
+        if (findings.hosts[i].resolves && findings.hosts[i].head.fault == Fault::ProxyUnknown)
+            return &findings.hosts[i];
+    return nullptr;
+}
+
 void judgeUnresolved(const ImageFindings& findings, const Resolution& resolution,
                      const ContainerdVersion& version, PullVerdict& out) {
+    if (const HostFinding* unasked = firstUnasked(findings, resolution); unasked != nullptr) {
+        judgeUnasked(findings, describeHost(*unasked), out);
+        return;
+    }
     if (resolution.endless) {
         const HostFinding& host = findings.hosts[*resolution.failingAt];
         out.errorClass = "hang";
@@ -55,17 +75,6 @@ void judgeUnresolved(const ImageFindings& findings, const Resolution& resolution
         add(out.remedies, "take " + host.host.host +
                               " out of the chain, or put it last (health: "
                               "{order: health} in the desired state does so by itself)");
-        return;
-    }
-    const auto notAsked =
-        std::find_if(findings.hosts.begin(), findings.hosts.end(), [](const HostFinding& host) {
-            return host.resolves && host.head.fault == Fault::ProxyUnknown;
-        });
-    if (notAsked != findings.hosts.end()) {
-        out.errorClass = faultName(Fault::ProxyUnknown);
-        out.summary =
-            "Whether the image can be pulled cannot be told: " + describeHost(*notAsked) + ".";
-        add(out.remedies, "crictl pull " + findings.reference.text() + " tells");
         return;
     }
     out.kubeletError =
@@ -122,6 +131,11 @@ void judgeBrokenPiece(const ImageFindings& findings, const PieceFinding& piece,
     if (told == nullptr) return;
     const HostFinding& host = findings.hosts[told->host];
     const ApiError why = parseApiError(told->answer.last().body);
+    if (told->answer.fault == Fault::ProxyUnknown) {
+        judgeUnasked(findings,
+                     "its " + name + ": " + describeAnswer(told->answer, why, host.host.host), out);
+        return;
+    }
     out.errorClass = answerClass(told->answer, why);
     out.summary = "The image resolves, but its " + name +
                   " is not to be had: " + describeAnswer(told->answer, why, host.host.host) + ".";

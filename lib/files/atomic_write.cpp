@@ -165,6 +165,7 @@ Result<void> exchangeIn(int directory, const std::string& name, std::string_view
     if (exchange(directory, temporary, name) != 0 || inodeOf(directory, temporary) != ours)
         return keepBeside(directory, temporary, name);
     drop();
+    if (!before && before.error().transient()) return before.error();
     return Error("edit", name, "it changed meanwhile");
 }
 

@@ -81,9 +81,13 @@ Duration HostHealth::quietTime(SteadyTime now) const {
 }
 
 bool HostHealth::observe(const ProbeOutcome& outcome, SteadyTime now, WallTime wall) {
-    if (outcome.unknown) return false;
     const State stateBefore = state_;
     const bool downBefore = down_;
+    if (outcome.unknown) {
+        // What was seen by another way says nothing of this one.
+        *this = HostHealth();
+        return state_ != stateBefore || down_ != downBefore;
+    }
     checkedAt_ = wall;
     if (!outcome.good) {
         state_ = State::Unhealthy;

@@ -28,7 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint32_t kHeaderLimit = 64 << 10;
 constexpr int kSlowestBody = 6;
-constexpr uint64_t kSlowestRate = 16 << 10;  // bytes a second, of a body whose size is known
+constexpr uint64_t kSlowestRate = 16 << 10;  // bytes a second
 constexpr uint64_t kRefusal = 64 << 10;
 constexpr size_t kLargestField = 32 << 10;  // Beast itself throws at 64
 
@@ -178,10 +178,14 @@ Task<void> Connection::readBody(Stream& stream, Parser& parser, const HttpReques
     const bool wanted = out.status / 100 == 2;
     const uint64_t readLimit = wanted ? request.readLimit : std::min(kRefusal, request.readLimit);
     const uint64_t keepLimit = wanted ? request.keepLimit : std::min(kRefusal, request.keepLimit);
-    const auto latest = Clock::now() + kSlowestBody * patience.body +
-                        std::chrono::seconds(wanted ? request.expected / kSlowestRate : 0);
+    const auto began = Clock::now();
+    // Only what has come buys time: the size that is claimed may be any.
+    const auto latest = [&] {
+        const uint64_t bought = wanted && request.patient ? out.bodySize / kSlowestRate : 0;
+        return began + kSlowestBody * patience.body + std::chrono::seconds(bought);
+    };
     while (!error && !parser.is_done() && out.bodySize < readLimit) {
-        lowest().expires_at(std::min(latest, Clock::now() + patience.body));
+        lowest().expires_at(std::min(latest(), Clock::now() + patience.body));
         const auto offered =
             static_cast<size_t>(std::min<uint64_t>(sizeof chunk, readLimit - out.bodySize));
         parser.get().body().data = chunk;
@@ -200,7 +204,7 @@ Task<void> Connection::readBody(Stream& stream, Parser& parser, const HttpReques
     if (out.bodyComplete) out.bodySha256 = digest.hex();
     if (isTimeout(error))
         fail(out, Fault::Hang,
-             Clock::now() < latest ? "the body stopped coming" : "the body comes too slowly");
+             Clock::now() < latest() ? "the body stopped coming" : "the body comes too slowly");
     else if (error)
         fail(out, Fault::Truncated, "unexpected EOF");
 }

@@ -37,8 +37,8 @@ struct HttpRequest {
     /// The most bytes of the body that are read, and the most that are kept.
     uint64_t readLimit = 64 << 10;
     uint64_t keepLimit = 64 << 10;
-    /// How large the body is said to be: it is given the time that it takes. 0: not known.
-    uint64_t expected = 0;
+    /// Whether the body may take the time that it takes, as long as it comes.
+    bool patient = false;
 };
 
 /// One connection to one server, by way of a proxy where one is given. It is kept for further

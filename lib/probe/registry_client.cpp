@@ -288,7 +288,7 @@ Task<RegistryAnswer> RegistryClient::ask(Ask what) {
         request.headers = headersFor(what);
         request.readLimit = what.readLimit;
         request.keepLimit = what.keepLimit;
-        request.expected = what.expected;
+        request.patient = what.patient;
         auto task = follow(std::move(request), "", &answer);
         const Exchange exchange = co_await std::move(task);
         if (scheme_.fallsBackAfter(exchange)) {

@@ -42,7 +42,7 @@ class RegistryClient {
         std::string range;  ///< "0-65535"; "" for the whole
         uint64_t readLimit = 64 << 10;
         uint64_t keepLimit = 64 << 10;
-        uint64_t expected = 0;  ///< HttpRequest::expected
+        bool patient = false;  ///< HttpRequest::patient
     };
     Task<RegistryAnswer> ask(Ask what);
 

@@ -58,7 +58,9 @@ Result<void> remove(const std::string& path) {
 
 /// The file's text where it is as it was edited, or nothing; an error where that cannot be told.
 Result<std::optional<std::string>> editedText(const ConfigEditRecord::File& file) {
-    auto text = readWholeFile(file.path, kLargestConfig);
+    // Of one that somebody is writing: what would be put there would be taken away again, each time
+    // waking the next try.
+    auto text = readWholeFile(file.path, kLargestConfig, Writers::Anyone, Unfinished::Refuse);
     if (!text && text.error().code() == ENOENT) return std::optional<std::string>();
     if (!text) return text.error();
     if (sha256Hex(*text) != file.afterSha256) return std::optional<std::string>();

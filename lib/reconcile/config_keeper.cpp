@@ -220,16 +220,18 @@ bool ConfigKeeper::standsWhole(std::vector<Reason>* reasons) {
 /// An edit that has to be made again and again is one that somebody undoes: a restart each time.
 void ConfigKeeper::tellContest(std::vector<Reason>* reasons) {
     constexpr size_t kOften = 3;
-    const auto aDayAgo = std::chrono::steady_clock::now() - std::chrono::hours(24);
-    while (!proven_.empty() && proven_.front() < aDayAgo) proven_.pop_front();
+    const auto now = std::chrono::steady_clock::now();
+    while (!proven_.empty() && proven_.front() < now - std::chrono::hours(24)) proven_.pop_front();
     if (proven_.size() < kOften) return;
-    reasons->push_back(
-        makeReason(Reason::Weight::Degraded, "ConfigContested", lastEdited_,
-                   "containerd's configuration was edited, and containerd restarted, " +
-                       std::to_string(proven_.size()) +
-                       " times in a day: somebody writes it anew without what it needs",
-                   "make the change in what writes the file; nodemirrord --dry-run shows it after "
-                   "it was undone"));
+    // One that has stood for a while may stay: then it is worth a note.
+    const bool stands = proven_.back() < now - std::chrono::hours(1);
+    reasons->push_back(makeReason(
+        stands ? Reason::Weight::Note : Reason::Weight::Degraded, "ConfigContested", lastEdited_,
+        "containerd's configuration was edited, and containerd restarted, " +
+            std::to_string(proven_.size()) +
+            " times in a day: somebody writes it anew without what it needs",
+        "make the change in what writes the file; nodemirrord --dry-run shows it after "
+        "it was undone"));
 }
 
 Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>* reasons) {

@@ -38,7 +38,8 @@ Result<void> NodeKeeper::start() {
     if (const auto started = restarter_.start(); !started) return started;
     const auto seen = state_.knowsConfig(paths_.containerdConfig);
     if (!seen) spdlog::error("msg={}", inQuotes(seen.error().text()));
-    configSeen_ = !seen || *seen;  // where that is not known, nothing is written in its place
+    configSeen_ = seen && *seen;
+    configUnknown_ = !seen;
     loaded_.start();
     return config_.start();
 }

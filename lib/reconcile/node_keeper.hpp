@@ -96,6 +96,7 @@ class NodeKeeper {
     SteadyTime kubeletSince_;                 ///< since when it is
     std::vector<std::string> importedFiles_;  ///< of the configuration as it last could be read
     bool configSeen_ = false;                 ///< containerd's configuration has been there
+    bool configUnknown_ = false;              ///< whether it has cannot be read
     bool configNoted_ = false;                ///< and the state directory says so
     bool criWasRefused_ = false;              ///< when containerd was restarted from here
     bool unitsUnknown_ = false;               ///< systemd could not be asked

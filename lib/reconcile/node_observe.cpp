@@ -76,6 +76,11 @@ void NodeKeeper::observeConfig() {
 /// it said would be lost.
 Result<ContainerdConfig> NodeKeeper::readConfig() const {
     auto config = readContainerdConfig(paths_.containerdConfig, observed_.version.value());
+    if (config && !config->exists && configUnknown_)
+        return Error("read containerd's configuration", paths_.containerdConfig,
+                     "it is not there, and whether it was before cannot be told: " + state_.path() +
+                         "/config-seen.json is damaged",
+                     "put it back, or touch " + paths_.containerdConfig);
     if (config && !config->exists && configSeen_ && !config_.tookAway(paths_.containerdConfig))
         return Error("read containerd's configuration", paths_.containerdConfig,
                      "it was there before and is gone",

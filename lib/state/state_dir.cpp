@@ -97,11 +97,19 @@ Ownership ownershipFrom(const std::string& directory, const Json& json) {
     return out;
 }
 
-/// Gives a backup another name before a new one takes its place; of nine the oldest goes.
+/// Gives a backup another name before a new one takes its place; of nine the oldest goes. One that
+/// has such a name already, from a try that did not get further, needs no second one.
 Result<void> keepEarlier(const std::string& path) {
     const auto earlier = [&path](int number) {
         return path + ".earlier-" + std::to_string(number);
     };
+    struct stat kept {};
+    struct stat other {};
+    if (::lstat(path.c_str(), &kept) != 0) return Error::system("look at", path, errno);
+    for (int number = 1; number <= kEarlierKept; ++number)
+        if (::lstat(earlier(number).c_str(), &other) == 0 && other.st_dev == kept.st_dev &&
+            other.st_ino == kept.st_ino)
+            return {};
     for (int number = 1; number <= kEarlierKept; ++number) {
         if (::link(path.c_str(), earlier(number).c_str()) == 0) return {};
         if (errno != EEXIST) return Error::system("keep a second name of", path, errno);

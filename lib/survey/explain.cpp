@@ -1,6 +1,7 @@
 #include "survey/explain.hpp"
 
 #include "diagnose/pull_words.hpp"
+#include "diagnose/resolution.hpp"
 
 namespace nodemirror {
 
@@ -39,7 +40,10 @@ void judgeCredentials(const NodeFacts& facts, const ImageFindings& findings, Pul
     if (!facts.node.config.isKnown()) return;
     for (const auto& legacy : facts.node.config.value().hosts)
         for (const auto& asked : findings.hosts) {
-            if (!legacy.hasAuth || legacy.host != asked.host.host) continue;
+            const std::string kind = hostClass(asked);
+            if (!legacy.hasAuth || legacy.host != asked.host.host ||
+                (kind != "unauthorized" && kind != "denied"))
+                continue;
             verdict.errorClass = "credentials";
             verdict.summary = "Whether the image can be pulled cannot be told: " + legacy.host +
                               " wants credentials, and containerd's configuration has some, which "

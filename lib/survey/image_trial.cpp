@@ -179,7 +179,7 @@ Task<bool> ImageTrial::readPiece(Descriptor descriptor, std::string what, uint64
     // A large one may take its time as long as it comes.
     if (limit == kWhole && descriptor.size > 0) {
         ask.readLimit = std::min(limit, descriptor.size) + 1;
-        ask.expected = std::min(limit, descriptor.size);
+        ask.patient = true;
     }
     ask.keepLimit = manifest ? kLargestManifest : kRanged;
     for (size_t i = 0; i < clients_.size() && !piece.servedBy; ++i) {

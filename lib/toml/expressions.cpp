@@ -132,8 +132,8 @@ class Scanner {
     void escape(std::string& out) {
         ++at_;
         const char c = peek();
-        if (c == 'u' || c == 'U') {
-            const size_t digits = c == 'u' ? 4 : 8;
+        if (c == 'x' || c == 'u' || c == 'U') {
+            const size_t digits = c == 'x' ? 2 : c == 'u' ? 4 : 8;
             const std::string hex(text_.substr(at_ + 1, digits));
             const auto code = std::strtoul(hex.c_str(), nullptr, 16);
             out += toUtf8(std::u32string(1, static_cast<char32_t>(code)));

@@ -1,7 +1,10 @@
 #include "support/keeper_world.hpp"
 
 #include <catch2/catch.hpp>
+#include <sys/resource.h>
 #include <sys/stat.h>
+
+#include <csignal>
 
 using namespace nodemirror;
 namespace fs = std::filesystem;
@@ -374,7 +377,22 @@ TEST_CASE("of the earlier backups the newest stay, and one that cannot be read i
     CHECK(world.root.read("state/backups/b") == "11");
     CHECK(world.root.read("state/backups/b.earlier-1") == "2");
     CHECK(world.root.read("state/backups/b.earlier-9") == "10");
-    fs::permissions(world.root / "state/backups/b", fs::perms(0666));
-    CHECK_FALSE(state.storeBackup("b", "12"));
+    // A full disk costs none of them, however often it is tried.
+    std::signal(SIGXFSZ, SIG_IGN);
+    struct rlimit before {};
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+    const struct rlimit small { 1, before.rlim_max };
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+    bool failed = true;
+    for (int i = 0; i < 12; ++i) failed = failed && !state.storeBackup("b", "12");
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK(failed);
     CHECK(world.root.read("state/backups/b") == "11");
+    CHECK(world.root.read("state/backups/b.earlier-1") == "3");
+    CHECK(world.root.read("state/backups/b.earlier-9") == "11");
+    REQUIRE(state.storeBackup("b", "12"));
+    CHECK(world.root.read("state/backups/b.earlier-9") == "11");
+    fs::permissions(world.root / "state/backups/b", fs::perms(0666));
+    CHECK_FALSE(state.storeBackup("b", "13"));
+    CHECK(world.root.read("state/backups/b") == "12");
 }

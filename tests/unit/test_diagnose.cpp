@@ -305,6 +305,13 @@ TEST_CASE("a proxy that cannot be gone through from here says nothing of the hos
     HostHealth health;
     CHECK_FALSE(health.observe(judgeProbe(behind.head.last(), "/v2"), SteadyTime(), WallTime()));
     CHECK(health.state() == HostHealth::State::Unknown);
+    // What was seen before it was known which way containerd goes is forgotten.
+    const HostFinding direct = host("m.example", 0, Fault::Dns, "no such host");
+    CHECK(health.observe(judgeProbe(direct.head.last(), "/v2"), SteadyTime(), WallTime()));
+    REQUIRE(health.down());
+    CHECK(health.observe(judgeProbe(behind.head.last(), "/v2"), SteadyTime(), WallTime()));
+    CHECK_FALSE(health.down());
+    CHECK(health.state() == HostHealth::State::Unknown);
 
     ImageFindings findings;
     findings.reference = reference();
@@ -313,6 +320,11 @@ TEST_CASE("a proxy that cannot be gone through from here says nothing of the hos
     CHECK(verdict.errorClass == "proxy-unknown");
     CHECK_THAT(verdict.summary, Catch::Contains("cannot be told"));
     CHECK(verdict.kubeletError.empty());
+    // Nor what is behind it, where containerd comes to it before another that hangs.
+    findings.hosts.push_back(host("h.example", 0, Fault::Hang, "hang"));
+    CHECK(judgePull(findings, k17).errorClass == "proxy-unknown");
+    std::swap(findings.hosts[0], findings.hosts[1]);
+    CHECK(judgePull(findings, k17).errorClass == "hang");
 }
 
 TEST_CASE("without config_path CRI's own tables are what counts") {

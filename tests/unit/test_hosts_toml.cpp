@@ -284,6 +284,10 @@ TEST_CASE("credentials in the name of a host are not shown either") {
         "# was https://u:pw@a\n[host.\"https://robot:pw@a\"]\n  capability = [\"pull\"]\n"
         "  capabilities = \"pull\"\n[host.\"robot:pw@b\"]\n";
     CHECK_THAT(redactHostsToml(text), !Catch::Contains("pw@a"));
+    // An escape hides no name of a header, in a key or in an inline table.
+    for (const std::string hidden : {"\"https://a\" = {\"he\\u0061der\" = {\"X\" = \"pw\"}}\n",
+                                     "\"https://a\".\"he\\x61der\" = {\"X\" = \"pw\"}\n"})
+        CHECK_THAT(redactHostsToml("[host]\n" + hidden), !Catch::Contains("pw"));
     std::string said = decodeHostsToml(text, "/d", ContainerdVersion{2, 1, 0}).error;
     std::vector<Warning> warnings;
     lintHostsToml(text, {}, "x.example", ContainerdVersion{1, 7, 0}, warnings);
