@@ -55,7 +55,8 @@ bool DesiredSource::reload(bool keep) {
     worthRetrying_ = !text && text.error().transient();
     if (!text) {
         view_.valid = false;
-        view_.problems = {{0, 0, "", text.error().text()}};
+        view_.problems = {{0, 0, "", text.error().brief()}};
+        view_.remedy = text.error().remedy();
         spdlog::error("desired={} msg={}", view_.path, inQuotes(text.error().text()));
         return useLastGood();
     }

@@ -209,7 +209,7 @@ ConfigPlan planConfig(const Desired& desired, const ObservedNode& node,
         if (!node.config.why().empty())
             plan.reasons.push_back(makeReason(Weight::Blocked, "ConfigUnreadable", "",
                                               node.config.why(),
-                                              "mend containerd's configuration"));
+                                              "mend it, or wait until it is written"));
         return plan;
     }
     const ContainerdVersion& version = node.version.value();

@@ -21,12 +21,13 @@ void judgeDesired(const DesiredView& desired, std::vector<Reason>& reasons) {
     // A problem of the file itself has neither a line nor a key.
     const bool inText = !desired.problems.empty() && (desired.problems.front().line > 0 ||
                                                       !desired.problems.front().key.empty());
+    const std::string remedy = inText                    ? "nodemirrorctl validate " + desired.path
+                               : !desired.remedy.empty() ? desired.remedy
+                                                         : "make it a readable file of root's, "
+                                                           "which nobody else may write: ls -ld " +
+                                                               desired.path;
     reasons.push_back(makeReason(desired.inForce ? Weight::Degraded : Weight::Blocked,
-                                 "DesiredInvalid", desired.path, first + held,
-                                 inText ? "nodemirrorctl validate " + desired.path
-                                        : "make it a readable file of root's, which nobody else "
-                                          "may write: ls -ld " +
-                                              desired.path));
+                                 "DesiredInvalid", desired.path, first + held, remedy));
 }
 
 void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {

@@ -16,6 +16,7 @@ struct DesiredView {
     std::optional<WallTime> loadedAt;  ///< when the state that is in force was loaded
     bool valid = false;
     std::vector<Problem> problems;
+    std::string remedy;     ///< of a file that could not be read, where more is known than its name
     bool lastGood = false;  ///< the state in force comes from the state directory
     bool inForce = false;   ///< there is a state in force at all
 };
