@@ -126,7 +126,7 @@ Result<void> Agent::start(Mode mode) {
             learntOf_ = process;
             spawn(learnSurroundings());
         }
-        if (configWatch_) configWatch_->setFiles(node_.configFiles());
+        if (configWatch_) configWatch_->setFiles(configFiles());
         pollWhileUnwatched();
         const Status current = status();
         tellChanges(current);

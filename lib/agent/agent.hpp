@@ -67,6 +67,8 @@ class Agent {
     void watchTree();
     void watchDesired();
     void watchConfig();
+    std::vector<std::string> configFiles() const;
+    void followTree();
     void watchMounts();
     void lookBelowMounts();
     void armDue();

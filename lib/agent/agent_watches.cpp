@@ -51,7 +51,7 @@ void Agent::openWatches() {
     desiredWatch_.emplace(std::move(*desired));
     configWatch_.emplace(std::move(*config));
     desiredWatch_->setFiles(desired_.files());
-    configWatch_->setFiles(node_.configFiles());
+    configWatch_->setFiles(configFiles());
     // Duplicates, so that Asio closes its own.
     const auto copyOf = [](int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); };
     if (!hear(treeReady_, copyOf(tree_->fd())) ||
@@ -91,7 +91,7 @@ void Agent::watchAgain() {
         return;
     }
     if (!tree_->limited().empty()) tree_->watchAgain();
-    if (!configWatch_->limited().empty()) configWatch_->setFiles(node_.configFiles());
+    if (!configWatch_->limited().empty()) configWatch_->setFiles(configFiles());
 }
 
 void Agent::watchTree() {
@@ -124,9 +124,27 @@ void Agent::watchConfig() {
     configReady_.async_wait(asio::posix::stream_descriptor::wait_read,
                             [this](const error_code& error) {
                                 if (error || stopping_) return;
-                                if (configWatch_->drain()) node_.trigger();
+                                if (configWatch_->drain()) {
+                                    node_.trigger();
+                                    followTree();
+                                }
                                 watchConfig();
                             });
+}
+
+/// The files of containerd's configuration, and certs.d itself: a link on the way to it may come to
+/// lead elsewhere, which no watch in it tells.
+std::vector<std::string> Agent::configFiles() const {
+    auto out = node_.configFiles();
+    out.push_back(options_.certsDir);
+    return out;
+}
+
+/// Watches what certs.d is now.
+void Agent::followTree() {
+    if (!tree_ || !tree_->movedByMount()) return;
+    (void)reconcileEverything();
+    pollWhileUnwatched();
 }
 
 void Agent::watchMounts() {
@@ -177,6 +195,7 @@ void Agent::armResync() {
             (void)takeDesired();
             watchAgain();
         }
+        followTree();
         (void)reconcileEverything();
         armResync();
     });

@@ -50,6 +50,15 @@ bool DesiredSource::useLastGood() {
     return true;
 }
 
+/// The copy that a later start falls back to: an older one would bring back mirrors that are gone.
+void DesiredSource::keepCopy(const LastGood& lastGood) {
+    const auto saved = state_.saveLastGood(lastGood);
+    view_.notKept = saved ? "" : saved.error().brief();
+    if (saved) return;
+    worthRetrying_ = true;
+    spdlog::error("msg={}", inQuotes(saved.error().text()));
+}
+
 bool DesiredSource::reload(bool keep) {
     auto text = readWholeFile(view_.path, kLargestDesired, Writers::RootOnly, Unfinished::Refuse);
     worthRetrying_ = !text && text.error().transient();
@@ -88,17 +97,16 @@ bool DesiredSource::reload(bool keep) {
     const bool changed = !current_ || view_.lastGood || sha256Hex(bytes) != fileBytes_;
     view_.lastGood = false;
     view_.inForce = true;
+    if (keep && (changed || !view_.notKept.empty())) {
+        LastGood lastGood;
+        lastGood.yaml = *text;
+        lastGood.headerFiles = std::move(parsed.headerFiles);
+        keepCopy(lastGood);
+    }
     if (!changed) return false;
     fileBytes_ = sha256Hex(bytes);
     current_ = std::make_shared<const Desired>(std::move(*parsed.desired));
     view_.loadedAt = std::chrono::system_clock::now();
-    if (keep) {
-        LastGood lastGood;
-        lastGood.yaml = *text;
-        lastGood.headerFiles = std::move(parsed.headerFiles);
-        if (const auto saved = state_.saveLastGood(lastGood); !saved)
-            spdlog::error("msg={}", inQuotes(saved.error().text()));
-    }
     spdlog::info("desired={} event=loaded registries={}", view_.path, current_->registries.size());
     return true;
 }

@@ -20,8 +20,8 @@ class DesiredSource {
     /// another state is in force now.
     bool reload(bool keep);
 
-    /// Whether something could not be read for want of resources: then no event will tell that it
-    /// can be.
+    /// Whether something could not be read, or kept, for want of resources: then no event will tell
+    /// that it can be.
     bool worthRetrying() const { return worthRetrying_; }
 
     /// Null while there has never been a good state.
@@ -32,6 +32,7 @@ class DesiredSource {
 
   private:
     bool useLastGood();
+    void keepCopy(const LastGood& lastGood);
 
     StateDir state_;
     std::string fileBytes_;  ///< with the contents of the files it names: what was last parsed

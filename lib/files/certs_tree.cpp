@@ -224,9 +224,17 @@ Result<void> CertsTree::remove(const std::string& directory) const {
     });
     if (alone) {
         const std::string temporary = temporaryName();
-        if (::renameat(root->get(), directory.c_str(), root->get(), temporary.c_str()) != 0)
+        if (::renameat(root->get(), directory.c_str(), root->get(), temporary.c_str()) == 0) {
+            discard(root->get(), temporary);
+            return syncDirectory(root->get());
+        }
+        if (errno != EXDEV) return Error::system("remove", directory, errno);
+        // Of overlayfs's lower layer no directory is renamed.
+        if (::unlinkat(parent->get(), kHosts, 0) != 0 && errno != ENOENT)
+            return Error::system("remove", directory + "/" + kHosts, errno);
+        removeLeftovers(directory);
+        if (::unlinkat(root->get(), directory.c_str(), AT_REMOVEDIR) != 0 && errno != ENOTEMPTY)
             return Error::system("remove", directory, errno);
-        discard(root->get(), temporary);
         return syncDirectory(root->get());
     }
     if (::unlinkat(parent->get(), kHosts, 0) != 0 && errno != ENOENT)

@@ -27,9 +27,9 @@ void ProofBook::load() {
 }
 
 void ProofBook::save() {
-    unsaved_ = false;
-    if (const auto saved = state_.saveProofs(proofs_); !saved)
-        spdlog::error("msg={}", inQuotes(saved.error().text()));
+    const auto saved = state_.saveProofs(proofs_);
+    unsaved_ = !saved;
+    if (!saved) spdlog::error("msg={}", inQuotes(saved.error().text()));
 }
 
 void ProofBook::flush() {

@@ -77,6 +77,15 @@ Task<bool> ConfigKeeper::restartOwed(Service service, std::vector<Reason>* reaso
     auto restart =
         restartContainerd(service, "the earlier configuration of containerd was put back", reasons);
     const auto outcome = co_await std::move(restart);
+    if (outcome == Restarter::Outcome::Failed) {
+        // Without the edit it does not start either: that is not what keeps it from starting, and
+        // it may be made again once containerd runs.
+        const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
+        if (unit.isKnown() && unit.value().activeState == "failed") {
+            record_.fingerprint.clear();
+            save();
+        }
+    }
     if (outcome != Restarter::Outcome::Restarted) co_return false;
     record_.restartOwed = false;
     save();

@@ -8,6 +8,12 @@ namespace {
 
 void judgeDesired(const DesiredView& desired, std::vector<Reason>& reasons) {
     using Weight = Reason::Weight;
+    if (!desired.notKept.empty())
+        reasons.push_back(makeReason(
+            Weight::Degraded, "StateNotWritable", desired.path,
+            desired.notKept + ": should the file be broken at the next start, an older state would "
+                              "be in force",
+            "make room on the file system of the state directory"));
     if (desired.valid) return;
     const std::string held = desired.inForce ? "; the last good state stays in force"
                                              : "; nothing is done until it is valid";

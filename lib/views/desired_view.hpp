@@ -17,6 +17,7 @@ struct DesiredView {
     bool valid = false;
     std::vector<Problem> problems;
     std::string remedy;     ///< of a file that could not be read, where more is known than its name
+    std::string notKept;    ///< why the copy for the next start could not be written
     bool lastGood = false;  ///< the state in force comes from the state directory
     bool inForce = false;   ///< there is a state in force at all
 };

@@ -49,6 +49,42 @@ TEST_CASE("an edit with which containerd does not start is taken back at once") 
         (void)node.pass();
         CHECK(node.stage() == Stage::RolledBack);
         CHECK_THAT(node.root.read("config.toml"), Catch::Contains("old.example"));
+        // Nor does it start without the edit, which is made again once something else was mended.
+        CHECK(node.state.loadConfigEdit()->fingerprint.empty());
+        int process = 300;
+        const auto comesUp = [&] {
+            node.units.result = "done";
+            node.containerd.process = node.units.unit->mainPid = ++process;
+            node.units.unit->activeState = "active";
+            node.start();
+        };
+        node.units.onRestart = comesUp;
+        auto more = std::make_shared<Desired>(*desire({"docker.io"}));
+        more->budget.restarts = 10;
+        node.keeper->setDesired(more);
+        comesUp();
+        (void)node.pass();
+        (void)node.pass();
+        CHECK(node.stage() == Stage::None);
+        CHECK_THAT(node.root.read("config.toml"), !Catch::Contains("old.example"));
+    }
+    SECTION("it fails, and starts without it") {
+        bool first = true;
+        node.units.onRestart = [&] {
+            if (std::exchange(first, false)) {
+                node.end("failed");
+                return;
+            }
+            node.units.result = "done";
+            node.containerd.process = node.units.unit->mainPid = 200;
+            node.units.unit->activeState = "active";
+            node.start();
+        };
+        (void)node.pass();
+        (void)node.pass();
+        CHECK(node.stage() == Stage::RolledBack);
+        CHECK_FALSE(node.state.loadConfigEdit()->fingerprint.empty());
+        CHECK_THAT(node.root.read("config.toml"), Catch::Contains("old.example"));
     }
     SECTION("a person stops it meanwhile, and starts it later") {
         node.units.onRestart = [&] { node.end("inactive"); };

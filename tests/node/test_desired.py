@@ -72,6 +72,19 @@ class DesiredState(NodeCase):
         self.assertTrue(node.exists(second))
         self.assertNotIn("event=released", node.journal())
 
+    def test_the_copy_for_the_next_start_is_made_up_for(self):
+        node = self.ready()
+        copy = "/var/lib/nodemirrord/last-good.json"
+        # As a full disk: it cannot be replaced.
+        node.sh(f"rm {copy} && mkdir -p {copy}/full")
+        node.desire(OTHER)
+        self.use(node, "mirror.example")
+        status = node.wait_for_phase("Degraded")
+        self.assertIn("StateNotWritable", [reason["code"] for reason in status["reasons"]])
+        node.sh(f"rm -r {copy}")
+        node.wait_for_phase("Ready")
+        self.assertIn("mirror.example", node.read(copy))
+
     def test_a_damaged_cache_does_not_keep_it_from_starting(self):
         node = self.ready()
         node.run("systemctl", "stop", "nodemirrord")

@@ -63,6 +63,21 @@ class Drift(NodeCase):
                          "nothing is written through a planted link")
         self.assertEqual(node.sh("head -1 /etc/passwd").split(":")[0], "root")
 
+    def test_a_link_on_the_way_to_it_that_comes_to_lead_elsewhere_is_followed(self):
+        node = self.ready()
+        # As a deployment switches releases: certs.d is two links away.
+        node.run("systemctl", "stop", "nodemirrord")
+        node.sh(f"""mkdir -p /etc/sets/one /etc/sets/two/certs.d && mv {CERTS} /etc/sets/one/certs.d
+            ln -s one /etc/sets/current && ln -s /etc/sets/current/certs.d {CERTS}""")
+        node.run("systemctl", "start", "nodemirrord")
+        node.wait_for_phase("Ready")
+        node.sh("ln -s two /etc/sets/new && mv -T /etc/sets/new /etc/sets/current")
+        self.wait_for(lambda: node.exists("/etc/sets/two/certs.d/docker.io/hosts.toml"),
+                      "the new one is filled", 10)
+        node.sh("rm /etc/sets/two/certs.d/docker.io/hosts.toml")
+        self.wait_for(lambda: node.exists("/etc/sets/two/certs.d/docker.io/hosts.toml"),
+                      "the new one is watched", 10)
+
     def test_a_secret_header_makes_the_file_private_and_is_never_told(self):
         node = self.boot()
         node.write("/etc/nodemirrord/secret/token", "Bearer t0p-s3cret\n", "600")

@@ -83,6 +83,13 @@ TEST_CASE("a desired state that is not valid") {
     CHECK_THAT(remedyOf(status), Catch::Contains("readable file of root's"));
 }
 
+TEST_CASE("a copy that a later start could not fall back to is told") {
+    Status status = sound();
+    status.desired.notKept = "cannot write /var/lib/x/last-good.json: No space left on device";
+    CHECK(codesOf(status) == Codes{"StateNotWritable"});
+    CHECK(phaseOf(status) == Phase::Degraded);
+}
+
 TEST_CASE("what cannot be written is told with what would mend it") {
     const Error full = Error::system("write", ".temporary", ENOSPC).at("/var/lib/x/manifest.json");
     CHECK(full.brief() == "cannot write /var/lib/x/manifest.json: No space left on device");
