@@ -90,6 +90,7 @@ Task<bool> ConfigKeeper::judge(Service service, Runs runs, std::vector<Reason>* 
     if (cri && cri->ready) {
         proven_.push_back(std::chrono::steady_clock::now());
         lastEdited_ = record_.files.empty() ? "" : record_.files.front().path;
+        loaded_.noteStarted(containerd_.processId(), record_);
         record_ = ConfigEditRecord();
         save();
         spdlog::info("event=configured msg=\"CRI is loaded with the new configuration\"");
@@ -194,6 +195,11 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
         co_return false;
     }
     restarter_.forgetFailures(service.unit);
+    if (loaded_.wasStartedWith(containerd_.processId(), plan.fingerprint)) {
+        // Somebody undid it and restarted nothing: what runs has these very texts.
+        auto judged = judge(service, Runs::Configured, reasons);
+        co_return co_await std::move(judged);
+    }
     auto proof = prove(service, plan.editReason, reasons);
     co_return co_await std::move(proof);
 }
@@ -227,8 +233,7 @@ void ConfigKeeper::tellContest(std::vector<Reason>* reasons) {
     const bool stands = proven_.back() < now - std::chrono::hours(1);
     reasons->push_back(makeReason(
         stands ? Reason::Weight::Note : Reason::Weight::Degraded, "ConfigContested", lastEdited_,
-        "containerd's configuration was edited, and containerd restarted, " +
-            std::to_string(proven_.size()) +
+        "containerd's configuration was edited " + std::to_string(proven_.size()) +
             " times in a day: somebody writes it anew without what it needs",
         "make the change in what writes the file; nodemirrord --dry-run shows it after "
         "it was undone"));

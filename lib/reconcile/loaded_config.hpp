@@ -38,6 +38,11 @@ class LoadedConfig {
     /// The process was started for this configuration, or with this edit.
     void noteStarted(int process, const ContainerdConfig& config);
     void noteStarted(int process, const ConfigEditRecord& edit);
+    /// Whether it was started with the edit of that fingerprint, so that one that makes the same
+    /// texts again changes nothing for it.
+    bool wasStartedWith(int process, const std::string& fingerprint) const {
+        return startedEdited_.is(process, fingerprint);
+    }
     /// The process was seen to read certs.d.
     void noteReadsCertsDir(int process) { reader_ = process; }
     /// Keeps which that is over a restart of the daemon, which must be no reason to restart

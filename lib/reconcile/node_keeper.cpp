@@ -6,6 +6,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace nodemirror {
 
 namespace {
@@ -189,14 +191,29 @@ ConfigKeeper::Runs NodeKeeper::runs() {
                                                       : ConfigKeeper::Runs::Older;
 }
 
+/// Whether config_path stands in a file that the edit under way wrote.
+bool NodeKeeper::editSetsConfigPath() const {
+    if (!observed_.config.isKnown() || observed_.config.value().configPath.empty()) return false;
+    const auto& files = config_.record().files;
+    return std::any_of(files.begin(), files.end(), [this](const auto& file) {
+        return file.path == observed_.config.value().configPathFile;
+    });
+}
+
 Task<void> NodeKeeper::keepConfig() {
     using Stage = ConfigEditRecord::Stage;
     const bool refused = observed_.cri.isKnown() && observed_.cri.value().refused;
     const Service service = desired_->containerd;
     const ConfigEditRecord& record = config_.record();
     const bool begun = record.stage == Stage::Applying;
+    const std::string edit = record.fingerprint;
+    const bool setsConfigPath = begun && editSetsConfigPath();
     auto resume = config_.resume(service, runs(), &reasons_);
     bool restarted = co_await std::move(resume);
+    // Whatever another file came to say since.
+    if (setsConfigPath && record.stage == Stage::None &&
+        loaded_.wasStartedWith(containerd_.processId(), edit))
+        loaded_.noteReadsCertsDir(containerd_.processId());
     if (begun && !restarted && record.stage == Stage::None) {
         // Half an edit may have been put back: what was observed before is no more.
         auto look = observe();

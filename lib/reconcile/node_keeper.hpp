@@ -65,6 +65,7 @@ class NodeKeeper {
     void observeConfig();
     Task<void> observeImages();
     ConfigKeeper::Runs runs();
+    bool editSetsConfigPath() const;
     Task<void> keepConfig();
     void wantKubeletRestarted(std::string why);
     Task<void> keepKubelet();

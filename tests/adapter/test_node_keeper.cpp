@@ -100,6 +100,35 @@ TEST_CASE("an edit with which containerd does not start is taken back at once") 
     }
 }
 
+TEST_CASE("an edit that is made again does not restart what was started with it") {
+    EditedNode node;
+    const std::string undone = node.root.read("config.toml");
+    node.units.result = "done";
+    int process = 300;
+    node.units.onRestart = [&] {
+        node.containerd.process = node.units.unit->mainPid = ++process;
+        node.start();
+    };
+    (void)node.pass();
+    REQUIRE(node.stage() == ConfigEditRecord::Stage::None);
+    REQUIRE(node.units.restarts.size() == 1);
+    const std::string edited = node.root.read("config.toml");
+    REQUIRE(edited != undone);
+    // Configuration management puts its text back, and restarts nothing.
+    node.root.write("config.toml", undone);
+    (void)node.pass();
+    CHECK(node.root.read("config.toml") == edited);
+    CHECK(node.stage() == ConfigEditRecord::Stage::None);
+    CHECK(node.units.restarts.size() == 1);
+    // Now it restarts containerd too, which then has the other text.
+    node.root.write("config.toml", undone);
+    node.containerd.process = node.units.unit->mainPid = ++process;
+    node.start();
+    (void)node.pass();
+    CHECK(node.root.read("config.toml") == edited);
+    CHECK(node.units.restarts.size() == 2);
+}
+
 TEST_CASE("an edit is proven by a containerd that was started after it") {
     using Stage = ConfigEditRecord::Stage;
     EditedNode node;

@@ -89,6 +89,19 @@ std::vector<std::string> codes(const NodeFacts& facts) {
 
 using Codes = std::vector<std::string>;
 
+/// Docker Hub's pulls go to one mirror, which is given back.
+ChainHost withOneMirror(NodeFacts& facts) {
+    ChainHost mirror;
+    mirror.scheme = "https";
+    mirror.host = "m.example";
+    mirror.path = "/v2";
+    ChainReading reading;
+    reading.registry = reading.directory = "docker.io";
+    reading.hosts = {mirror};
+    facts.registries = {reading};
+    return mirror;
+}
+
 }  // namespace
 
 TEST_CASE("hosts are fallen through as containerd does") {
@@ -244,14 +257,7 @@ TEST_CASE("doctor names the table that containerd reads in the file that is ther
 
 TEST_CASE("doctor finds hosts that do not answer, proxies in the way and clocks that differ") {
     NodeFacts facts = wellNode();
-    ChainReading reading;
-    reading.registry = reading.directory = "docker.io";
-    ChainHost chainHost;
-    chainHost.scheme = "https";
-    chainHost.host = "m.example";
-    chainHost.path = "/v2";
-    reading.hosts = {chainHost};
-    facts.registries = {reading};
+    const ChainHost chainHost = withOneMirror(facts);
     facts.answers[probeKey(chainHost)] = host("m.example", 0, Fault::Hang, "hang").head;
     CHECK(codes(facts) == Codes{"no-host-answers", "mirror-hangs"});
     facts.answers[probeKey(chainHost)] = host("m.example", 503).head;
@@ -271,15 +277,10 @@ TEST_CASE("doctor finds hosts that do not answer, proxies in the way and clocks 
 
 TEST_CASE("doctor tells of each host what was asked in its own way") {
     NodeFacts facts = wellNode();
-    ChainHost plain;
-    plain.scheme = "https";
-    plain.host = "m.example";
-    plain.path = "/v2";
+    const ChainHost plain = withOneMirror(facts);
     ChainHost withHeader = plain;
     withHeader.header["Authorization"] = {"Basic x"};
     facts.registries.resize(2);
-    facts.registries[0].registry = facts.registries[0].directory = "docker.io";
-    facts.registries[0].hosts = {plain};
     facts.registries[1].registry = facts.registries[1].directory = "zz.corp";
     facts.registries[1].hosts = {withHeader};
     facts.answers[probeKey(plain)] = host("m.example", 503).head;
@@ -290,14 +291,7 @@ TEST_CASE("doctor tells of each host what was asked in its own way") {
 
 TEST_CASE("a proxy that cannot be gone through from here says nothing of the hosts behind it") {
     NodeFacts facts = wellNode();
-    ChainReading reading;
-    reading.registry = reading.directory = "docker.io";
-    ChainHost chainHost;
-    chainHost.scheme = "https";
-    chainHost.host = "m.example";
-    chainHost.path = "/v2";
-    reading.hosts = {chainHost};
-    facts.registries = {reading};
+    const ChainHost chainHost = withOneMirror(facts);
     facts.proxies.value().https = "socks5://proxy:1080";
     const HostFinding behind = host("m.example", 0, Fault::ProxyUnknown, "only http");
     facts.answers[probeKey(chainHost)] = behind.head;
