@@ -24,18 +24,18 @@ class Entries {
     template <class Predicate>
     void eraseIf(Predicate predicate);
 
-    size_t size() const { return all_.size(); }
-    bool empty() const { return all_.empty(); }
-    const Entry& operator[](size_t at) const { return all_[at]; }
-    auto begin() const { return all_.begin(); }
-    auto end() const { return all_.end(); }
+    size_t size() const;
+    bool empty() const;
+    const Entry& operator[](size_t at) const;
+    std::vector<Entry>::const_iterator begin() const;
+    std::vector<Entry>::const_iterator end() const;
 
   private:
     static constexpr size_t kFew = 16;
 
     std::vector<Entry> all_;
-    std::unordered_map<std::string, size_t>
-        places_;  ///< of the first of each name; empty while few
+    /// Of the first of each name; empty while they are few.
+    std::unordered_map<std::string, size_t> places_;
 };
 
 /// A TOML value that remembers the order in which its keys were written, whichever dialect it was
@@ -68,6 +68,12 @@ struct Entry {
 };
 
 static_assert(std::is_nothrow_move_constructible_v<Entry>, "tables grow by moving, not by copying");
+
+inline size_t Entries::size() const { return all_.size(); }
+inline bool Entries::empty() const { return all_.empty(); }
+inline const Entry& Entries::operator[](size_t at) const { return all_[at]; }
+inline std::vector<Entry>::const_iterator Entries::begin() const { return all_.begin(); }
+inline std::vector<Entry>::const_iterator Entries::end() const { return all_.end(); }
 
 inline const Entry* Entries::find(std::string_view key) const {
     if (places_.empty()) {
