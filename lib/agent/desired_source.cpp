@@ -69,6 +69,7 @@ bool DesiredSource::reload(bool keep) {
         spdlog::error("desired={} msg={}", view_.path, inQuotes(text.error().text()));
         return useLastGood();
     }
+    view_.remedy.clear();
     // Everything that was read counts, so that a changed header file is noticed too.
     std::string bytes = *text;
     referenced_.clear();
