@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Holds the folders of lib to what they link: what a file includes of another folder must be among
 the folders that its own links, directly or through others, so that data goes one way; there is no
-cycle; and the core includes nothing of Asio, gRPC's wire, systemd, logging or clocks.
+cycle; the core includes nothing of Asio, gRPC's wire, systemd, logging or clocks; and every code of
+a finding is in the manual.
     structure.py LIB
 """
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 CORE = {"base", "tls", "reference", "toml", "desired", "containerd_config", "hosts_toml", "import",
         "registry_protocol", "observed", "health", "plan", "diagnose", "views", "status"}
 FOREIGN = re.compile(r"#include <(boost/(asio|beast)|nghttp2|systemd|spdlog|google/protobuf)|"
-                     r"_clock::now|::time\(|getenv")
+                     r"\b\w*[cC]lock::now|::time\(|getenv|\buname\(")
 
 
 def links(text):
@@ -55,9 +56,19 @@ def problems(lib):
                     yield f"{path}:{number}: not in the core: {line.strip()}"
 
 
+def unexplained(lib):
+    """The codes of findings that nodemirrorctl(1) does not list: scripts rely on them."""
+    manual = (lib.parent / "packaging/man/nodemirrorctl.1").read_text().replace("\\-", "-")
+    for path in sorted((lib / "diagnose").glob("*.cpp")) + sorted((lib / "hosts_toml").glob("*.cpp")):
+        for code in re.findall(r'(?:Severity::\w+|add\(warnings),\s*"([\w.-]+)"', path.read_text()):
+            if not re.search(rf"(?<![\w-]){re.escape(code)}(?![\w-])", manual):
+                yield f"{path}: nodemirrorctl(1) does not tell of the code {code}"
+
+
 def main():
-    found = list(problems(Path(sys.argv[1])))
-    print("\n".join(found) or "every include is linked, and the core keeps to itself")
+    lib = Path(sys.argv[1])
+    found = [*problems(lib), *unexplained(lib)]
+    print("\n".join(found) or "every include is linked, the core keeps to itself, codes are told")
     sys.exit(1 if found else 0)
 
 

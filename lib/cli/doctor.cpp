@@ -2,7 +2,7 @@
 
 #include "cli/findings.hpp"
 #include "cli/run.hpp"
-#include "survey/host_probes.hpp"
+#include "trial/host_probes.hpp"
 
 #include <algorithm>
 #include <iostream>

@@ -5,6 +5,7 @@
 #include "cli/run.hpp"
 #include "diagnose/workload.hpp"
 #include "survey/explain.hpp"
+#include "trial/this_platform.hpp"
 
 #include <iostream>
 #include <iterator>

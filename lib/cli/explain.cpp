@@ -4,6 +4,7 @@
 #include "base/time.hpp"
 #include "cli/run.hpp"
 #include "diagnose/pull_words.hpp"
+#include "trial/this_platform.hpp"
 
 #include <cstdio>
 #include <iostream>

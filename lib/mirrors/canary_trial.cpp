@@ -5,7 +5,7 @@
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/upstream.hpp"
 #include "reference/image_reference.hpp"
-#include "survey/image_trial.hpp"
+#include "trial/image_trial.hpp"
 
 namespace nodemirror {
 

@@ -46,7 +46,7 @@ class CanaryTrial {
     std::string root_;
     Resolver resolver_;
     std::shared_ptr<TlsContexts> contexts_ = std::make_shared<TlsContexts>();
-    ContainerdVersion version_{2, 1, 0};
+    ContainerdVersion version_ = kAssumedVersion;
     ProxySettings proxies_;
 };
 

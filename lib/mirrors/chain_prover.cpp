@@ -41,7 +41,7 @@ bool ChainProver::mayReturnTo(const std::string& text, const Registry& registry)
     if (registry.fallback == Fallback::Upstream) return true;
     const Chain chain = trial_.decoded(text, registry.name);
     return !chain.empty() && std::none_of(chain.begin(), chain.end(), [&](const ChainHost& host) {
-        return isUpstream(host, registry.name);
+        return leadsUpstream(host, registry.name);
     });
 }
 

@@ -1,7 +1,6 @@
 #include "registry_protocol/manifest.hpp"
 
 #include <nlohmann/json.hpp>
-#include <sys/utsname.h>
 
 #include <regex>
 
@@ -48,20 +47,6 @@ Error malformed(const std::string& why) { return {"read", "the manifest", why}; 
 
 std::string Platform::text() const {
     return os + "/" + architecture + (variant.empty() ? "" : "/" + variant);
-}
-
-Platform thisPlatform() {
-    utsname name{};
-    ::uname(&name);
-    const std::string machine = name.machine;
-    Platform out{"linux", machine, ""};
-    if (machine == "x86_64") out.architecture = "amd64";
-    if (machine == "aarch64") out = {"linux", "arm64", "v8"};
-    if (machine.rfind("armv7", 0) == 0) out = {"linux", "arm", "v7"};
-    if (machine.rfind("armv6", 0) == 0) out = {"linux", "arm", "v6"};
-    if (machine.rfind("i", 0) == 0 && machine.size() == 4) out.architecture = "386";
-    if (machine == "loongarch64") out.architecture = "loong64";
-    return out;
 }
 
 Result<ImageDocument> parseImageDocument(const std::string& body) {

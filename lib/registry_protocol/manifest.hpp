@@ -18,9 +18,6 @@ struct Platform {
     std::string text() const;
 };
 
-/// The platform of this machine, as containerd's platforms.DefaultSpec gives it.
-Platform thisPlatform();
-
 /// A piece of an image (OCI image specification, "Content Descriptors").
 struct Descriptor {
     std::string mediaType;

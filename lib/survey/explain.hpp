@@ -2,7 +2,7 @@
 
 #include "diagnose/chain_choice.hpp"
 #include "diagnose/pull_verdict.hpp"
-#include "survey/image_trial.hpp"
+#include "trial/image_trial.hpp"
 
 #include <boost/asio/io_context.hpp>
 

@@ -66,8 +66,11 @@ Task<void> NodeSurvey::lookAtContainerd(NodeFacts& facts) {
         co_return;
     }
     facts.node.versionText = *version;
-    if (const auto parsed = parseContainerdVersion(*version))
-        facts.node.version = Seen<ContainerdVersion>::known(*parsed);
+    const auto parsed = parseContainerdVersion(*version);
+    facts.node.version =
+        parsed ? Seen<ContainerdVersion>::known(*parsed)
+               : Seen<ContainerdVersion>::unknown("its version is " + inQuotes(*version) +
+                                                  ", which cannot be read");
     auto askCri = containerd_.criState();
     auto cri = co_await std::move(askCri);
     facts.node.cri =

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/error.hpp"
 #include "base/time.hpp"
 #include "desired/desired.hpp"
 
@@ -16,10 +17,10 @@ struct DesiredView {
     std::optional<WallTime> loadedAt;  ///< when the state that is in force was loaded
     bool valid = false;
     std::vector<Problem> problems;
-    std::string remedy;     ///< of a file that could not be read, where more is known than its name
-    std::string notKept;    ///< why the copy for the next start could not be written
-    bool lastGood = false;  ///< the state in force comes from the state directory
-    bool inForce = false;   ///< there is a state in force at all
+    std::string remedy;  ///< of a file that could not be read, where more is known than its name
+    std::optional<Error> notKept;  ///< why the copy for the next start could not be written
+    bool lastGood = false;         ///< the state in force comes from the state directory
+    bool inForce = false;          ///< there is a state in force at all
 };
 
 struct ReconcileView {

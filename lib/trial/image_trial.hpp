@@ -10,11 +10,14 @@ namespace nodemirror {
 
 /// How thoroughly an image is tried.
 struct TrialOptions {
-    ContainerdVersion version{2, 1, 0};
+    ContainerdVersion version = kAssumedVersion;
     ProxySettings proxies;
     Patience patience;
     Platform platform;
-    bool full = false;   ///< read whole layers and compare their digests
+    bool full = false;  ///< read whole layers and compare their digests, however long that takes
+    /// Otherwise no further layer is looked at after so long: each may take its time, and an image
+    /// has hundreds.
+    Duration layersFor = std::chrono::minutes(2);
     bool pieces = true;  ///< read manifests and blobs too; otherwise only resolve
     std::shared_ptr<TlsContexts> contexts = std::make_shared<TlsContexts>();
 };
@@ -31,8 +34,6 @@ class ImageTrial {
 
   private:
     Task<void> askHost(size_t index);
-    Task<void> askAll();
-    Task<void> askInTurn(size_t& next);
     Task<bool> readPiece(Descriptor descriptor, std::string what, uint64_t limit);
     Task<void> readBody(PieceFinding& piece, size_t host, uint64_t limit);
     std::string resolvedDigest() const;
@@ -44,6 +45,7 @@ class ImageTrial {
     ImageFindings findings_;
     std::vector<std::unique_ptr<RegistryClient>> clients_;
     std::string lastBody_;
+    SteadyTime deadline_ = SteadyTime::max();
 };
 
 }  // namespace nodemirror

@@ -1,14 +1,11 @@
-#include "survey/image_trial.hpp"
+#include "trial/image_trial.hpp"
 
 #include "diagnose/resolution.hpp"
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include "trial/some_at_once.hpp"
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 namespace nodemirror {
 
@@ -87,32 +84,6 @@ Task<void> ImageTrial::askHost(size_t index) {
     finding.get = co_await std::move(fetch);
     finding.size = finding.get->last().bodySize;
     if (finding.digest.empty()) finding.digest = "sha256:" + finding.get->last().bodySha256;
-}
-
-/// Many hosts at once: one that hangs must not keep the others from being seen.
-Task<void> ImageTrial::askAll() {
-    size_t running = std::min(kHostsAtOnce, findings_.hosts.size());
-    if (running == 0) co_return;
-    size_t next = 0;
-    asio::steady_timer done(io_, asio::steady_timer::time_point::max());
-    std::exception_ptr failure;
-    const auto ended = [&running, &done, &failure](std::exception_ptr error) {
-        if (error) failure = error;
-        if (--running == 0) done.cancel();
-    };
-    for (size_t i = running; i > 0; --i) asio::co_spawn(io_, askInTurn(next), ended);
-    boost::system::error_code ignored;
-    auto wait = done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    co_await std::move(wait);
-    if (failure) std::rethrow_exception(failure);
-}
-
-/// Asks the host whose turn it is, until all have been.
-Task<void> ImageTrial::askInTurn(size_t& next) {
-    while (next < findings_.hosts.size()) {
-        auto ask = askHost(next++);
-        co_await std::move(ask);
-    }
 }
 
 /// Reads a piece from the host that took the request, and once more from where it broke off, as
@@ -202,8 +173,13 @@ Task<bool> ImageTrial::readPiece(Descriptor descriptor, std::string what, uint64
         co_await std::move(read);
     }
     const bool good = piece.servedBy && piece.fault == Fault::None;
-    // Of what was served the findings tell no content.
-    if (piece.servedBy) piece.attempts.back().answer.exchanges.back().body.clear();
+    // Of what was served the findings tell no content, and an image has hundreds of pieces.
+    if (piece.servedBy) {
+        auto& exchanges = piece.attempts.back().answer.exchanges;
+        exchanges.erase(exchanges.begin(), std::prev(exchanges.end()));
+        exchanges.back().headers.clear();
+        std::string().swap(exchanges.back().body);
+    }
     findings_.pieces.push_back(std::move(piece));
     co_return good;
 }
@@ -250,6 +226,10 @@ Task<void> ImageTrial::readImage() {
                 co_return;
             }
             for (size_t i = 0; i < count; ++i) {
+                if (std::chrono::steady_clock::now() >= deadline_) {
+                    findings_.layersLeft = count - i;
+                    co_return;
+                }
                 const std::string what =
                     "layer " + std::to_string(i + 1) + " of " + std::to_string(count);
                 auto layer = readPiece(document->layers[i], what, options_.full ? kWhole : kRanged);
@@ -273,6 +253,9 @@ Task<ImageFindings> ImageTrial::run(ImageReference reference, ChainReading chain
     findings_.reference = std::move(reference);
     findings_.chain = std::move(chain);
     findings_.platform = options_.platform;
+    if (!options_.full)
+        deadline_ = std::chrono::steady_clock::now() +
+                    std::chrono::duration_cast<SteadyTime::duration>(options_.layersFor);
     const bool byDigest = !findings_.reference.digest.empty();
     for (const auto& host : findings_.chain.hosts) {
         HostFinding finding;
@@ -288,7 +271,9 @@ Task<ImageFindings> ImageTrial::run(ImageReference reference, ChainReading chain
             io_, resolver_, host, findings_.reference.repository, std::move(options)));
         findings_.hosts.push_back(std::move(finding));
     }
-    auto ask = askAll();
+    // At once: one that hangs must not keep the others from being seen.
+    const auto askOne = [this](size_t index) { return askHost(index); };
+    auto ask = someAtOnce(io_, kHostsAtOnce, findings_.hosts.size(), askOne);
     co_await std::move(ask);
     findings_.winner = resolveAmong(findings_.hosts, findings_.reference, options_.version).winner;
     if (findings_.winner && options_.pieces) {
