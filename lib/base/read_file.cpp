@@ -73,6 +73,16 @@ class ReadLease {
     bool beingWritten_ = false;
 };
 
+/// For reading, the very file that O_PATH found (openat(2)): by its name it could be another by
+/// now.
+UniqueFd openAgain(int place, const std::string& path) {
+    constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    UniqueFd fd(::open(("/proc/self/fd/" + std::to_string(place)).c_str(), kFlags));
+    if (!fd && errno == ENOENT && ::access("/proc/self/fd", F_OK) != 0)
+        fd = UniqueFd(::open(path.c_str(), kFlags));  // no /proc here
+    return fd;
+}
+
 Error isUnfinished(const std::string& name) {
     return Error::passing(
         "read", name,
@@ -84,15 +94,15 @@ Error isUnfinished(const std::string& name) {
 
 Result<std::string> readWholeFile(const std::string& path, size_t most, Writers writers,
                                   Unfinished unfinished) {
-    // Before it is opened too: some devices do something when they are.
+    // Looked at before it is opened: some devices do something when they are.
+    const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC));
+    if (!place) return Error::system("read", path, errno);
     struct stat status {};
-    if (::stat(path.c_str(), &status) == 0 && (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)))
-        return Error("read", path, "it is no regular file");
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (!fd) return Error::system("read", path, errno);
-    if (::fstat(fd.get(), &status) != 0) return Error::system("read", path, errno);
+    if (::fstat(place.get(), &status) != 0) return Error::system("read", path, errno);
     if (S_ISDIR(status.st_mode)) return Error::system("read", path, EISDIR);
     if (!S_ISREG(status.st_mode)) return Error("read", path, "it is no regular file");
+    const UniqueFd fd = openAgain(place.get(), path);
+    if (!fd) return Error::system("read", path, errno);
     if (writers == Writers::RootOnly)
         if (const auto closed = refuseOthers(path, status); !closed) return closed.error();
     if (status.st_size > 0 && static_cast<size_t>(status.st_size) > most)

@@ -2,11 +2,11 @@
 
 #include "base/read_file.hpp"
 #include "base/text.hpp"
+#include "containerd_config/imports.hpp"
 #include "toml/expressions.hpp"
 #include "toml/read_go_v1.hpp"
 #include "toml/read_v2.hpp"
 
-#include <glob.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -57,71 +57,6 @@ int versionOf(const std::string& text) {
             return std::atoi(text.c_str() + expression.valueBegin);
     }
     return 0;
-}
-
-std::string directoryOf(const std::string& path) {
-    const size_t slash = path.rfind('/');
-    return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
-}
-
-/// How many of a path's parts are . or ..
-size_t dotParts(const std::string& path) {
-    const auto parts = split(path, '/');
-    return static_cast<size_t>(std::count(parts.begin(), parts.end(), ".") +
-                               std::count(parts.begin(), parts.end(), ".."));
-}
-
-/// What Go's filepath.Glob finds: names that begin with a dot too, and nothing in a directory that
-/// is not there; the directories in order first, then what is in each. One that cannot be looked
-/// into is an error.
-Result<std::vector<std::string>> globbed(const std::string& pattern) {
-    static thread_local std::optional<Error> unread;  // glob(3) takes no argument for its callback
-    unread.reset();
-    const auto note = [](const char* path, int code) {
-        if (code == ENOENT || code == ENOTDIR || code == ELOOP) return 0;
-        unread = Error::system("look for imports in", path, code);
-        return 1;
-    };
-    glob_t found{};
-    std::vector<std::string> out;
-    const int result = ::glob(pattern.c_str(), GLOB_PERIOD, note, &found);
-    for (size_t i = 0; result == 0 && i < found.gl_pathc; ++i)
-        if (dotParts(found.gl_pathv[i]) == dotParts(pattern)) out.emplace_back(found.gl_pathv[i]);
-    ::globfree(&found);
-    std::sort(out.begin(), out.end(), [](const std::string& a, const std::string& b) {
-        return split(a, '/') < split(b, '/');
-    });
-    if (result == 0 || result == GLOB_NOMATCH) return out;
-    return unread ? *unread : Error("look for imports", pattern, "memory ran out");
-}
-
-Result<std::vector<std::string>> imports(const ConfigFile& file,
-                                         const ContainerdVersion& containerd) {
-    std::vector<std::string> out;
-    std::set<std::string> known;
-    const auto add = [&](std::string path) {
-        if (known.insert(path).second) out.push_back(std::move(path));
-    };
-    const Value* list = file.root.find("imports");
-    if (list == nullptr || list->kind != Value::Kind::Array) return out;
-    for (const auto& item : list->items) {
-        if (out.size() > kMostFiles) break;  // the caller refuses so many
-        std::string path = item.string;
-        const bool isGlob = path.find('*') != std::string::npos;
-        const bool relative = path.empty() || path.front() != '/';
-        if (relative && isGlob && containerd.looksForGlobsInRoot())
-            path = "/" + path;
-        else if (relative)
-            path = directoryOf(file.path) + "/" + path;
-        if (!isGlob) {
-            add(std::move(path));
-            continue;
-        }
-        auto matches = globbed(path);
-        if (!matches) return matches.error();
-        for (auto& match : *matches) add(std::move(match));
-    }
-    return out;
 }
 
 Result<ConfigFile> loadFile(const std::string& path, const ContainerdVersion& containerd) {
@@ -295,6 +230,7 @@ Result<ContainerdConfig> readContainerdConfig(const std::string& path,
     out.exists = true;
     std::deque<std::string> pending{path};
     std::set<std::string> loaded;
+    ImportSearch search(kMostFiles);
     while (!pending.empty()) {
         const std::string next = pending.front();
         pending.pop_front();
@@ -305,7 +241,7 @@ Result<ContainerdConfig> readContainerdConfig(const std::string& path,
         auto file = loadFile(next, containerd);
         if (!file) return file.error();
         if (file->version == 0 && !out.files.empty()) file->version = out.files.front().version;
-        auto imported = imports(*file, containerd);
+        auto imported = search.importsOf(*file, containerd);
         if (!imported) return imported.error();
         for (auto& import : *imported) pending.push_back(std::move(import));
         mergeFile(*file, containerd, out);

@@ -69,6 +69,8 @@ std::string registryNameProblem(std::string_view name) {
         return "containerd knows no wildcards here; for all other registries write _default";
     if (name == "index.docker.io")
         return "containerd reads index.docker.io as docker.io; write docker.io";
+    if (name.ends_with('_'))
+        return "must be written as host:port; with underscores it is only called in certs.d";
     if (!isHost(std::string(name)))
         return "must be a host or host:port as image references have it, or _default";
     return "";

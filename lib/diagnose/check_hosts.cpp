@@ -57,6 +57,12 @@ void registryFiles(const NodeFacts& facts, Findings& findings) {
             add(findings, reading.unreadable ? Severity::Warning : Severity::Critical,
                 "registry-broken", reading.registry, reading.consequence(),
                 "mend what is named; no restart is needed");
+        if (!reading.others.empty())
+            add(findings, Severity::Warning, "others-write", fileOf(facts, reading),
+                reading.others + ": they decide where pulls of " + reading.registry +
+                    " go, and with which keys and headers; its hosts are not asked from here",
+                "chown -R root:root " + facts.certsDir + "/" + reading.directory +
+                    " && chmod -R go-w " + facts.certsDir + "/" + reading.directory);
         if (!reading.ignored.empty())
             add(findings, Severity::Critical, "hosts-file-dropped", fileOf(facts, reading),
                 reading.ignored +

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 namespace nodemirror::checks {
 
@@ -93,11 +94,11 @@ void stuckRollout(const ClusterObjects& objects, const Deployment& deployment, F
 }
 
 void orphanedSets(const ClusterObjects& objects, Findings& findings) {
+    std::set<std::string> deployments;
+    for (const auto& deployment : objects.deployments) deployments.insert(named(deployment.meta));
     for (const auto& set : objects.replicaSets) {
-        bool ownerThere = set.meta.ownerKind != "Deployment";
-        for (const auto& deployment : objects.deployments)
-            ownerThere = ownerThere || (deployment.meta.space == set.meta.space &&
-                                        deployment.meta.name == set.meta.ownerName);
+        const bool ownerThere = set.meta.ownerKind != "Deployment" ||
+                                deployments.count(set.meta.space + "/" + set.meta.ownerName) > 0;
         const bool none = set.meta.ownerKind.empty() && !set.meta.revision.empty();
         if ((ownerThere && !none) || set.wanted == 0) continue;
         if (!none && objects.deployments.empty()) continue;  // Deployments were not asked for

@@ -61,23 +61,24 @@ void unreachablePods(const ClusterObjects& objects, Findings& findings) {
 void emptyServices(const ClusterObjects& objects, Findings& findings) {
     // Without pods or endpoints in the input nothing is known of what is behind a Service.
     if (objects.pods.empty() && !objects.hasEndpoints) return;
+    std::map<std::string, size_t> addresses;  // ready ones, by space/service
+    for (const auto& endpoints : objects.endpoints)
+        addresses[endpoints.space + "/" + endpoints.service] += endpoints.ready;
+    std::map<std::string, std::vector<const Pod*>> podsIn;
+    for (const auto& pod : objects.pods) podsIn[pod.meta.space].push_back(&pod);
     for (const auto& service : objects.services) {
         if (service.selector.empty() || service.type == "ExternalName") continue;
-        size_t ready = 0;
-        for (const auto& endpoints : objects.endpoints)
-            if (endpoints.space == service.meta.space && endpoints.service == service.meta.name)
-                ready += endpoints.ready;
+        const size_t ready = addresses[named(service.meta)];
         std::vector<std::string> matching;
         std::string ails;
         bool anyReady = false;
-        for (const auto& pod : objects.pods) {
-            if (pod.meta.space != service.meta.space || !selects(service.selector, pod.meta.labels))
-                continue;
-            matching.push_back(pod.meta.name);
-            anyReady = anyReady || pod.ready;
-            for (const auto& container : pod.containers)
+        for (const Pod* pod : podsIn[service.meta.space]) {
+            if (!selects(service.selector, pod->meta.labels)) continue;
+            matching.push_back(pod->meta.name);
+            anyReady = anyReady || pod->ready;
+            for (const auto& container : pod->containers)
                 if (ails.empty() && !container.waiting.empty())
-                    ails = pod.meta.name + " is in " + container.waiting;
+                    ails = pod->meta.name + " is in " + container.waiting;
         }
         if (ready > 0 || (!objects.hasEndpoints && anyReady)) continue;
         const std::string selector = selectorText(service.selector);

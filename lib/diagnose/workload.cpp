@@ -4,7 +4,10 @@
 #include "diagnose/workload_checks.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <tuple>
+#include <utility>
 
 namespace nodemirror {
 
@@ -46,55 +49,91 @@ bool waitsForImage(const std::string& reason) {
     return reasons.count(reason) > 0;
 }
 
-/// Whether kubelet has begun to pull an image for this pod and has not said how it went on.
-bool isPulling(const ClusterObjects& objects, const Pod& pod, const std::string& image) {
-    bool pulling = false;
-    for (const auto& event : objects.events) {
-        if (event.kind != "Pod" || event.space != pod.meta.space || event.name != pod.meta.name ||
-            event.message.find(image) == std::string::npos)
-            continue;
-        if (event.reason == "Pulling") pulling = true;
-        if (event.reason == "Pulled" || event.reason == "Failed") return false;
+/// What kubelet told of pulls, by the pod and the image that it was for.
+class PullEvents {
+  public:
+    explicit PullEvents(const ClusterObjects& objects) {
+        for (const auto& event : objects.events) {
+            if (event.kind != "Pod") continue;
+            Told& told = told_[{event.space, event.name, imageIn(event.message)}];
+            if (event.reason == "Pulling") told.pulling = true;
+            if (event.reason == "Pulled" || event.reason == "Failed") told.ended = true;
+            if (event.reason == "Failed" &&
+                event.message.find("Failed to pull") != std::string::npos)
+                told.failure = event.message;
+        }
     }
-    return pulling;
-}
+    /// Whether a pull has begun and nothing was said of how it went on.
+    bool isPulling(const std::string& space, const std::string& pod,
+                   const std::string& image) const {
+        const Told* told = find(space, pod, image);
+        return told != nullptr && told->pulling && !told->ended;
+    }
+    /// The message of a pull that failed; empty where there is none.
+    std::string failure(const std::string& space, const std::string& pod,
+                        const std::string& image) const {
+        const Told* told = find(space, pod, image);
+        return told == nullptr ? "" : told->failure;
+    }
+
+  private:
+    struct Told {
+        bool pulling = false;
+        bool ended = false;
+        std::string failure;
+    };
+    using Key = std::tuple<std::string, std::string, std::string>;
+
+    /// kubelet puts the image in quotes: Pulling image "nginx:1".
+    static std::string imageIn(const std::string& message) {
+        const size_t begin = message.find('"');
+        const size_t end = begin == std::string::npos ? begin : message.find('"', begin + 1);
+        return end == std::string::npos ? "" : message.substr(begin + 1, end - begin - 1);
+    }
+    const Told* find(const std::string& space, const std::string& pod,
+                     const std::string& image) const {
+        const auto found = told_.find({space, pod, image});
+        return found == told_.end() ? nullptr : &found->second;
+    }
+
+    std::map<Key, Told> told_;
+};
 
 std::vector<WaitingImage> waitingImages(const ClusterObjects& objects) {
     std::vector<WaitingImage> out;
+    std::map<std::pair<std::string, std::string>, size_t> places;  // by image and reason
     const checks::Owners owners(objects);
+    const PullEvents events(objects);
     for (const auto& pod : objects.pods)
         for (const auto& container : pod.containers) {
             const bool pulls = (container.waiting == "ContainerCreating" ||
                                 container.waiting == "PodInitializing") &&
-                               isPulling(objects, pod, container.image);
+                               events.isPulling(pod.meta.space, pod.meta.name, container.image);
             const std::string reason = pulls ? kPulling : container.waiting;
             if (!pulls && !waitsForImage(reason)) continue;
-            auto found = std::find_if(out.begin(), out.end(), [&](const WaitingImage& waiting) {
-                return waiting.image == container.image && waiting.reason == reason;
-            });
-            if (found == out.end()) {
+            const auto [place, isNew] = places.try_emplace({container.image, reason}, out.size());
+            if (isNew) {
                 WaitingImage fresh;
                 fresh.image = container.image;
                 fresh.reason = reason;
                 out.push_back(std::move(fresh));
-                found = out.end() - 1;
             }
+            WaitingImage& found = out[place->second];
             // The back-off's own message says nothing; an event or an ErrImagePull tells why.
-            if (container.waiting == "ErrImagePull" || found->message.empty())
-                found->message = container.message;
+            if (container.waiting == "ErrImagePull" || found.message.empty())
+                found.message = container.message;
             WaitingContainer waiting;
             waiting.space = pod.meta.space;
             waiting.pod = pod.meta.name;
             waiting.container = container.name;
             waiting.workload = owners.workloadOf(pod.meta);
-            found->containers.push_back(std::move(waiting));
+            found.containers.push_back(std::move(waiting));
         }
     for (auto& waiting : out)
-        for (const auto& event : objects.events)
-            if (event.reason == "Failed" && event.kind == "Pod" &&
-                event.message.find(waiting.image) != std::string::npos &&
-                event.message.find("Failed to pull") != std::string::npos)
-                waiting.message = event.message;
+        for (const auto& container : waiting.containers)
+            if (auto failure = events.failure(container.space, container.pod, waiting.image);
+                !failure.empty())
+                waiting.message = std::move(failure);
     std::stable_sort(out.begin(), out.end(), [](const WaitingImage& a, const WaitingImage& b) {
         return a.containers.size() > b.containers.size();
     });

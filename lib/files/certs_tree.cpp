@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 
 namespace nodemirror::files {
 
@@ -60,7 +61,7 @@ Result<void> CertsTree::ensureRoot() const {
         if (::mkdir(part.c_str(), 0755) == 0)
             ::chmod(part.c_str(), 0755);
         else if (errno != EEXIST)
-            return Error::system("create", part, errno);
+            return Error::system("create", part, errno).at(part);
         if (slash == std::string::npos) return {};
     }
 }
@@ -68,7 +69,7 @@ Result<void> CertsTree::ensureRoot() const {
 Result<std::vector<std::string>> CertsTree::list() const {
     const auto root = open();
     if (!root) return root.error();
-    auto names = namesIn(root->get());
+    auto names = namesIn(root->get(), SIZE_MAX - 1);
     if (!names) return names.error();
     names->erase(std::remove_if(
                      names->begin(), names->end(),
@@ -274,7 +275,7 @@ void CertsTree::removeLeftovers(const std::string& directory) const {
         inner = std::move(*opened);
     }
     const int parent = inner ? inner.get() : root->get();
-    const auto names = namesIn(parent);
+    const auto names = namesIn(parent, directory.empty() ? SIZE_MAX - 1 : kMostNames);
     if (!names) return;
     for (const auto& name : *names)
         if (isTemporary(name)) discard(parent, name);

@@ -27,6 +27,10 @@ Result<void> checkCarried(int from, const std::vector<std::string>& names) {
     constexpr off_t kLargest = 16 << 20;
     size_t count = 0;
     off_t total = 0;
+    const Error tooMuch("copy", "what is beside hosts.toml",
+                        "it is more than 64 files or 16 MiB, and another user's",
+                        "move it away, or give the directory to root");
+    if (names.size() > kMostNames) return tooMuch;
     for (const auto& name : names) {
         if (name == kHosts || isTemporary(name)) continue;
         struct stat status {};
@@ -35,10 +39,7 @@ Result<void> checkCarried(int from, const std::vector<std::string>& names) {
         if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))
             return Error("copy", name, "it is neither a file nor a link");
         total += status.st_size;
-        if (total > kLargest || ++count > kMost)
-            return Error("copy", "what is beside hosts.toml",
-                         "it is more than 64 files or 16 MiB, and another user's",
-                         "move it away, or give the directory to root");
+        if (total > kLargest || ++count > kMost) return tooMuch;
     }
     return {};
 }

@@ -129,7 +129,7 @@ bool isTemporary(const std::string& name) {
     return name.compare(0, kTemporaryPrefix.size(), kTemporaryPrefix) == 0;
 }
 
-Result<std::vector<std::string>> namesIn(int directory) {
+Result<std::vector<std::string>> namesIn(int directory, size_t most) {
     UniqueFd copy(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!copy) return Error::system("list", "the directory", errno);
     const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(copy.get()), ::closedir);
@@ -137,7 +137,9 @@ Result<std::vector<std::string>> namesIn(int directory) {
     copy.release();
     std::vector<std::string> names;
     errno = 0;
-    while (const dirent* entry = ::readdir(dir.get())) {
+    while (names.size() <= most) {
+        const dirent* entry = ::readdir(dir.get());
+        if (entry == nullptr) break;
         const std::string name = entry->d_name;
         if (name != "." && name != "..") names.push_back(name);
     }

@@ -22,8 +22,11 @@ int exchange(int parent, const std::string& one, const std::string& other);
 /// Renames where nothing has the new name (RENAME_NOREPLACE). 0, or -1 with errno.
 int renameNoReplace(int parent, const std::string& from, const std::string& to);
 
-/// All names but "." and "..", sorted.
-Result<std::vector<std::string>> namesIn(int directory);
+/// More than any registry's directory has. What others may write may have names without end.
+constexpr size_t kMostNames = 4096;
+
+/// The names but "." and "..", sorted; where there are more than `most`, so many and one.
+Result<std::vector<std::string>> namesIn(int directory, size_t most = kMostNames);
 
 /// What stands under a name, with its content where it is a file of any sense.
 Result<ObservedEntry> observeEntry(int parent, const std::string& name);

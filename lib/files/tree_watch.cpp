@@ -166,7 +166,7 @@ TreeWatch::Changes TreeWatch::drain() {
     return changes;
 }
 
-bool TreeWatch::movedByMount() {
+bool TreeWatch::moved() {
     const int watch = addWatch(root_, kTreeMask);  // the same one for the same directory
     if (watch == rootWatch_) return false;
     watchAgain();
@@ -225,7 +225,7 @@ void FilesWatch::rebuild() {
     names_ = std::move(fresh);
 }
 
-bool FilesWatch::movedByMount() {
+bool FilesWatch::moved() {
     const auto before = names_;
     rebuild();
     return names_ != before;

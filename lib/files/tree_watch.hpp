@@ -27,7 +27,7 @@ class TreeWatch {
     Changes drain();
     /// To be called when mounts changed, which inotify does not tell: whether something else stands
     /// at the root now. It is watched from then on.
-    bool movedByMount();
+    bool moved();
     /// Sets all watches anew. What happened before is to be looked for by whoever calls.
     void watchAgain();
 
@@ -66,7 +66,7 @@ class FilesWatch {
     bool drain();
     const std::string& limited() const { return limited_; }
     /// As of TreeWatch: whether a directory on the way to a file is another one now.
-    bool movedByMount();
+    bool moved();
 
   private:
     explicit FilesWatch(UniqueFd fd) : fd_(std::move(fd)) {}

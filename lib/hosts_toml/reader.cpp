@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -53,6 +54,8 @@ bool isNotExist(int code) { return code == ENOENT; }
 /// Whoever may write below certs.d may write files without end, and name others. A hosts.toml of
 /// any sense is far smaller; certificates beyond these bounds are not looked at.
 constexpr off_t kLargestCertificate = 1 << 20;
+constexpr size_t kMostNames = 4096;
+constexpr size_t kMostPairs = 64;  ///< a key costs half a millisecond
 constexpr size_t kMostWarnings = 20;
 constexpr off_t kMostCertificates = 4 << 20;  ///< bytes in all, of one chain
 
@@ -79,11 +82,6 @@ std::string findDirectory(const std::string& root, ChainReading& out) {
     return "";
 }
 
-bool endsWith(const std::string& text, std::string_view end) {
-    return text.size() >= end.size() &&
-           text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 /// loadCertFiles: Docker's layout of *.crt, *.cert and *.key, for the registry's own upstream.
 Chain loadCertFiles(const std::string& directory, ChainReading& out) {
     Chain hosts(1);
@@ -94,13 +92,22 @@ Chain loadCertFiles(const std::string& directory, ChainReading& out) {
         return hosts;
     }
     std::vector<std::string> names;
-    while (const dirent* entry = ::readdir(dir.get()))
-        if (entry->d_type != DT_DIR) names.emplace_back(entry->d_name);
+    size_t seen = 0;
+    while (const dirent* entry = ::readdir(dir.get())) {
+        if (++seen > kMostNames) {
+            out.error = directory + " holds more than 4096 names";
+            out.unreadable = true;
+            return hosts;
+        }
+        const std::string_view name = entry->d_name;
+        if (entry->d_type != DT_DIR && (name.ends_with(".crt") || name.ends_with(".cert")))
+            names.emplace_back(name);
+    }
     std::sort(names.begin(), names.end());
     for (const auto& name : names) {
         const std::string path = directory + "/" + name;
-        if (endsWith(name, ".crt")) hosts[0].ca.push_back(path);
-        if (!endsWith(name, ".cert")) continue;
+        if (name.ends_with(".crt")) hosts[0].ca.push_back(path);
+        if (!name.ends_with(".cert")) continue;
         std::vector<std::string> pair{path};
         const std::string key = path.substr(0, path.size() - 5) + ".key";
         struct stat status {};
@@ -115,9 +122,35 @@ Chain loadCertFiles(const std::string& directory, ChainReading& out) {
     return hosts;
 }
 
+/// Whether a path is a link to somewhere else: what stands there may be a secret, and whoever made
+/// the link another user. Errors quote what they are about.
+bool leadsElsewhere(const std::string& path, const std::string& directory) {
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return false;
+    const auto real = [](const std::string& name) {
+        const std::unique_ptr<char, decltype(&std::free)> found(::realpath(name.c_str(), nullptr),
+                                                                &std::free);
+        return found ? std::string(found.get()) : "";
+    };
+    const std::string home = real(directory);
+    return home.empty() || real(path).compare(0, home.size() + 1, home + "/") != 0;
+}
+
 /// Whether only this process may not read a file: what containerd makes of it cannot be told then.
 bool isClosedToUs(const std::string& path) {
     return ::access(path.c_str(), R_OK) != 0 && errno == EACCES;
+}
+
+/// Who else may write a directory or its hosts.toml; empty where nobody but root and this user.
+std::string othersOf(const std::string& directory) {
+    for (const auto& path : {directory, directory + "/hosts.toml"}) {
+        struct stat status {};
+        if (::stat(path.c_str(), &status) != 0) continue;
+        if (status.st_uid != 0 && status.st_uid != ::geteuid())
+            return path + " belongs to uid " + std::to_string(status.st_uid);
+        if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) return "others may write " + path;
+    }
+    return "";
 }
 
 /// loadHostDir
@@ -141,18 +174,20 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
     }
     if (text.empty()) return loadCertFiles(directory, out);
     Decoded decoded = decodeHostsToml(text, directory, version);
+    const std::string why = leadsElsewhere(path, directory)
+                                ? "what the link leads to is no TOML that containerd takes"
+                                : decoded.error;
     if (decoded.crashes) {
-        out.error =
-            "containerd " + version.text() + " itself dies of " + path + ": " + decoded.error;
+        out.error = "containerd " + version.text() + " itself dies of " + path + ": " + why;
         return {};
     }
     if (decoded.tooMuch) {
-        out.error = path + ": " + decoded.error;
+        out.error = path + ": " + why;
         out.unreadable = true;
         return {};
     }
     if (!decoded.valid) {
-        out.ignored = "hosts.toml cannot be used: " + decoded.error;
+        out.ignored = "hosts.toml cannot be used: " + why;
         return loadCertFiles(directory, out);
     }
     lintHostsToml(text, decoded.hosts, out.registry, version, out.warnings);
@@ -184,6 +219,7 @@ class Certificates {
             const Look key = pair.size() < 2 ? certificate : look(pair.back());
             if (certificate == Look::Beyond || key == Look::Beyond) continue;
             if (certificate == Look::Known && key == Look::Known) continue;
+            if (++pairs_ > kMostPairs) continue;
             if (auto problem = pairError(pair); !problem.empty()) return problem;
         }
         return "";
@@ -220,6 +256,7 @@ class Certificates {
 
     std::map<std::string, Look> seen_;
     off_t left_ = kMostCertificates;
+    size_t pairs_ = 0;
 };
 
 }  // namespace
@@ -260,7 +297,10 @@ ChainReading readChain(const std::string& root, const std::string& registry,
     out.registry = registry;
     Chain hosts;
     const std::string directory = findDirectory(root, out);
-    if (!directory.empty()) hosts = loadDirectory(directory, version, out);
+    if (!directory.empty()) {
+        out.others = othersOf(directory);
+        hosts = loadDirectory(directory, version, out);
+    }
     if (out.error.empty()) {
         fillDefaultHost(hosts, registry, version);
         Certificates certificates;

@@ -16,6 +16,7 @@ struct ChainReading {
     std::string error;        ///< why every pull would fail; `hosts` is empty then
     bool unreadable = false;  ///< `error` is this process's alone: containerd, as root, may read it
     std::string ignored;      ///< why containerd drops the file; `hosts` is what it uses instead
+    std::string others;       ///< who but root may say what is in it: "it belongs to uid 1000"
     std::vector<Warning> warnings;
     Chain hosts;
 

@@ -55,6 +55,7 @@ struct ImageFindings {
     enum class Uselessness { None, NotJson, NoPlatform, Other };
     Uselessness uselessness = Uselessness::None;
     std::string problem;        ///< why the image itself is of no use here; empty when it is
+    size_t layersLeft = 0;      ///< that were not looked at, since those before took too long
     char firstCharacter = ' ';  ///< of a manifest that is no JSON
 };
 

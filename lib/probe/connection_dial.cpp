@@ -8,6 +8,7 @@
 #include <boost/beast/http.hpp>
 #include <openssl/err.h>
 
+#include <algorithm>
 #include <charconv>
 #include <sstream>
 
@@ -36,6 +37,15 @@ bool isMetadata(const asio::ip::address& address) {
     }
     const auto v6 = address.to_v6();
     if (v6.is_v4_mapped()) return isMetadata(asio::ip::make_address_v4(asio::ip::v4_mapped, v6));
+    // What a gateway turns into IPv4: 64:ff9b::/96 (RFC 6052) and 2002::/16 (RFC 3056).
+    const auto bytes = v6.to_bytes();
+    const auto embedded = [&bytes](size_t at) {
+        return asio::ip::address_v4({bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]});
+    };
+    static const auto kNat64 = asio::ip::make_address_v6("64:ff9b::").to_bytes();
+    if (std::equal(bytes.begin(), bytes.begin() + 12, kNat64.begin()))
+        return isMetadata(embedded(12));
+    if (bytes[0] == 0x20 && bytes[1] == 0x02) return isMetadata(embedded(2));
     return v6.is_link_local() || v6 == kAmazon;
 }
 

@@ -18,7 +18,8 @@ using Addresses = std::vector<asio::ip::address>;
 
 namespace {
 
-constexpr size_t kThreads = 4;
+/// Names whose servers hang hold one each, and those of one dead zone may be many.
+constexpr size_t kThreads = 16;
 
 struct AddrInfoFree {
     void operator()(addrinfo* list) const { ::freeaddrinfo(list); }

@@ -3,6 +3,7 @@
 #include "base/read_file.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "tls/pem.hpp"
 
 #include <arpa/inet.h>
 #include <boost/asio/buffer.hpp>
@@ -98,8 +99,8 @@ void fail(CertificateCheck& out, Fault fault, const std::string& error) {
 constexpr size_t kLargestPem = 1 << 20;
 constexpr size_t kLargestPems = 4 << 20;  ///< together
 
-Error cannotLoad(const std::string& path, const error_code& error) {
-    return {"load the certificate", path, error.message(), "check the file"};
+Error cannotLoad(const std::string& path, const std::string& why) {
+    return {"load the certificate", path, why, "check the file"};
 }
 
 }  // namespace
@@ -118,6 +119,9 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
     // Go trusts whatever is among the roots, an intermediate certificate too.
     X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
     error_code error;
+    // Or OpenSSL would ask for a passphrase on the terminal.
+    context->set_password_callback([](size_t, ssl::context::password_purpose) { return ""; },
+                                   error);
     // Read here: OpenSSL would wait for whoever writes to a FIFO. Each file once: a list may name
     // one thousands of times.
     size_t left = kLargestPems;
@@ -128,8 +132,9 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
             return Error("load the certificate", path,
                          "those of this host are larger than 4 MiB together");
         left -= pem->size();
-        if (context->add_certificate_authority(asio::buffer(*pem), error))
-            return cannotLoad(path, error);
+        const auto authorities = certificatesIn(*pem);
+        if (authorities.empty()) return cannotLoad(path, "it holds no certificate");
+        for (const auto& authority : authorities) X509_STORE_add_cert(store, authority.get());
     }
     for (const auto& pair : settings.client) {
         const std::string& key = pair.size() > 1 ? pair[1] : pair[0];
@@ -138,9 +143,11 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
         const auto keyPem = readWholeFile(key, kLargestPem);
         if (!keyPem) return keyPem.error();
         if (context->use_certificate_chain(asio::buffer(*certificatePem), error))
-            return cannotLoad(pair[0], error);
-        if (context->use_private_key(asio::buffer(*keyPem), ssl::context::pem, error))
-            return cannotLoad(key, error);
+            return cannotLoad(pair[0], error.message());
+        const auto privateKey = privateKeyIn(*keyPem);
+        if (!privateKey) return cannotLoad(key, "it holds no private key without a passphrase");
+        if (SSL_CTX_use_PrivateKey(context->native_handle(), privateKey.get()) != 1)
+            return cannotLoad(key, "it is not the key of " + pair[0]);
     }
     context->set_verify_mode(settings.skipVerify ? ssl::verify_none : ssl::verify_peer);
     ERR_clear_error();

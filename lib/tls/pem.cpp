@@ -6,36 +6,77 @@
 #include <openssl/x509.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace nodemirror {
 
 namespace {
 
-template <auto Free>
-struct Deleter {
-    template <class T>
-    void operator()(T* pointer) const {
-        Free(pointer);
-    }
+struct FreeBlock {
+    void operator()(BIO* bio) const { BIO_free_all(bio); }
+    void operator()(void* memory) const { OPENSSL_free(memory); }
+    void operator()(PKCS8_PRIV_KEY_INFO* info) const { PKCS8_PRIV_KEY_INFO_free(info); }
 };
-using Bio = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
 
-Bio reader(std::string_view text) {
-    return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+/// One PEM block, decoded as far as to the bytes in it.
+struct Block {
+    std::string type;  ///< "CERTIFICATE"
+    bool headers = false;
+    std::string bytes;
+};
+
+/// Nothing where the text, from its first BEGIN line on, is no whole block.
+std::optional<Block> decoded(std::string_view text) {
+    const std::unique_ptr<BIO, FreeBlock> bio(
+        BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+    char* type = nullptr;
+    char* headers = nullptr;
+    unsigned char* bytes = nullptr;
+    long size = 0;
+    if (PEM_read_bio(bio.get(), &type, &headers, &bytes, &size) != 1) return std::nullopt;
+    const std::unique_ptr<void, FreeBlock> freeType(type);
+    const std::unique_ptr<void, FreeBlock> freeHeaders(headers);
+    const std::unique_ptr<void, FreeBlock> freeBytes(bytes);
+    Block out;
+    out.type = type;
+    out.headers = *headers != '\0';
+    out.bytes.assign(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
+    return out;
 }
 
-/// Answers a request for a passphrase with none, so that nothing ever asks on a terminal.
-int noPassphrase(char*, int, int, void*) { return 0; }
+Certificate parseCertificate(const std::string& der) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(der.data());
+    return Certificate(d2i_X509(nullptr, &bytes, static_cast<long>(der.size())));
+}
 
-Certificate nextCertificate(BIO* bio) {
-    return Certificate(PEM_read_bio_X509(bio, nullptr, noPassphrase, nullptr));
+/// PKCS#8 is told from the others first: OpenSSL would take any algorithm for the one asked for,
+/// and work it out, before it says no.
+PrivateKey parseKey(const std::string& der) {
+    const auto begin = reinterpret_cast<const unsigned char*>(der.data());
+    const auto size = static_cast<long>(der.size());
+    const unsigned char* bytes = begin;
+    const std::unique_ptr<PKCS8_PRIV_KEY_INFO, FreeBlock> info(
+        d2i_PKCS8_PRIV_KEY_INFO(nullptr, &bytes, size));
+    if (info) {
+        const ASN1_OBJECT* algorithm = nullptr;
+        if (PKCS8_pkey_get0(&algorithm, nullptr, nullptr, nullptr, info.get()) != 1) return {};
+        const int kind = OBJ_obj2nid(algorithm);
+        // Those of x509.ParsePKCS8PrivateKey that tls takes.
+        const bool taken =
+            kind == NID_rsaEncryption || kind == NID_X9_62_id_ecPublicKey || kind == NID_ED25519;
+        return PrivateKey(taken ? EVP_PKCS82PKEY(info.get()) : nullptr);
+    }
+    for (const int kind : {EVP_PKEY_RSA, EVP_PKEY_EC}) {
+        bytes = begin;
+        if (PrivateKey key(d2i_PrivateKey(kind, nullptr, &bytes, size)); key) return key;
+    }
+    return {};
 }
 
 struct Certificates {
-    int good = 0;
+    std::vector<Certificate> good;
     int bad = 0;
 };
 
@@ -55,45 +96,75 @@ std::vector<std::string_view> pemBlocks(std::string_view text) {
     return blocks;
 }
 
-/// Counts the CERTIFICATE blocks; blocks of other types are passed over, as Go does.
-Certificates certificatesIn(std::string_view pem) {
-    Certificates found;
-    for (const auto block : pemBlocks(pem)) {
+/// Of the CERTIFICATE blocks; those of other types, or with headers, are passed over, as Go does.
+Certificates readCertificates(std::string_view pem) {
+    Certificates out;
+    for (const auto text : pemBlocks(pem)) {
         static constexpr std::string_view kFirstLine = "-----BEGIN CERTIFICATE-----";
-        if (block.substr(0, kFirstLine.size()) != kFirstLine) continue;
-        const Bio bio = reader(block);
-        ++(nextCertificate(bio.get()) ? found.good : found.bad);
+        if (text.substr(0, kFirstLine.size()) != kFirstLine) continue;
+        const auto block = decoded(text);
+        if (block && block->headers) continue;
+        auto certificate = block ? parseCertificate(block->bytes) : nullptr;
+        if (certificate)
+            out.good.push_back(std::move(certificate));
+        else
+            ++out.bad;
     }
     ERR_clear_error();
-    return found;
+    return out;
+}
+
+/// The first certificate that can be decoded, as tls.X509KeyPair takes it for the leaf.
+Certificate leafIn(std::string_view pem) {
+    for (const auto text : pemBlocks(pem)) {
+        const auto block = decoded(text);
+        if (block && block->type == "CERTIFICATE") return parseCertificate(block->bytes);
+    }
+    return {};
 }
 
 }  // namespace
 
+void OpenSslFree::operator()(X509* certificate) const { X509_free(certificate); }
+void OpenSslFree::operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+
+std::vector<Certificate> certificatesIn(std::string_view pem) { return readCertificates(pem).good; }
+
+PrivateKey privateKeyIn(std::string_view pem) {
+    constexpr size_t kLargest = 64 << 10;
+    PrivateKey out;
+    for (const auto text : pemBlocks(pem)) {
+        const auto block = decoded(text);
+        if (!block || !block->type.ends_with("PRIVATE KEY")) continue;
+        const std::string& der = block->bytes;
+        if (block->type == "ENCRYPTED PRIVATE KEY" || block->headers || der.size() > kLargest)
+            break;
+        out = parseKey(der);
+        break;
+    }
+    ERR_clear_error();
+    return out;
+}
+
 std::string caProblem(std::string_view pem) {
-    const Certificates found = certificatesIn(pem);
-    if (found.good == 0) return "holds no PEM certificate (a block BEGIN CERTIFICATE is needed)";
+    const Certificates found = readCertificates(pem);
+    if (found.good.empty()) return "holds no PEM certificate (a block BEGIN CERTIFICATE is needed)";
     if (found.bad > 0) return "has a certificate block that cannot be read";
     return "";
 }
 
-bool holdsCertificate(std::string_view pem) { return certificatesIn(pem).good > 0; }
+bool holdsCertificate(std::string_view pem) { return !certificatesIn(pem).empty(); }
 
 std::string clientPairProblem(std::string_view certPem, std::string_view keyPem) {
-    ERR_clear_error();
-    const Bio certBio = reader(certPem);
-    const Certificate certificate = nextCertificate(certBio.get());
+    const Certificate certificate = leafIn(certPem);
     if (!certificate) {
         ERR_clear_error();
         return "the certificate is no PEM certificate";
     }
-    const Bio keyBio = reader(keyPem);
-    const Key key(PEM_read_bio_PrivateKey(keyBio.get(), nullptr, noPassphrase, nullptr));
-    if (!key) {
-        ERR_clear_error();
+    const PrivateKey key = privateKeyIn(keyPem);
+    if (!key)
         return "the key is no PEM private key, or it has a passphrase, which containerd cannot "
                "give";
-    }
     const bool match = X509_check_private_key(certificate.get(), key.get()) == 1;
     ERR_clear_error();
     return match ? "" : "the key does not belong to the certificate";

@@ -1,9 +1,30 @@
 #pragma once
 
+#include <openssl/types.h>
+
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace nodemirror {
+
+struct OpenSslFree {
+    void operator()(X509* certificate) const;
+    void operator()(EVP_PKEY* key) const;
+};
+using Certificate = std::unique_ptr<X509, OpenSslFree>;
+using PrivateKey = std::unique_ptr<EVP_PKEY, OpenSslFree>;
+
+/// The certificates that Go's CertPool.AppendCertsFromPEM would take from the text: what stands in
+/// blocks of other types, has headers or cannot be parsed is passed over.
+std::vector<Certificate> certificatesIn(std::string_view pem);
+
+/// The private key that Go's tls.X509KeyPair would take from the text: RSA, ECDSA or Ed25519, of
+/// the first block that holds a key, without a passphrase. Null where there is none, and where it
+/// is larger than 64 KiB. Decoding it costs little whatever it says: of others' files that matters
+/// (an encrypted one names the rounds of its own derivation, and a DSA key any exponent).
+PrivateKey privateKeyIn(std::string_view pem);
 
 /// Empty when the text holds at least one PEM certificate and every certificate block in it can
 /// be read; otherwise what is wrong. containerd fails every pull of a registry whose CA it cannot

