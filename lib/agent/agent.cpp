@@ -111,6 +111,8 @@ Result<void> Agent::start(Mode mode) {
         registries_.setContainerd(version);
         if (mode == Mode::Act) (void)reconcileEverything();
     });
+    node_.onReplaced(
+        [this](const std::vector<Registry>& replaced) { registries_.keepReplaced(replaced); });
     registries_.onContested([this](const std::string& directory) {
         if (!stopping_) spawn(nameWriters(directory));
     });
@@ -179,7 +181,8 @@ void Agent::noteReconcile(SteadyTime began) {
     reconcile_.lastAt = std::chrono::system_clock::now();
     reconcile_.lastDurationMs =
         std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - began).count();
-    reconcile_.lastError = registries_.treeProblem();
+    const auto& problem = registries_.treeProblem();
+    reconcile_.lastError = problem ? problem->text() : "";
     statusBody_.reset();
     armDue();
 }
@@ -196,11 +199,7 @@ void Agent::reconcileSome(const files::TreeWatch::Changes& changes) {
         (void)reconcileEverything();
         return;
     }
-    if (changes.directories.empty()) return;
-    const Now began = now();
-    if (registries_.reconcile(changes.directories, began) > 0) noteReconcile(began.steady);
-    statusBody_.reset();
-    armDue();
+    if (!changes.directories.empty()) reconcileDirectories(changes.directories);
 }
 
 bool Agent::takeDesired() {

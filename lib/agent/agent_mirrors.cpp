@@ -97,8 +97,7 @@ Task<void> Agent::learnSurroundings() {
     else
         learntOf_ = 0;  // with the next pass; until then the proxy that was known stays
     const auto& version = node_.view().observed.version;
-    const ContainerdVersion known =
-        version.isKnown() ? version.value() : ContainerdVersion{2, 1, 0};
+    const ContainerdVersion known = version.isKnown() ? version.value() : kAssumedVersion;
     health_.setContainerd(known, proxies_);
     prover_.setContainerd(known, proxies_);
 }

@@ -142,7 +142,7 @@ std::vector<std::string> Agent::configFiles() const {
 
 /// Watches what certs.d is now.
 void Agent::followTree() {
-    if (!tree_ || !tree_->movedByMount()) return;
+    if (!tree_ || !tree_->moved()) return;
     (void)reconcileEverything();
     pollWhileUnwatched();
 }
@@ -151,12 +151,12 @@ void Agent::watchMounts() {
     mountsChanged_.async_wait(asio::posix::stream_descriptor::wait_error,
                               [this](const error_code& error) {
                                   if (error || stopping_) return;
-                                  if (desiredWatch_->movedByMount()) reloadDesired();
-                                  if (tree_->movedByMount())
+                                  if (desiredWatch_->moved()) reloadDesired();
+                                  if (tree_->moved())
                                       (void)reconcileEverything();
                                   else
                                       lookBelowMounts();
-                                  if (configWatch_->movedByMount()) node_.trigger();
+                                  if (configWatch_->moved()) node_.trigger();
                                   pollWhileUnwatched();
                                   watchMounts();
                               });

@@ -53,8 +53,9 @@ bool DesiredSource::useLastGood() {
 /// The copy that a later start falls back to: an older one would bring back mirrors that are gone.
 void DesiredSource::keepCopy(const LastGood& lastGood) {
     const auto saved = state_.saveLastGood(lastGood);
-    view_.notKept = saved ? "" : saved.error().brief();
+    view_.notKept.reset();
     if (saved) return;
+    view_.notKept = saved.error();
     worthRetrying_ = true;
     spdlog::error("msg={}", inQuotes(saved.error().text()));
 }
@@ -98,7 +99,7 @@ bool DesiredSource::reload(bool keep) {
     const bool changed = !current_ || view_.lastGood || sha256Hex(bytes) != fileBytes_;
     view_.lastGood = false;
     view_.inForce = true;
-    if (keep && (changed || !view_.notKept.empty())) {
+    if (keep && (changed || view_.notKept)) {
         LastGood lastGood;
         lastGood.yaml = *text;
         lastGood.headerFiles = std::move(parsed.headerFiles);

@@ -57,8 +57,6 @@ Seen<LiveCriConfig> liveConfig(const std::string& text) {
     const auto& registry = json["registry"];
     if (registry.contains("configPath") && registry["configPath"].is_string())
         live.configPath = registry["configPath"].get<std::string>();
-    if (registry.contains("mirrors") && registry["mirrors"].is_object())
-        for (const auto& [name, value] : registry["mirrors"].items()) live.mirrors.push_back(name);
     if (json.contains("sandboxImage") && json["sandboxImage"].is_string())
         live.sandboxImage = json["sandboxImage"].get<std::string>();
     return Answer::known(std::move(live));
@@ -180,7 +178,6 @@ void readRecord(const images::Image& record, ObservedImage& out) {
     out.hasRecord = !record.name().empty();
     out.digest = record.target().digest();
     out.pinLabel = labelled(kPinnedLabel, kPinned);
-    out.managedLabel = labelled(kManagedLabel, kManaged);
 }
 
 cri::ImageStatusRequest askFor(const std::string& image) {

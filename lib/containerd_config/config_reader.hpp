@@ -65,6 +65,11 @@ struct ContainerdConfig {
         return !containerd.pullsByTransferService() || !localPull.empty();
     }
 
+    /// Whether it has legacy tables beside which CRI refuses config_path (ValidatePluginConfig).
+    bool hasLegacyTables(const ContainerdVersion& containerd) const {
+        return !mirrors.empty() || (!containerd.hasImagesPlugin() && !tlsHosts.empty());
+    }
+
     /// The file whose registry table is the one to change: on 1.x the last that has a section of
     /// the CRI plugin, since it replaces those before it; otherwise the last that sets
     /// config_path, or the main file; from 2.3 on one with a registry table under the plugin's old

@@ -27,8 +27,6 @@ struct ContainerdVersion {
     bool knowsReferrers() const { return *this >= ContainerdVersion{2, 2, 0}; }
     /// A localhost registry reached as the default host: always http before 1.7.
     bool localhostIsAlwaysHttp() const { return *this < ContainerdVersion{1, 7, 0}; }
-    /// CRI Status(verbose) shows the registry's config_path and the sandbox image (1.x).
-    bool showsLiveRegistryConfig() const { return major < 2; }
     /// CRI leaves pulls to the transfer service, unless its settings do not go with that.
     bool pullsByTransferService() const { return *this >= ContainerdVersion{2, 1, 0}; }
     /// A later import replaces a plugin's whole section (1.x) instead of merging into it (2.x).
@@ -64,13 +62,16 @@ struct ContainerdVersion {
     bool tellsStatusOfUnmetChallenges() const { return *this < ContainerdVersion{1, 7, 0}; }
     /// A token service's refusal is told without its URL.
     bool leavesOutTokenUrls() const { return *this < ContainerdVersion{1, 7, 0}; }
-    /// The highest `version` that config.toml may have; 0 where none is refused (1.6).
-    int highestConfigVersion() const;
+    /// Of the errors of a chain's hosts the gravest is told; before that, the first that is no 404.
+    bool tellsGravestError() const { return major >= 2; }
     /// The `version` to write into a new config.toml.
     int newConfigVersion() const { return major < 2 ? 2 : 3; }
     /// The sandbox image when config.toml names none.
     std::string defaultSandboxImage() const;
 };
+
+/// What a containerd is taken for while its version is not known.
+constexpr ContainerdVersion kAssumedVersion{2, 1, 0};
 
 /// Reads "1.6.20~ds1", "v2.1.9+unknown", "1.7"; nothing when there is no major.minor.
 std::optional<ContainerdVersion> parseContainerdVersion(std::string_view text);

@@ -19,13 +19,6 @@ Chain upstreamAlone(const std::string& registry, const ContainerdVersion& versio
     return chain;
 }
 
-/// addDefaultScheme of CRI's image_pull.go.
-std::string withScheme(const std::string& endpoint) {
-    if (endpoint.find("://") != std::string::npos) return endpoint;
-    const auto url = parseGoUrl("dummy://" + endpoint, false);
-    return (url && isLocalhost(url->host) ? "http://" : "https://") + endpoint;
-}
-
 /// registryEndpoints of CRI's image_pull.go: the registry's mirrors, or those of "*", and the
 /// registry itself where it is not among them.
 Chain legacyChain(const ContainerdConfig& config, const std::string& registry,
@@ -39,7 +32,7 @@ Chain legacyChain(const ContainerdConfig& config, const std::string& registry,
     bool hasRegistry = false;
     for (const auto& endpoint :
          chosen != nullptr ? chosen->endpoints : std::vector<std::string>()) {
-        const auto url = parseGoUrl(withScheme(endpoint), false);
+        const auto url = parseGoUrl(withDefaultScheme(endpoint), false);
         if (!url || url->host.empty()) continue;
         hasRegistry = hasRegistry || url->host == registry;
         ChainHost host;

@@ -103,9 +103,7 @@ bool losesCertsDir(const NodeFacts& facts, const ContainerdConfig& config) {
 
 /// What legacyMirrors and criLoaded tell of: with it in the file, a restart ends CRI.
 bool keepsCriFromLoading(const ContainerdConfig& config, const ContainerdVersion& version) {
-    const bool legacyTls = !version.hasImagesPlugin() && !config.tlsHosts.empty();
-    return config.criDisabled ||
-           (!config.configPath.empty() && (!config.mirrors.empty() || legacyTls));
+    return config.criDisabled || (!config.configPath.empty() && config.hasLegacyTables(version));
 }
 
 }  // namespace

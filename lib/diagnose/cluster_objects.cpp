@@ -116,7 +116,6 @@ Pod pod(const Json& json) {
     out.meta = meta(json);
     out.phase = text(json, {"status", "phase"});
     out.ip = text(json, {"status", "podIP"});
-    out.node = text(json, {"spec", "nodeName"});
     out.hostNetwork = flag(json, {"spec", "hostNetwork"});
     for (const auto& condition : list(json, {"status", "conditions"}))
         if (text(condition, {"type"}) == "Ready") out.ready = text(condition, {"status"}) == "True";
@@ -128,7 +127,6 @@ Pod pod(const Json& json) {
 ReplicaSet replicaSet(const Json& json) {
     ReplicaSet out;
     out.meta = meta(json);
-    out.selector = labels(json, {"spec", "selector", "matchLabels"});
     out.wanted = number(json, {"spec", "replicas"}, 1);
     out.ready = number(json, {"status", "readyReplicas"});
     for (const auto& container : list(json, {"spec", "template", "spec", "containers"}))
@@ -139,7 +137,6 @@ ReplicaSet replicaSet(const Json& json) {
 Deployment deployment(const Json& json) {
     Deployment out;
     out.meta = meta(json);
-    out.selector = labels(json, {"spec", "selector", "matchLabels"});
     out.wanted = number(json, {"spec", "replicas"}, 1);
     out.updated = number(json, {"status", "updatedReplicas"});
     out.available = number(json, {"status", "availableReplicas"});
@@ -161,8 +158,8 @@ Endpoints endpoints(const Json& json) {
     for (const auto& endpoint : list(json, {"endpoints"})) {
         // An endpoint that does not say so is ready (EndpointConditions).
         const Json& ready = at(endpoint, {"conditions", "ready"});
-        const size_t count = list(endpoint, {"addresses"}).size();
-        (ready.is_boolean() && !ready.get<bool>() ? out.notReady : out.ready) += count;
+        if (!ready.is_boolean() || ready.get<bool>())
+            out.ready += list(endpoint, {"addresses"}).size();
     }
     return out;
 }
@@ -183,9 +180,8 @@ void readObject(const Json& json, ClusterObjects& out, int depth = 0) {
     constexpr int kDeepest = 4;  // an array of Lists
     const std::string kind = text(json, {"kind"});
     const bool hasItems = at(json, {"items"}).is_array();
-    if (!hasItems && kind != "Event" && isMisnamed(json)) {
-        ++out.passedOver;
-    } else if (kind == "Pod") {
+    if (!hasItems && kind != "Event" && isMisnamed(json)) return;
+    if (kind == "Pod") {
         out.pods.push_back(pod(json));
     } else if (kind == "ReplicaSet") {
         out.replicaSets.push_back(replicaSet(json));
@@ -205,8 +201,6 @@ void readObject(const Json& json, ClusterObjects& out, int depth = 0) {
         out.events.push_back(event(json));
     } else if (hasItems && depth < kDeepest) {
         for (const auto& item : list(json, {"items"})) readObject(item, out, depth + 1);
-    } else {
-        ++out.passedOver;
     }
 }
 

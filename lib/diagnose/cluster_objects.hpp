@@ -32,7 +32,6 @@ struct Pod {
     ObjectMeta meta;
     std::string phase;
     std::string ip;
-    std::string node;
     bool ready = false;
     bool hostNetwork = false;
     std::vector<PodContainer> containers;  ///< init containers first
@@ -40,7 +39,6 @@ struct Pod {
 
 struct ReplicaSet {
     ObjectMeta meta;
-    Labels selector;
     int wanted = 0;
     int ready = 0;
     std::vector<std::string> images;
@@ -48,7 +46,6 @@ struct ReplicaSet {
 
 struct Deployment {
     ObjectMeta meta;
-    Labels selector;
     int wanted = 0;
     int updated = 0;
     int available = 0;
@@ -68,7 +65,6 @@ struct Endpoints {
     std::string space;
     std::string service;
     size_t ready = 0;
-    size_t notReady = 0;
 };
 
 struct ClusterEvent {
@@ -88,7 +84,6 @@ struct ClusterObjects {
     std::vector<ClusterEvent> events;
     bool hasServices = false;   ///< the input holds Services, so that their absence means something
     bool hasEndpoints = false;  ///< the same of EndpointSlices
-    size_t passedOver = 0;      ///< objects of kinds that are not looked at
 
     bool empty() const {
         return pods.empty() && replicaSets.empty() && deployments.empty() && services.empty() &&

@@ -31,7 +31,7 @@ struct NodeFacts {
     std::string kubeletUnit;
     ObservedNode node;
     /// The version that judgements go by: containerd's own, or an assumed one.
-    ContainerdVersion version{2, 1, 0};
+    ContainerdVersion version = kAssumedVersion;
     bool versionAssumed = false;
     EffectiveConfigPath configPath;
     std::vector<ChainReading> registries;           ///< those that have a directory under certs.d

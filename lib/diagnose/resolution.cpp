@@ -92,9 +92,10 @@ Resolution resolveAmong(const std::vector<HostFinding>& hosts, const ImageRefere
             out.error.clear();
             return out;
         }
-        const bool graver = version.major >= 2 ? failure.priority > told
-                                               : told == kNone || (told == kNotFound &&
-                                                                   failure.priority != kNotFound);
+        const bool graver =
+            version.tellsGravestError()
+                ? failure.priority > told
+                : told == kNone || (told == kNotFound && failure.priority != kNotFound);
         if (!graver) continue;
         told = failure.priority;
         out.failingAt = i;

@@ -208,6 +208,12 @@ std::string portOf(std::string_view host) {
     return parts ? parts->port : "";
 }
 
+std::string withDefaultScheme(const std::string& endpoint) {
+    if (endpoint.find("://") != std::string::npos) return endpoint;
+    const auto url = parseGoUrl("dummy://" + endpoint, false);
+    return (url && isLocalhost(url->host) ? "http://" : "https://") + endpoint;
+}
+
 bool isLocalhost(std::string_view host) {
     const auto parts = splitHostPort(host);
     const std::string name = parts ? parts->host : std::string(host);

@@ -22,6 +22,10 @@ std::string cleanPath(std::string_view path);
 /// filepath.Join(base, path), or the path itself when it is absolute (makeAbsPath in hosts.go).
 std::string absolutePath(std::string_view path, std::string_view base);
 
+/// An endpoint of config.toml with the scheme that CRI gives it where it has none (addDefaultScheme
+/// of image_pull.go): http for localhost.
+std::string withDefaultScheme(const std::string& endpoint);
+
 /// docker.IsLocalhost: localhost or a loopback address, with or without a port.
 bool isLocalhost(std::string_view host);
 /// The port that net.SplitHostPort gives; "" when there is none or the text is no host:port.

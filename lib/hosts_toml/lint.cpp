@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "hosts_toml/redact.hpp"
+#include "hosts_toml/upstream.hpp"
 #include "toml/read_v2.hpp"
 
 #include <algorithm>
@@ -80,9 +81,7 @@ void decodedHosts(const Chain& hosts, const ContainerdVersion& version,
         if (host.host.empty()) continue;
         if (!seen.insert(host.url()).second)
             add(warnings, "tried-twice", host.url() + " is tried twice");
-        const bool tls = !host.ca.empty() || !host.client.empty() || host.skipVerify.has_value();
-        if (host.scheme == "http" && tls && version.triesHttpsAtHttpHosts() &&
-            portOf(host.host) != "80")
+        if (isTriedInHttpsFirst(host, version))
             add(warnings, "tls-on-http",
                 host.url() + " has TLS options: https is tried before http");
         if (host.host == "docker.io" || host.host == "index.docker.io")

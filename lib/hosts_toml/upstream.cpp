@@ -1,5 +1,6 @@
 #include "hosts_toml/upstream.hpp"
 
+#include "base/text.hpp"
 #include "hosts_toml/go_url.hpp"
 
 namespace nodemirror {
@@ -29,6 +30,21 @@ bool isUpstream(const ChainHost& host, const std::string& registry) {
     return host.host == registry || host.host == upstreamHost(registry);
 }
 
+bool leadsUpstream(const ChainHost& host, const std::string& registry) {
+    ChainHost plain = host;
+    plain.host = lower(plain.host);
+    const std::string_view port = plain.scheme == "http" ? ":80" : ":443";
+    if (plain.host.ends_with(port)) plain.host.resize(plain.host.size() - port.size());
+    if (plain.host.ends_with('.')) plain.host.pop_back();
+    return isUpstream(plain, registry) || isUpstream(host, registry);
+}
+
 bool isAnyUpstream(const ChainHost& host) { return host.host == "_default"; }
+
+bool isTriedInHttpsFirst(const ChainHost& host, const ContainerdVersion& version) {
+    const bool tls = !host.ca.empty() || !host.client.empty() || host.skipVerify.has_value();
+    return host.scheme == "http" && tls && version.triesHttpsAtHttpHosts() &&
+           portOf(host.host) != "80";
+}
 
 }  // namespace nodemirror

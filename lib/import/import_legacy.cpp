@@ -1,5 +1,6 @@
 #include "base/text.hpp"
 #include "desired/url.hpp"
+#include "hosts_toml/go_url.hpp"
 #include "import/imported.hpp"
 
 #include <yaml-cpp/yaml.h>
@@ -17,12 +18,20 @@ const LegacyHost* findHost(const std::vector<LegacyHost>& hosts, const std::stri
     return found == hosts.end() ? nullptr : &*found;
 }
 
+/// An endpoint of registries.yaml with the scheme that k3s gives it where it has none: http for
+/// localhost at an odd port (normalizeEndpointAddress of pkg/agent/containerd).
+std::string withK3sScheme(const std::string& endpoint) {
+    if (endpoint.find("://") != std::string::npos) return endpoint;
+    const auto url = parseGoUrl("dummy://" + endpoint, false);
+    const std::string port = url ? portOf(url->host) : "";
+    const bool plain = url && isLocalhost(url->host) && !port.empty() && port != "443";
+    return (plain ? "http://" : "https://") + endpoint;
+}
+
 /// An endpoint as CRI reads it (registryHosts): a path stands as it is, none means /v2.
 void importEndpoint(const std::string& endpoint, const std::vector<LegacyHost>& hosts,
                     const std::string& prefix, ImportedRegistry& out) {
-    const std::string text =
-        endpoint.find("://") == std::string::npos ? "https://" + endpoint : endpoint;
-    auto url = parseUrl(text);
+    auto url = parseUrl(endpoint);
     if (!url) {
         out.notes.push_back("the endpoint " + inQuotes(withoutCredentials(endpoint)) +
                             " is left out: " + url.error().reason());
@@ -119,7 +128,8 @@ ImportedRegistry k3sRegistry(const std::string& name, const YAML::Node& mirror,
                                     "only a prefix can be had (repositoryPrefix)");
         }
     if (const auto endpoints = mirror["endpoint"]; endpoints && endpoints.IsSequence())
-        for (const auto& endpoint : endpoints) importEndpoint(scalar(endpoint), hosts, prefix, out);
+        for (const auto& endpoint : endpoints)
+            importEndpoint(withK3sScheme(scalar(endpoint)), hosts, prefix, out);
     return out;
 }
 
@@ -133,7 +143,7 @@ std::vector<ImportedRegistry> importConfig(const ContainerdConfig& config) {
         registry.name = registryName(mirror.registry);
         registry.notes.push_back("from the legacy mirrors in " + mirror.file);
         for (const auto& endpoint : mirror.endpoints)
-            importEndpoint(endpoint, config.hosts, "", registry);
+            importEndpoint(withDefaultScheme(endpoint), config.hosts, "", registry);
         for (const auto& item : registry.mirrors) used.push_back(item.mirror.url.host);
         out.push_back(std::move(registry));
     }
@@ -151,6 +161,19 @@ std::vector<ImportedRegistry> importConfig(const ContainerdConfig& config) {
         registry.notes.push_back("from the legacy configs." + host.host + ".tls");
         importEndpoint("https://" + host.host, config.hosts, "", registry);
         out.push_back(std::move(registry));
+    }
+    return out;
+}
+
+std::vector<Registry> registriesOf(const ContainerdConfig& config) {
+    std::vector<Registry> out;
+    for (auto& imported : importConfig(config)) {
+        Registry registry;
+        registry.name = std::move(imported.name);
+        registry.fallback = imported.fallback;
+        registry.server = std::move(imported.server);
+        for (auto& item : imported.mirrors) registry.mirrors.push_back(std::move(item.mirror));
+        if (!registry.mirrors.empty()) out.push_back(std::move(registry));
     }
     return out;
 }

@@ -34,6 +34,9 @@ ImportedRegistry importReading(const ChainReading& reading, const std::string& r
 /// What the legacy `mirrors` and `configs` of config.toml say.
 std::vector<ImportedRegistry> importConfig(const ContainerdConfig& config);
 
+/// The same as registries with the chains that CRI makes of those tables.
+std::vector<Registry> registriesOf(const ContainerdConfig& config);
+
 /// What a registries.yaml of k3s or RKE2 says. An Error: it is no YAML.
 Result<std::vector<ImportedRegistry>> importK3s(const std::string& yaml, const std::string& path);
 

@@ -16,7 +16,6 @@ namespace nodemirror {
 struct LiveCriConfig {
     std::string configPath;
     std::string sandboxImage;
-    std::vector<std::string> mirrors;  ///< registries with legacy mirrors
 };
 
 struct CriState {
@@ -34,8 +33,7 @@ struct ObservedImage {
     std::string id;          ///< CRI's image id
     bool hasRecord = false;  ///< there is an image record of that name
     bool pinLabel = false;   ///< io.cri-containerd.pinned=pinned
-    bool managedLabel = false;
-    std::string digest;  ///< of the record's target
+    std::string digest;      ///< of the record's target
 };
 
 struct ObservedUnit {

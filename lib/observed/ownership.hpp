@@ -28,6 +28,9 @@ struct Ownership {
     /// Of what it wrote, newest first. More than one, since a claim is recorded before the write.
     std::vector<std::string> digests;
     bool pruned = false;  ///< the file was taken away (unmanaged: prune), none was written
+    /// What was claimed has come into its place. Until then what stands there is somebody's own,
+    /// whatever the claim found.
+    bool placed = true;
     std::vector<BackedUpEntry> backups;
 
     bool wrote(const std::string& sha256) const {

@@ -221,8 +221,7 @@ ConfigPlan planConfig(const Desired& desired, const ObservedNode& node,
             "remove \"cri\" from disabled_plugins in " + config.path + " and restart containerd"));
         return plan;
     }
-    const bool conflicts =
-        !config.mirrors.empty() || (!version.hasImagesPlugin() && !config.tlsHosts.empty());
+    const bool conflicts = config.hasLegacyTables(version);
     const bool onDisk =
         readsCertsDir(config.configPath, config.splitsConfigPath(version), around.certsDir) &&
         !conflicts;
@@ -237,6 +236,15 @@ ConfigPlan planConfig(const Desired& desired, const ObservedNode& node,
     }
     if (!onDisk) {
         planEdit(desired, config, version, around, plan);
+        if (!plan.edits.empty() && !conflicts && node.cri.isKnown() && node.cri.value().refused) {
+            // It would be made for nothing, and blamed for what is wrong already.
+            plan.edits.clear();
+            plan.reasons.push_back(
+                makeReason(Weight::Degraded, "ConfigPathNotSet", config.path,
+                           "containerd does not read " + around.certsDir +
+                               ", which is mended when CRI is loaded: " + node.cri.value().error,
+                           "mend what containerd names"));
+        }
         return plan;
     }
     judgeRunning(desired, node, around, plan);

@@ -75,7 +75,9 @@ std::optional<RegistryAction> planDeclared(const IntendedHosts& intended, const 
     write.sha256 = intended.sha256;
     write.mode = intended.mode();
     const ObservedEntry& hosts = observed.value().hosts;
-    if (owned == nullptr) {
+    const bool never = owned != nullptr && !owned->pruned && !owned->placed &&
+                       !(hosts.type == Type::File && owned->wrote(hosts.sha256));
+    if (owned == nullptr || never) {
         write.reason = hosts.type == Type::Absent
                            ? "the registry is declared and has no hosts.toml"
                            : "the registry is declared; the hosts.toml that is there is kept aside";

@@ -22,6 +22,20 @@ void BaseProbe::cancel() {
     if (connection_) connection_->cancel();
 }
 
+/// Keeps the connection that there is where its TLS context is still the one to use.
+Result<void> BaseProbe::connect(const HttpUrl& url) {
+    TlsContext tls;
+    if (url.scheme == "https") {
+        auto made = contexts_(tlsSettingsOf(host_));
+        if (!made) return made.error();
+        tls = std::move(*made);
+    }
+    if (connection_ && tls == tls_) return {};
+    connection_ = std::make_unique<Connection>(io_, resolver_, tls, proxyFor(proxies_, url));
+    tls_ = std::move(tls);
+    return {};
+}
+
 Task<Exchange> BaseProbe::ask(Patience patience) {
     HttpRequest request;
     request.url.scheme = scheme_.text();
@@ -30,22 +44,13 @@ Task<Exchange> BaseProbe::ask(Patience patience) {
     for (const auto& [name, values] : host_.header)
         for (const auto& value : values) request.headers.emplace_back(name, value);
     request.headers.emplace_back("User-Agent", "containerd/" + version_.text());
-    if (!connection_) {
-        TlsContext tls;
-        if (request.url.scheme == "https") {
-            auto made = contexts_(tlsSettingsOf(host_));
-            if (!made) {
-                Exchange failed;
-                failed.method = request.method;
-                failed.url = request.url.text();
-                failed.fault = Fault::Tls;
-                failed.error = made.error().text();
-                co_return failed;
-            }
-            tls = std::move(*made);
-        }
-        connection_ = std::make_unique<Connection>(io_, resolver_, std::move(tls),
-                                                   proxyFor(proxies_, request.url));
+    if (const auto connected = connect(request.url); !connected) {
+        Exchange failed;
+        failed.method = request.method;
+        failed.url = request.url.text();
+        failed.fault = Fault::Tls;
+        failed.error = connected.error().text();
+        co_return failed;
     }
     auto task = connection_->exchange(std::move(request), patience);
     co_return co_await std::move(task);

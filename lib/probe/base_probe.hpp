@@ -16,7 +16,8 @@ class BaseProbe {
   public:
     using ContextSource = std::function<Result<TlsContext>(const TlsSettings&)>;
 
-    /// `contexts` is asked for a TLS context at each new connection.
+    /// `contexts` is asked for a TLS context at each run: a kept connection that was made with
+    /// another one (a CA was replaced in place) proves nothing of the next pull.
     BaseProbe(boost::asio::io_context& io, Resolver& resolver, ChainHost host,
               ContainerdVersion version, ProxySettings proxies, ContextSource contexts);
 
@@ -27,6 +28,7 @@ class BaseProbe {
     void cancel();
 
   private:
+    Result<void> connect(const HttpUrl& url);
     Task<Exchange> ask(Patience patience);
 
     boost::asio::io_context& io_;
@@ -37,6 +39,7 @@ class BaseProbe {
     ProxySettings proxies_;
     ContextSource contexts_;
     std::unique_ptr<Connection> connection_;
+    TlsContext tls_;  ///< that the connection was made with
     bool cancelled_ = false;
 };
 

@@ -26,7 +26,7 @@ class HealthMonitor {
     struct Settings {
         Duration interval{};
         Duration timeout{};
-        ContainerdVersion version{2, 1, 0};
+        ContainerdVersion version = kAssumedVersion;
         ProxySettings proxies;
     };
     using Handler = std::function<void(const std::string& key, const ProbeOutcome& outcome)>;

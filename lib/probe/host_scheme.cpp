@@ -1,14 +1,13 @@
 #include "probe/host_scheme.hpp"
 
 #include "hosts_toml/go_url.hpp"
+#include "hosts_toml/upstream.hpp"
 
 namespace nodemirror {
 
 HostScheme::HostScheme(const ChainHost& host, const ContainerdVersion& version)
     : scheme_(host.scheme), portless_(portOf(host.host).empty()) {
-    const bool tls = !host.ca.empty() || !host.client.empty() || host.skipVerify.has_value();
-    mayFallBack_ = host.scheme == "http" && tls && version.triesHttpsAtHttpHosts() &&
-                   portOf(host.host) != "80";
+    mayFallBack_ = isTriedInHttpsFirst(host, version);
     if (mayFallBack_) scheme_ = "https";
 }
 

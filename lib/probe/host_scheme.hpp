@@ -9,9 +9,8 @@
 
 namespace nodemirror {
 
-/// The scheme in which a containerd speaks to a host of a chain. Since 1.7 an http host with TLS
-/// options and another port than 80 is spoken to in https, until an answer shows that it does not
-/// speak it (remotes/docker: NewHTTPFallback).
+/// The scheme in which a containerd speaks to a host of a chain: https to one that is tried in it
+/// first, until an answer shows that it does not speak it (remotes/docker: NewHTTPFallback).
 class HostScheme {
   public:
     HostScheme(const ChainHost& host, const ContainerdVersion& version);

@@ -17,7 +17,7 @@ namespace nodemirror {
 /// How a containerd of that version would speak to the hosts of a registry.
 struct ClientOptions {
     std::string registry;  ///< the image reference's host, sent as ?ns= to mirrors
-    ContainerdVersion version{2, 1, 0};
+    ContainerdVersion version = kAssumedVersion;
     ProxySettings proxies;
     Patience patience;
     /// Shared with other clients: each set of contexts reads the system's roots anew. Null: its
@@ -46,7 +46,6 @@ class RegistryClient {
     };
     Task<RegistryAnswer> ask(Ask what);
 
-    const ChainHost& host() const { return host_; }
     /// The URL that containerd requests, with ?ns= where the host is a mirror.
     HttpUrl urlOf(const std::string& kind, const std::string& object) const;
 

@@ -9,7 +9,7 @@ namespace nodemirror {
 
 namespace {
 
-/// More than any node has; those that are no longer used go with the rest.
+/// With as many, those that no connection uses are let go.
 constexpr size_t kMost = 64;
 
 std::string stampOf(const std::string& path) {
@@ -43,7 +43,9 @@ Result<TlsContext> TlsContexts::get(const TlsSettings& settings) {
     if (known != entries_.end() && known->second.stamps == stamps) return known->second.context;
     auto made = makeTlsContext(settings, roots_);
     if (!made) return made;
-    if (entries_.size() >= kMost) entries_.clear();
+    if (entries_.size() >= kMost)
+        std::erase_if(entries_,
+                      [](const auto& entry) { return entry.second.context.use_count() == 1; });
     entries_[key] = {std::move(stamps), *made};
     return made;
 }

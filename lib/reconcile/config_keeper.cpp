@@ -27,12 +27,14 @@ bool failsToStart(const Seen<ObservedUnit>& before, const Seen<ObservedUnit>& no
 }  // namespace
 
 Result<void> ConfigKeeper::start() {
-    auto record = state_.loadConfigEdit();
-    if (record)
-        record_ = std::move(*record);
-    else
-        unreadable_ = record.error();
+    readRecord();
     return {};
+}
+
+void ConfigKeeper::readRecord() {
+    auto record = state_.loadConfigEdit();
+    unreadable_ = record ? std::nullopt : std::optional(record.error());
+    if (record) record_ = std::move(*record);
 }
 
 void ConfigKeeper::save() {
@@ -68,6 +70,8 @@ Task<void> ConfigKeeper::takeBack(Service service, std::string error,
     record_.stage = ConfigEditRecord::Stage::RolledBack;
     record_.error = error;
     record_.restartOwed = true;
+    // What somebody changed since may be what containerd refused.
+    if (const auto stands = isWritten(); stands && !*stands) record_.fingerprint.clear();
     save();
     if (const auto back = putBack(); !back) {
         tellNotPutBack(back.error(), reasons);
@@ -150,8 +154,9 @@ std::optional<Reason> ConfigKeeper::refusal(const std::string& why, const Servic
         return makeReason(
             Reason::Weight::Blocked, "StateUnreadable", unreadable_->object(),
             "an edit of containerd's configuration may be half done: " + unreadable_->brief(),
-            "compare the configuration with " + state_.path() + "/backups, remove " +
-                unreadable_->object() + ", and restart nodemirrord");
+            unreadable_->transient() ? "it is read again by itself"
+                                     : "compare the configuration with " + state_.path() +
+                                           "/backups, and remove " + unreadable_->object());
     // Room for the restart, and for a second one should the edit have to be taken back.
     constexpr int kNeeded = 2;
     // Where nothing is restarted from here, no restart is waited for.
@@ -205,7 +210,7 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
 }
 
 /// An edit that is half written is put back, and forgotten. True where it stands whole.
-bool ConfigKeeper::standsWhole(std::vector<Reason>* reasons) {
+bool ConfigKeeper::standsWhole(const Service& service, std::vector<Reason>* reasons) {
     removeLeftovers();
     const auto written = isWritten();
     if (!written) {
@@ -213,7 +218,12 @@ bool ConfigKeeper::standsWhole(std::vector<Reason>* reasons) {
         return false;
     }
     if (*written) return true;
-    // Some files may hold the edit and others not: back to what was there before all of it.
+    // Some files may hold the edit and others not: back to what was there before all of it. Not
+    // before it can be made anew, for half of it may have been what kept CRI loaded.
+    if (auto refused = refusal("somebody changed a part of the last edit", service)) {
+        reasons->push_back(std::move(*refused));
+        return false;
+    }
     if (const auto back = putBack(); !back) {
         tellNotPutBack(back.error(), reasons);
         return false;
@@ -241,6 +251,7 @@ void ConfigKeeper::tellContest(std::vector<Reason>* reasons) {
 
 Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>* reasons) {
     using Stage = ConfigEditRecord::Stage;
+    if (unreadable_) readRecord();
     forgetWhatIsBack();
     tellContest(reasons);
     const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
@@ -269,7 +280,7 @@ Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>*
         co_return false;
     }
     if (record_.stage != Stage::Applying || (gone && !comes)) co_return false;
-    if (!standsWhole(reasons)) co_return false;
+    if (!standsWhole(service, reasons)) co_return false;
     if (failed) {
         auto back = takeBack(service, kDoesNotStart, reasons);
         co_await std::move(back);

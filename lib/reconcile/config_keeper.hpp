@@ -59,13 +59,14 @@ class ConfigKeeper {
     Task<Result<CriState>> waitForCri();
 
   private:
+    void readRecord();
     Result<void> keepAndWrite(const ConfigPlan& plan);
     void removeLeftovers() const;
     /// Puts back what is as it was edited; true where anything was.
     Result<bool> putBack();
     /// Whether every file of the edit is as it was edited; an error where that cannot be told.
     Result<bool> isWritten() const;
-    bool standsWhole(std::vector<Reason>* reasons);
+    bool standsWhole(const Service& service, std::vector<Reason>* reasons);
     Task<bool> judge(Service service, Runs runs, std::vector<Reason>* reasons);
     std::optional<Reason> refusal(const std::string& why, const Service& service);
     void forgetWhatIsBack();
@@ -77,6 +78,7 @@ class ConfigKeeper {
                                                std::vector<Reason>* reasons);
     Task<bool> restartAlone(Service service, std::string why, std::vector<Reason>* reasons);
     Task<bool> prove(Service service, std::string reason, std::vector<Reason>* reasons);
+    void absolveEdit();
     Task<bool> restartOwed(Service service, std::vector<Reason>* reasons);
     Task<void> takeBack(Service service, std::string error, std::vector<Reason>* reasons);
     void tellNotPutBack(const Error& error, std::vector<Reason>* reasons) const;

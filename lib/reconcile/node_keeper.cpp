@@ -1,6 +1,7 @@
 #include "reconcile/node_keeper.hpp"
 
 #include "base/text.hpp"
+#include "import/imported.hpp"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -25,7 +26,7 @@ constexpr milliseconds kGather{20};
 }  // namespace
 
 NodeKeeper::NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Units& units,
-                       StateDir state, Paths paths)
+                       StateDir state, Paths paths, milliseconds configQuiet)
     : io_(io),
       containerd_(containerd),
       restarter_(units, state),
@@ -34,6 +35,7 @@ NodeKeeper::NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Unit
       images_(io, containerd, [this] { trigger(); }),
       state_(state),
       paths_(std::move(paths)),
+      settling_(configQuiet),
       wake_(io) {}
 
 Result<void> NodeKeeper::start() {
@@ -200,6 +202,16 @@ bool NodeKeeper::editSetsConfigPath() const {
     });
 }
 
+bool NodeKeeper::waitsForQuiet(const ConfigPlan& plan) {
+    if (plan.edits.empty() && !plan.restart) return false;
+    const SteadyTime now = std::chrono::steady_clock::now();
+    const auto until = settling_.heldUntil(now);
+    if (!until) return false;
+    reasons_.push_back(
+        reasonOfSettling(paths_.containerdConfig, WallTime::clock::now() + (*until - now)));
+    return true;
+}
+
 Task<void> NodeKeeper::keepConfig() {
     using Stage = ConfigEditRecord::Stage;
     const bool refused = observed_.cri.isKnown() && observed_.cri.value().refused;
@@ -226,7 +238,10 @@ Task<void> NodeKeeper::keepConfig() {
         for (const auto& reason : plan.reasons) reasons_.push_back(reason);
         const bool asItIs = plan.edits.empty();
         // A rollback that is not done comes first: what is on disk may be half of an edit.
-        if (record.stage != Stage::RolledBack || !record.restartOwed) {
+        const bool owed = record.stage == Stage::RolledBack && record.restartOwed;
+        if (!owed && !waitsForQuiet(plan)) {
+            if (!plan.edits.empty() && onReplaced_)
+                onReplaced_(registriesOf(observed_.config.value()));
             auto apply = config_.apply(std::move(plan), service, &reasons_);
             restarted = co_await std::move(apply);
         }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "hosts_toml/reader.hpp"
+#include "plan/config_settling.hpp"
 #include "plan/node_reasons.hpp"
 #include "reconcile/config_keeper.hpp"
 #include "reconcile/image_keeper.hpp"
@@ -30,8 +31,9 @@ class NodeKeeper {
         std::string certsDir;
     };
 
+    /// `configQuiet`: how long containerd's configuration must have been left alone.
     NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Units& units, StateDir state,
-               Paths paths);
+               Paths paths, std::chrono::milliseconds configQuiet = ConfigSettling::kQuiet);
     Result<void> start();
 
     void setDesired(std::shared_ptr<const Desired> desired);
@@ -40,6 +42,12 @@ class NodeKeeper {
     /// Called when containerd's version becomes known or changes.
     void onVersion(std::function<void(ContainerdVersion)> handler) {
         onVersion_ = std::move(handler);
+    }
+
+    /// Called before an edit that may take legacy tables out of containerd's configuration, with
+    /// the registries as those tables have them.
+    void onReplaced(std::function<void(const std::vector<Registry>&)> handler) {
+        onReplaced_ = std::move(handler);
     }
 
     /// Makes passes until stopped.
@@ -67,6 +75,7 @@ class NodeKeeper {
     ConfigKeeper::Runs runs();
     bool editSetsConfigPath() const;
     Task<void> keepConfig();
+    bool waitsForQuiet(const ConfigPlan& plan);
     void wantKubeletRestarted(std::string why);
     Task<void> keepKubelet();
     ConfigSurroundings surroundings() const;
@@ -89,6 +98,7 @@ class NodeKeeper {
     std::shared_ptr<const Desired> desired_;
     std::function<void()> onPass_;
     std::function<void(ContainerdVersion)> onVersion_;
+    std::function<void(const std::vector<Registry>&)> onReplaced_;
     ObservedNode observed_;
     std::vector<Reason> reasons_;
     NodeView view_;
@@ -96,12 +106,13 @@ class NodeKeeper {
     std::string kubeletReason_;               ///< why kubelet is to be restarted; empty: it is not
     SteadyTime kubeletSince_;                 ///< since when it is
     std::vector<std::string> importedFiles_;  ///< of the configuration as it last could be read
-    bool configSeen_ = false;                 ///< containerd's configuration has been there
-    bool configUnknown_ = false;              ///< whether it has cannot be read
-    bool configNoted_ = false;                ///< and the state directory says so
-    bool criWasRefused_ = false;              ///< when containerd was restarted from here
-    bool unitsUnknown_ = false;               ///< systemd could not be asked
-    int unreachableFor_ = 0;                  ///< passes in a row
+    ConfigSettling settling_;
+    bool configSeen_ = false;     ///< containerd's configuration has been there
+    bool configUnknown_ = false;  ///< whether it has cannot be read
+    bool configNoted_ = false;    ///< and the state directory says so
+    bool criWasRefused_ = false;  ///< when containerd was restarted from here
+    bool unitsUnknown_ = false;   ///< systemd could not be asked
+    int unreachableFor_ = 0;      ///< passes in a row
     boost::asio::steady_timer wake_;
     bool triggered_ = true;
     bool passing_ = false;

@@ -68,6 +68,7 @@ void NodeKeeper::observeConfig() {
                                   : Seen<bool>::unknown(config.error().text());
     observed_.config = config ? Seen<ContainerdConfig>::known(std::move(*config))
                               : Seen<ContainerdConfig>::unknown(config.error().text());
+    settling_.look(observed_.config, std::chrono::steady_clock::now());
     const auto effective = effectiveConfigPath(observed_, paths_.certsDir);
     if (effective.effective.value_or(false)) loaded_.noteReadsCertsDir(containerd_.processId());
 }

@@ -127,6 +127,13 @@ std::map<std::string, Result<void>> RegistryKeeper::writeFresh(
     return out;
 }
 
+void RegistryKeeper::notePlaced(const std::string& directory) {
+    const auto owned = manifest_.find(directory);
+    if (owned == manifest_.end() || owned->second.placed) return;
+    owned->second.placed = true;
+    manifestDirty_ = true;
+}
+
 bool RegistryKeeper::apply(const Step& step, bool repeated,
                            const std::optional<Result<void>>& written, const Now& now) {
     Result<void> done;
@@ -149,6 +156,7 @@ bool RegistryKeeper::apply(const Step& step, bool repeated,
         failed(step.directory, done.error(), now);
         return false;
     }
+    if (std::holds_alternative<WriteHosts>(step.action)) notePlaced(step.directory);
     Track& track = tracks_[step.directory];
     track.remedy.clear();
     track.failures = 0;

@@ -1,7 +1,9 @@
 /// Claims a registry before it is written: what was there before is kept, and the manifest says so.
+#include "base/digest.hpp"
 #include "base/text.hpp"
 #include "files/directory_swap.hpp"
 #include "files/entries.hpp"
+#include "hosts_toml/render.hpp"
 #include "reconcile/registry_keeper.hpp"
 
 #include <spdlog/spdlog.h>
@@ -51,6 +53,12 @@ bool isForeignFile(const ObservedEntry& entry) {
 
 bool isForeignDirectory(const ObservedEntry& entry) {
     return entry.type == ObservedEntry::Type::Directory && entry.uid != ::geteuid();
+}
+
+bool holdsNothing(const ObservedRegistry& observed) {
+    using Type = ObservedEntry::Type;
+    return observed.hosts.type == Type::Absent &&
+           (observed.directory.type == Type::Absent || observed.directory.type == Type::Directory);
 }
 
 void putFirst(std::vector<std::string>& digests, const std::string& digest) {
@@ -140,21 +148,30 @@ Result<void> RegistryKeeper::discardUnclaimed(const std::string& path, const Own
     return {};
 }
 
-/// A claim of before is as good as what came of it.
+/// A claim of before is as good as what came of it: while nothing did, what stands there by now is
+/// a person's newer word.
 Result<void> RegistryKeeper::claimAgain(Step& step, Ownership& ownership) {
     const ObservedRegistry& observed = step.observed.value();
-    const auto settled = settleAsides(step.directory, ownership);
+    // Where not even the directory is there, what is kept beside it may be out of sight as well.
+    const bool inSight = observed.directory.type != ObservedEntry::Type::Absent;
+    const auto settled = inSight ? settleAsides(step.directory, ownership) : Result<bool>(false);
     if (!settled) return settled.error();
     if (isForeignDirectory(observed.directory))
         if (const auto gone = discardUnclaimed(step.directory, ownership); !gone) return gone;
     if (observed.hosts.type == ObservedEntry::Type::Directory)
         if (const auto gone = discardUnclaimed(step.directory + "/hosts.toml", ownership); !gone)
             return gone;
-    if (!*settled) return {};
-    step.claims = true;
     const bool ours = observed.hosts.type == ObservedEntry::Type::File &&
                       ownership.wrote(observed.hosts.sha256) && !isForeignFile(observed.hosts) &&
                       !isForeignDirectory(observed.directory);
+    ownership.placed = ownership.placed || ours;
+    const bool newer = !ownership.placed && !holdsNothing(observed);
+    if (!*settled && !newer) return {};
+    step.claims = true;
+    if (newer)
+        std::erase_if(ownership.backups, [](const BackedUpEntry& entry) {
+            return entry.type != BackedUpEntry::Type::Aside;
+        });
     return ours ? Result<void>() : keepEarlier(step, ownership);
 }
 
@@ -168,13 +185,9 @@ Result<void> RegistryKeeper::claim(Step& step) {
     }
     if (std::holds_alternative<ReleaseHosts>(step.action)) return {};
     // What comes back after it was pruned is somebody's newest word: it is kept instead.
-    using Type = ObservedEntry::Type;
     const ObservedRegistry& there = step.observed.value();
-    const bool holdsNothing =
-        there.hosts.type == Type::Absent &&
-        (there.directory.type == Type::Absent || there.directory.type == Type::Directory);
-    const bool prunedAgain =
-        ownership.pruned && (std::holds_alternative<PruneHosts>(step.action) || !holdsNothing);
+    const bool prunedAgain = ownership.pruned && (std::holds_alternative<PruneHosts>(step.action) ||
+                                                  !holdsNothing(there));
     if (prunedAgain) ownership.backups.clear();
     if (known == manifest_.end() || prunedAgain) {
         if (const auto kept = keepEarlier(step, ownership); !kept) return kept;
@@ -184,6 +197,8 @@ Result<void> RegistryKeeper::claim(Step& step) {
     }
     ownership.directory = step.directory;
     const auto* write = std::get_if<WriteHosts>(&step.action);
+    if (write != nullptr && (known == manifest_.end() || ownership.pruned))
+        ownership.placed = false;
     ownership.pruned = write == nullptr;
     if (write != nullptr) {
         // The order alone is not worth a write, which a full disk would not take.
@@ -197,6 +212,34 @@ Result<void> RegistryKeeper::claim(Step& step) {
         step.claims || known == manifest_.end() || known->second.pruned != ownership.pruned;
     manifest_[step.directory] = std::move(ownership);
     return {};
+}
+
+void RegistryKeeper::keepReplaced(const std::vector<Registry>& replaced) {
+    for (const auto& registry : replaced) {
+        const std::string directory = ownDirectoryName(registry.name);
+        const auto owned = manifest_.find(directory);
+        if (owned == manifest_.end() || owned->second.pruned || !owned->second.backups.empty())
+            continue;
+        const auto rendered = renderHosts(registry);
+        if (!rendered) {
+            spdlog::warn("registry={} msg={}", registry.name, inQuotes(rendered.error().text()));
+            continue;
+        }
+        BackedUpEntry entry;
+        entry.path = directory + "/hosts.toml";
+        entry.mode = rendered->secret ? 0600 : 0644;
+        entry.uid = ::geteuid();
+        entry.gid = ::getegid();
+        entry.stored = StateDir::backupName(entry.path);
+        entry.sha256 = sha256Hex(rendered->text);
+        if (const auto stored = state_.storeBackup(entry.stored, rendered->text); !stored) {
+            spdlog::error("msg={}", inQuotes(stored.error().text()));
+            continue;
+        }
+        owned->second.backups.push_back(std::move(entry));
+        manifestDirty_ = true;
+    }
+    saveReleases();
 }
 
 }  // namespace nodemirror

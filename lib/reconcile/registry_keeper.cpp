@@ -89,12 +89,17 @@ bool RegistryKeeper::isRepeated(const Step& step) const {
            owned->second.pruned;
 }
 
-/// Whether the directory is fought over and its next turn has not come. Then it is not even looked
-/// at: a fight may bring thousands of events a second.
-bool RegistryKeeper::mustWait(const std::string& directory, const Now& now) const {
+/// Whether the directory is fought over and its next turn has not come, or is nobody's here and
+/// changes all the time. Then it is not even looked at: that may bring thousands of events a
+/// second.
+bool RegistryKeeper::mustWait(const std::string& directory, const Now& now) {
     const auto track = tracks_.find(directory);
-    return track != tracks_.end() && track->second.contest.contested() &&
-           !track->second.contest.mayHeal(now.steady);
+    if (track == tracks_.end()) return false;
+    const Contest& contest = track->second.contest;
+    if (contest.contested() && !contest.mayHeal(now.steady)) return true;
+    LookPace& pace = track->second.pace;
+    if (intents_.declares(directory) || manifest_.count(directory) > 0) pace = LookPace();
+    return !pace.mayLook(now.steady);
 }
 
 /// Nothing is to be done for this directory: only its state is noted.
@@ -124,6 +129,7 @@ void RegistryKeeper::observeOnly(const std::string& directory,
         return;
     }
     if (!declared) {
+        track.pace.looked(now.steady);
         checkUndeclared(directory, track);
         return;
     }
@@ -148,6 +154,7 @@ void RegistryKeeper::look(const std::string& directory, const files::CertsTree::
     }
     observeOnly(directory, observed, now);
     const IntendedHosts* intended = intents_.find(directory);
+    if (intended != nullptr && observed.isKnown()) notePlaced(directory);
     const auto track = tracks_.find(directory);
     if (!seal || intended == nullptr || track == tracks_.end()) return;
     if (track->second.state != RegistryState::InSync) return;
@@ -273,15 +280,28 @@ std::set<std::string> RegistryKeeper::unproven(const Now& now, size_t* leftOut) 
     return out;
 }
 
+/// False where there can be no registry: nothing tells when what keeps certs.d from being made is
+/// gone, so it is tried again.
+bool RegistryKeeper::ensureTree(const Now& now) {
+    const auto made = intents_.desired()->registries.empty() ? Result<void>() : tree_.ensureRoot();
+    treeProblem_ = made ? std::nullopt : std::optional(made.error());
+    treeFailures_ = made ? 0 : std::min(treeFailures_ + 1, 6);
+    treeRetryAt_ =
+        made ? SteadyTime() : now.steady + std::chrono::seconds(1) * (1 << treeFailures_);
+    if (made) return true;
+    for (const auto& [directory, intended] : intents_.all()) {
+        Track& track = tracks_[directory];
+        track.state = RegistryState::Drifted;
+        track.problem = made.error().brief();
+        track.remedy = made.error().remedy();
+    }
+    return false;
+}
+
 size_t RegistryKeeper::reconcileAll(const Now& now) {
     const Desired* desired = intents_.desired();
     if (desired == nullptr) return 0;
-    treeProblem_.clear();
-    if (!desired->registries.empty())
-        if (const auto made = tree_.ensureRoot(); !made) {
-            treeProblem_ = made.error().text();
-            return 0;
-        }
+    if (!ensureTree(now)) return 0;
     if (!swept_) {
         tree_.removeLeftovers("");
         for (const auto& [directory, ownership] : manifest_) tree_.removeLeftovers(directory);
@@ -296,11 +316,13 @@ SteadyTime RegistryKeeper::due() const {
     const auto consider = [&](SteadyTime time) {
         if (time != SteadyTime() && (earliest == SteadyTime() || time < earliest)) earliest = time;
     };
+    consider(treeRetryAt_);
     for (const auto& [directory, track] : tracks_) consider(track.due());
     return earliest;
 }
 
 size_t RegistryKeeper::reconcileDue(const Now& now) {
+    if (treeRetryAt_ != SteadyTime() && treeRetryAt_ <= now.steady) return reconcileAll(now);
     std::set<std::string> directories;
     for (const auto& [directory, track] : tracks_)
         if (track.due() != SteadyTime() && track.due() <= now.steady) directories.insert(directory);

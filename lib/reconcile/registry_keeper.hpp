@@ -3,6 +3,7 @@
 #include "files/certs_tree.hpp"
 #include "hosts_toml/reader.hpp"
 #include "plan/contest.hpp"
+#include "plan/look_pace.hpp"
 #include "plan/registry_plan.hpp"
 #include "reconcile/registry_intents.hpp"
 #include "state/state_dir.hpp"
@@ -32,6 +33,9 @@ class RegistryKeeper {
     /// Root's own hosts.toml that was there before the daemon's first one; empty when there was
     /// none. What is kept aside is of others, who may write it at any time.
     std::string earlierText(const std::string& registry) const;
+    /// What led to registries before their hosts.toml did (legacy tables that go): where none was
+    /// there before, it is given back as one.
+    void keepReplaced(const std::vector<Registry>& replaced);
     /// Whether the hosts.toml of a declared registry is the intended one, to the byte.
     bool isInPlace(const std::string& registry) const;
     /// The containerd whose reading of undeclared registries is reported.
@@ -61,8 +65,8 @@ class RegistryKeeper {
     size_t heals() const { return heals_; }
     /// How many undeclared names were not looked at, for there are too many.
     size_t leftOut() const { return leftOut_; }
-    /// The tree as a whole cannot be used, and why; empty when it can.
-    const std::string& treeProblem() const { return treeProblem_; }
+    /// Why the tree as a whole cannot be used; nothing when it can.
+    const std::optional<Error>& treeProblem() const { return treeProblem_; }
 
   private:
     /// A look at a file that was found as intended.
@@ -73,6 +77,7 @@ class RegistryKeeper {
     };
     struct Track {
         Contest contest;
+        LookPace pace;  ///< of an undeclared registry
         std::optional<Proof> proof;
         RegistryState state = RegistryState::Drifted;
         std::string problem;
@@ -88,7 +93,10 @@ class RegistryKeeper {
         SteadyTime retryAt;  ///< after a failure; the epoch where there was none
 
         /// When to look again; the epoch when there is no need to.
-        SteadyTime due() const { return retryAt != SteadyTime() ? retryAt : contest.due(); }
+        SteadyTime due() const {
+            if (pace.due() != SteadyTime()) return pace.due();
+            return retryAt != SteadyTime() ? retryAt : contest.due();
+        }
     };
     struct Step {
         std::string directory;
@@ -110,7 +118,7 @@ class RegistryKeeper {
     void saveReleases();
     void observeOnly(const std::string& directory, const Seen<ObservedRegistry>& observed,
                      const Now& now);
-    bool mustWait(const std::string& directory, const Now& now) const;
+    bool mustWait(const std::string& directory, const Now& now);
     Result<void> claim(Step& step);
     Result<void> claimAgain(Step& step, Ownership& ownership);
     Result<void> keepEarlier(const Step& step, Ownership& ownership);
@@ -118,11 +126,13 @@ class RegistryKeeper {
                            Ownership& ownership);
     Result<bool> settleAsides(const std::string& directory, Ownership& ownership);
     Result<void> discardUnclaimed(const std::string& path, const Ownership& ownership);
+    bool ensureTree(const Now& now);
     bool isRepeated(const Step& step) const;
     void tellContest(Track& track) const;
     /// False where it failed.
     bool apply(const Step& step, bool repeated, const std::optional<Result<void>>& written,
                const Now& now);
+    void notePlaced(const std::string& directory);
     std::string keptName(const std::string& path) const;
     Result<void> write(const WriteHosts& action);
     Result<void> putBack(const BackedUpEntry& entry, const std::string& directory);
@@ -135,17 +145,19 @@ class RegistryKeeper {
     files::CertsTree tree_;
     StateDir state_;
     Manifest manifest_;
-    bool manifestDirty_ = false;  ///< it says less than the one on disk: of what was released
+    bool manifestDirty_ = false;         ///< more was released or placed than the one on disk says
     std::vector<std::string> obsolete_;  ///< backups to drop once the manifest is saved
     RegistryIntents intents_;
     std::map<std::string, Track> tracks_;  ///< by directory
-    ContainerdVersion containerd_{2, 1, 0};
+    ContainerdVersion containerd_ = kAssumedVersion;
     std::function<void(const std::string&)> contested_;
     std::function<void()> progress_;
     bool swept_ = false;  ///< what a crash left is gone
     size_t heals_ = 0;
     size_t leftOut_ = 0;
-    std::string treeProblem_;
+    std::optional<Error> treeProblem_;
+    int treeFailures_ = 0;
+    SteadyTime treeRetryAt_;  ///< the epoch where the tree can be used
 };
 
 }  // namespace nodemirror

@@ -74,6 +74,7 @@ Json toJson(const Ownership& ownership) {
     Json out;
     out["digests"] = ownership.digests;
     out["pruned"] = ownership.pruned;
+    if (!ownership.placed) out["placed"] = false;
     out["backups"] = std::move(backups);
     return out;
 }
@@ -83,6 +84,7 @@ Ownership ownershipFrom(const std::string& directory, const Json& json) {
     out.directory = directory;
     out.digests = json.at("digests").get<std::vector<std::string>>();
     out.pruned = json.at("pruned").get<bool>();
+    out.placed = json.value("placed", true);
     for (const auto& item : json.at("backups")) {
         BackedUpEntry entry;
         entry.path = item.at("path").get<std::string>();
@@ -129,10 +131,13 @@ Result<void> StateDir::ensure() const {
 }
 
 Result<Manifest> StateDir::loadManifest() const {
-    return decodeStateJson<Manifest>(path_ + "/manifest.json", [](const Json& json, Manifest& out) {
-        for (const auto& [directory, item] : json.at("owned").items())
-            out.emplace(directory, ownershipFrom(directory, item));
-    });
+    return decodeStateJson<Manifest>(
+        path_ + "/manifest.json",
+        [](const Json& json, Manifest& out) {
+            for (const auto& [directory, item] : json.at("owned").items())
+                out.emplace(directory, ownershipFrom(directory, item));
+        },
+        "files that the daemon wrote then count as the user's own");
 }
 
 Result<void> StateDir::saveManifest(const Manifest& manifest) const {

@@ -81,24 +81,23 @@ Result<void> writeStateText(const std::string& path, const std::string& content)
     return files::writeAtomically(path, content, access);
 }
 
-Error unreadableState(const std::string& path, const std::string& why) {
-    const bool owns = path.size() > 14 && path.substr(path.size() - 14) == "/manifest.json";
+Error unreadableState(const std::string& path, const std::string& why, const std::string& loss) {
     return Error("read the daemon's state", path, why,
-                 std::string("restore it from a backup, or move it away to begin anew") +
-                     (owns ? ": files that the daemon wrote then count as the user's own" : ""));
+                 "restore it from a backup, or move it away to begin anew" +
+                     (loss.empty() ? "" : ": " + loss));
 }
 
-Result<StateJson> readStateJson(const std::string& path) {
+Result<StateJson> readStateJson(const std::string& path, const std::string& loss) {
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) return StateJson();
     const auto text = readWholeFile(path, kLargestState, Writers::RootOnly);
     if (!text) return text.error();
     StateJson json = StateJson::parse(*text, nullptr, false);
     if (json.is_discarded() || !json.is_object())
-        return unreadableState(path, "it is no valid JSON");
+        return unreadableState(path, "it is no valid JSON", loss);
     if (const auto version = json.find("version");
         version != json.end() && (!version->is_number_integer() || *version > kStateVersion))
-        return unreadableState(path, "its version " + version->dump() + " is not known here");
+        return unreadableState(path, "its version " + version->dump() + " is not known here", loss);
     changeStrings(json, bytesOf);
     return json;
 }

@@ -20,24 +20,24 @@ constexpr int kStateVersion = 1;
 Result<void> writeStateText(const std::string& path, const std::string& content);
 
 /// Null when there is no such file; an error where it is empty, another user may have written it,
-/// or a later version of the daemon did.
-Result<StateJson> readStateJson(const std::string& path);
+/// or a later version of the daemon did. `loss`: what it costs to begin anew without the file.
+Result<StateJson> readStateJson(const std::string& path, const std::string& loss = "");
 Result<void> writeStateJson(const std::string& path, StateJson json);
 
 /// What cannot be made sense of, with what it takes to go on without it.
-Error unreadableState(const std::string& path, const std::string& why);
+Error unreadableState(const std::string& path, const std::string& why, const std::string& loss);
 
 /// Reads a state file with `read`, turning what JSON throws for a missing field into an Error.
 template <class T, class Read>
-Result<T> decodeStateJson(const std::string& path, Read read) {
-    const auto json = readStateJson(path);
+Result<T> decodeStateJson(const std::string& path, Read read, const std::string& loss = "") {
+    const auto json = readStateJson(path, loss);
     if (!json) return json.error();
     try {
         T out;
         if (!json->is_null()) read(*json, out);
         return out;
     } catch (const nlohmann::json::exception& error) {
-        return unreadableState(path, error.what());
+        return unreadableState(path, error.what(), loss);
     }
 }
 

@@ -8,12 +8,13 @@ namespace {
 
 void judgeDesired(const DesiredView& desired, std::vector<Reason>& reasons) {
     using Weight = Reason::Weight;
-    if (!desired.notKept.empty())
-        reasons.push_back(makeReason(
-            Weight::Degraded, "StateNotWritable", desired.path,
-            desired.notKept + ": should the file be broken at the next start, an older state would "
-                              "be in force",
-            "make room on the file system of the state directory"));
+    if (desired.notKept)
+        reasons.push_back(
+            makeReason(Weight::Degraded, "StateNotWritable", desired.path,
+                       desired.notKept->brief() +
+                           ": should the file be broken at the next start, an older state would "
+                           "be in force",
+                       desired.notKept->remedy()));
     if (desired.valid) return;
     const std::string held = desired.inForce ? "; the last good state stays in force"
                                              : "; nothing is done until it is valid";
@@ -71,9 +72,11 @@ void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {
 namespace {
 
 void judgeTree(const std::string& certsDir, const TreeState& tree, std::vector<Reason>& reasons) {
-    if (!tree.problem.empty())
-        reasons.push_back(makeReason(Reason::Weight::Blocked, "CertsDirUnusable", certsDir,
-                                     tree.problem, "make it a directory of root's"));
+    if (tree.problem)
+        reasons.push_back(
+            makeReason(Reason::Weight::Blocked, "CertsDirUnusable", certsDir, tree.problem->brief(),
+                       tree.problem->remedy().empty() ? "make it a directory of root's"
+                                                      : tree.problem->remedy()));
     if (tree.leftOut > 0)
         reasons.push_back(makeReason(Reason::Weight::Note, "TooManyEntries", certsDir,
                                      std::to_string(tree.leftOut) +

@@ -37,9 +37,9 @@ struct Status {
 
 /// How it is with certs.d as a whole.
 struct TreeState {
-    std::string problem;    ///< why it cannot be used
-    size_t leftOut = 0;     ///< undeclared names that are not looked at
-    std::string unwatched;  ///< why changes are not seen at once
+    std::optional<Error> problem;  ///< why it cannot be used
+    size_t leftOut = 0;            ///< undeclared names that are not looked at
+    std::string unwatched;         ///< why changes are not seen at once
 };
 
 /// Fills `reasons` and `phase` from the rest.

@@ -212,3 +212,91 @@ TEST_CASE("whether a process is older than a file is unknown where the clock was
     CHECK(seen.value());
     CHECK(files::startedAfter(std::nullopt, "/nonexistent", {file}).isUnknown());
 }
+
+TEST_CASE("an edit is not blamed for what is no better without it") {
+    using Stage = ConfigEditRecord::Stage;
+    ProvenEdit edit;
+    ConfigKeeper keeper = edit.keeper();
+    SECTION("CRI refuses the earlier configuration too") {
+        edit.units.onRestart = [&] { edit.containerd.refuses = true; };
+        (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
+        CHECK(keeper.record().fingerprint.empty());
+    }
+    SECTION("CRI takes the earlier one") {
+        edit.units.onRestart = [&] { edit.containerd.refuses = !edit.containerd.refuses; };
+        (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
+        CHECK(keeper.record().fingerprint == "of this edit");
+    }
+    SECTION("containerd starts with neither, and systemd tries again and again") {
+        edit.units.result = "failed";
+        edit.units.onRestart = [&] {
+            edit.units.unit->activeState = "activating";
+            edit.units.unit->startsAgain = true;
+            edit.containerd.process = 0;
+            edit.containerd.away = true;
+        };
+        (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
+        CHECK(keeper.record().fingerprint.empty());
+        CHECK(keeper.record().restartOwed);
+    }
+    SECTION("somebody broke the file meanwhile") {
+        edit.units.onRestart = [&] {
+            if (edit.units.restarts.size() > 1) return;
+            edit.containerd.refuses = true;
+            edit.root.write("config.toml", "broken");
+        };
+        (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
+        edit.containerd.refuses = false;
+        CHECK(keeper.record().fingerprint.empty());
+        CHECK(edit.root.read("config.toml") == "broken");
+    }
+    CHECK(edit.stage() == Stage::RolledBack);
+}
+
+TEST_CASE("half of an edit is not put back where the edit cannot be made anew") {
+    using Stage = ConfigEditRecord::Stage;
+    using Runs = ConfigKeeper::Runs;
+    ProvenEdit edit;
+    ConfigKeeper keeper = edit.keeper();
+    auto plan = edit.plan();
+    ConfigFileEdit second = plan.edits.front();
+    second.path = edit.root.write("import.toml", "before");
+    plan.edits.push_back(second);
+    edit.containerd.slow = true;
+    Desired desired;
+    desired.budget.restarts = 2;
+    edit.restarter.setDesired(desired);
+    (void)finish(edit.io, keeper.apply(plan, edit.service, &edit.reasons));
+    REQUIRE(edit.stage() == Stage::Applying);
+    edit.root.write("import.toml", "somebody's");
+    (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+    CHECK(edit.root.read("config.toml") == "after");
+    CHECK(edit.stage() == Stage::Applying);
+    REQUIRE_FALSE(edit.reasons.empty());
+    CHECK(edit.reasons.back().code == "RestartBudget");
+    desired.budget.restarts = 10;
+    edit.restarter.setDesired(desired);
+    (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+    CHECK(edit.root.read("config.toml") == "before");
+    CHECK(edit.root.read("import.toml") == "somebody's");
+    CHECK(edit.stage() == Stage::None);
+}
+
+TEST_CASE("a record of an edit that can be read again is") {
+    using Stage = ConfigEditRecord::Stage;
+    using Runs = ConfigKeeper::Runs;
+    ProvenEdit edit;
+    ConfigEditRecord record;
+    record.stage = Stage::RolledBack;
+    record.fingerprint = "of the bad edit";
+    REQUIRE(edit.state.saveConfigEdit(record));
+    const std::string sound = edit.root.read("state/config-edit.json");
+    edit.root.write("state/config-edit.json", "damaged");
+    ConfigKeeper keeper = edit.keeper();
+    CHECK_FALSE(finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons)));
+    REQUIRE(edit.reasons.size() == 1);
+    CHECK(edit.reasons[0].code == "StateUnreadable");
+    edit.root.write("state/config-edit.json", sound);
+    (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+    CHECK(keeper.record().fingerprint == "of the bad edit");
+}

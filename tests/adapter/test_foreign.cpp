@@ -349,7 +349,8 @@ TEST_CASE("a tree of another user is told, not fought") {
     give(world.root / "certs.d", 0755);
     const WithoutCapabilities as;
     CHECK(world.want(desire({"docker.io"})) == 0);
-    CHECK_THAT(world.keeper->treeProblem(), Catch::Contains("chown root:root"));
+    REQUIRE(world.keeper->treeProblem());
+    CHECK_THAT(world.keeper->treeProblem()->text(), Catch::Contains("chown root:root"));
 }
 
 TEST_CASE("links that are planted lead nowhere") {
@@ -396,4 +397,20 @@ TEST_CASE("what others may write is not believed") {
     root.write("state/manifest.json", "{\"owned\": {}}");
     give(root / "state/manifest.json", 0666, 0);
     CHECK_THAT(state.loadManifest().error().text(), Catch::Contains("others may write it"));
+}
+
+TEST_CASE("what is kept of another user's comes back though it was out of sight for a while") {
+    World world;
+    world.root.write(kHosts, "# theirs\n");
+    give(world.root / kHosts, 0644);
+    const WithoutCapabilities as;
+    world.want(desire({"docker.io"}));
+    fs::rename(world.root / "certs.d", world.root / "certs.d.away");
+    world.want(desire({"docker.io"}));
+    fs::remove_all(world.root / "certs.d");
+    fs::rename(world.root / "certs.d.away", world.root / "certs.d");
+    world.want(desire({"docker.io"}));
+    world.want(desire({}));
+    CHECK(world.hosts("docker.io") == "# theirs\n");
+    CHECK_FALSE(world.root.exists("certs.d/docker.io/hosts.toml.aside-1"));
 }

@@ -396,3 +396,88 @@ TEST_CASE("of the earlier backups the newest stay, and one that cannot be read i
     CHECK_FALSE(state.storeBackup("b", "13"));
     CHECK(world.root.read("state/backups/b") == "12");
 }
+
+TEST_CASE("what appears where a claim came to nothing is kept as what was there before") {
+    World world;
+    // A volume that is not mounted yet.
+    fs::create_directory_symlink(world.root / "volume", world.root / "certs.d");
+    world.want(desire({"docker.io"}));
+    CHECK(world.view("docker.io").state == RegistryState::Drifted);
+    const std::string mine = "server = \"https://mine.example\"\n";
+    SECTION("at the next try") {}
+    SECTION("after a restart of the daemon") {
+        world.restart();
+        world.keeper->intents().setDesired(desire({"docker.io"}));
+    }
+    world.root.write("volume/docker.io/hosts.toml", mine);
+    world.now.steady += std::chrono::minutes(2);
+    CHECK(world.keeper->reconcileAll(world.now) == 1);
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    CHECK(world.keeper->earlierText("docker.io") == mine);
+    // From then on a change is drift, and what was there before stays what it was.
+    world.root.write("volume/docker.io/hosts.toml", "# drift\n");
+    if (GENERATE(false, true)) world.restart();
+    CHECK(world.want(desire({"docker.io"})) == 1);
+    CHECK(world.keeper->earlierText("docker.io") == mine);
+    CHECK(world.want(desire({})) == 1);
+    CHECK(world.hosts("docker.io") == mine);
+}
+
+TEST_CASE("a tree that cannot be made is tried again by itself") {
+    World world;
+    world.want(desire({"docker.io"}));
+    CHECK(world.keeper->due() == SteadyTime());
+    fs::remove_all(world.root / "certs.d");
+    world.root.write("certs.d", "in the way");
+    CHECK(world.keeper->reconcileAll(world.now) == 0);
+    CHECK(world.keeper->treeProblem());
+    CHECK(world.view("docker.io").state == RegistryState::Drifted);
+    fs::remove(world.root / "certs.d");
+    REQUIRE(world.keeper->due() != SteadyTime());
+    CHECK(world.keeper->reconcileDue(world.now) == 0);
+    world.now.steady = world.keeper->due();
+    CHECK(world.keeper->reconcileDue(world.now) == 1);
+    CHECK_FALSE(world.keeper->treeProblem());
+    CHECK(world.view("docker.io").state == RegistryState::InSync);
+    CHECK(world.keeper->due() == SteadyTime());
+}
+
+TEST_CASE("a directory of others that changes all the time is looked at now and then") {
+    World world;
+    world.root.write("certs.d/theirs.example/hosts.toml", "server = \"https://0.example\"\n");
+    world.want(desire({"docker.io"}));
+    const auto chain = [&] {
+        for (const auto& view : world.keeper->views())
+            if (view.name == "theirs.example" && !view.chain.empty()) return view.chain[0].host;
+        return std::string();
+    };
+    for (int i = 1; i <= 20; ++i) {
+        world.root.write("certs.d/theirs.example/hosts.toml",
+                         "server = \"https://" + std::to_string(i) + ".example\"\n");
+        world.keeper->reconcile({"theirs.example"}, world.now);
+    }
+    CHECK(chain() == "4.example");
+    REQUIRE(world.keeper->due() > world.now.steady);
+    world.now.steady = world.keeper->due();
+    (void)world.keeper->reconcileDue(world.now);
+    CHECK(chain() == "20.example");
+    CHECK(world.keeper->due() == SteadyTime());
+    // Once it is declared it is healed at once.
+    for (int i = 1; i <= 20; ++i) world.keeper->reconcile({"theirs.example"}, world.now);
+    CHECK(world.want(desire({"docker.io", "theirs.example"})) == 1);
+    CHECK(world.keeper->due() == SteadyTime());
+}
+
+TEST_CASE("legacy mirrors that gave way come back as a hosts.toml") {
+    World world;
+    world.root.write("certs.d/quay.io/hosts.toml", "# a person's\n");
+    world.want(desire({"docker.io", "quay.io"}));
+    auto legacy = *desire({"docker.io", "quay.io", "undeclared.example"}, "old.example");
+    world.keeper->keepReplaced(legacy.registries);
+    world.keeper->keepReplaced(desire({"docker.io"}, "later.example")->registries);
+    world.restart();
+    CHECK(world.want(desire({})) == 2);
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("old.example"));
+    CHECK(world.hosts("quay.io") == "# a person's\n");
+    CHECK_FALSE(world.root.exists("certs.d/undeclared.example"));
+}

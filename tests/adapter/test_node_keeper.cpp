@@ -255,7 +255,7 @@ TEST_CASE("a preview does not take back what a pass found") {
                     "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\n"
                     "  config_path = \"" +
                         paths.certsDir + "\"\n");
-    NodeKeeper keeper(node.io, node.containerd, node.units, node.state, paths);
+    NodeKeeper keeper(node.io, node.containerd, node.units, node.state, paths, kNoQuiet);
     REQUIRE(keeper.start());
     auto desired = std::make_shared<Desired>(*desire({"docker.io"}));
     desired->images = {"docker.io/library/x:1"};

@@ -31,7 +31,7 @@ struct WaitingNode : RunningNode {
         startKeeper();
     }
     void startKeeper(std::shared_ptr<const Desired> desired = desire({"docker.io"})) {
-        keeper = std::make_unique<NodeKeeper>(io, containerd, units, state, paths);
+        keeper = std::make_unique<NodeKeeper>(io, containerd, units, state, paths, kNoQuiet);
         REQUIRE(keeper->start());
         keeper->setDesired(std::move(desired));
     }
@@ -245,8 +245,8 @@ TEST_CASE("a configuration that was made and taken away again is not missed") {
     RunningNode node;
     node.containerd.bring("registry.k8s.io/pause:3.8");
     std::filesystem::remove(node.paths.containerdConfig);
-    node.keeper =
-        std::make_unique<NodeKeeper>(node.io, node.containerd, node.units, node.state, node.paths);
+    node.keeper = std::make_unique<NodeKeeper>(node.io, node.containerd, node.units, node.state,
+                                               node.paths, kNoQuiet);
     REQUIRE(node.keeper->start());
     node.keeper->setDesired(desire({"docker.io"}));
     node.units.result = "no reply";
@@ -257,8 +257,8 @@ TEST_CASE("a configuration that was made and taken away again is not missed") {
     node.containerd.refuses = true;
     node.units.result = "done";
     node.units.onRestart = [&] { node.containerd.refuses = false; };
-    node.keeper =
-        std::make_unique<NodeKeeper>(node.io, node.containerd, node.units, node.state, node.paths);
+    node.keeper = std::make_unique<NodeKeeper>(node.io, node.containerd, node.units, node.state,
+                                               node.paths, kNoQuiet);
     REQUIRE(node.keeper->start());
     node.keeper->setDesired(desire({"docker.io"}));
     const auto codes = node.pass();
@@ -289,4 +289,41 @@ TEST_CASE("a preview that sees containerd gone is no reason not to tell it") {
     finish(node.io, node.keeper->settle(std::chrono::steady_clock::now()));
     for (const auto& reason : node.keeper->view().reasons) codes.push_back(reason.code);
     CHECK(has(codes, "ContainerdUnreachable"));
+}
+
+TEST_CASE("nothing is edited and restarted between two commands that set the configuration up") {
+    WaitingNode node;
+    (void)node.pass();
+    REQUIRE(node.stage() == Stage::None);
+    const auto startWith = [&](std::chrono::milliseconds quiet) {
+        node.keeper = std::make_unique<NodeKeeper>(node.io, node.containerd, node.units, node.state,
+                                                   node.paths, quiet);
+        REQUIRE(node.keeper->start());
+        node.keeper->setDesired(desire({"docker.io"}));
+    };
+    startWith(std::chrono::hours(1));
+    CHECK_FALSE(has(node.pass(), "ConfigSettling"));
+    SECTION("what sets no config_path is not edited yet") {
+        node.root.write("config.toml", node.before);
+        CHECK(has(node.pass(), "ConfigSettling"));
+        CHECK(node.root.read("config.toml") == node.before);
+        CHECK(node.stage() == Stage::None);
+    }
+    SECTION("for what containerd has not read it is not restarted yet") {
+        node.root.write("config.toml", node.before);
+        node.restart();
+        CHECK(has(node.pass(), "ConfigSettling"));
+        node.root.write("config.toml", node.edited);
+        node.makeOlder();
+        CHECK(has(node.pass(), "ConfigSettling"));
+        CHECK(node.root.read("config.toml") == node.edited);
+    }
+    CHECK(node.units.restarts.empty());
+    SECTION("what a start finds has been there for longer") {
+        node.root.write("config.toml", node.before);
+        startWith(std::chrono::hours(1));
+        CHECK_FALSE(has(node.pass(), "ConfigSettling"));
+        CHECK(node.root.read("config.toml") != node.before);
+        CHECK(node.units.restarts.size() == 1);
+    }
 }

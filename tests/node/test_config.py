@@ -106,6 +106,10 @@ class Config(NodeCase):
         self.assertEqual(node.start_pod()[0], 0)
         self.assertEqual(node.kubelet_starts(), starts + 1,
                          "containerd was restarted because CRI had been broken")
+        # What led to the registry before comes back in the form that containerd reads now.
+        node.desire("apiVersion: nodemirrord/v1\nregistries: {}\n")
+        self.wait_for(lambda: "old.example" in node.read(f"{CERTS}/docker.io/hosts.toml"),
+                      "the legacy mirror is given back")
 
     def test_a_mirror_that_nothing_covers_is_a_reason_to_stop(self):
         # A file that says nothing takes the place of no mirror.
@@ -196,6 +200,7 @@ class Config(NodeCase):
             self.wait_for(lambda: "open for writing" in json.dumps(node.status()["reasons"]),
                           "the half is seen")
             self.assertEqual(node.read(path), COMMENTED[:half])
+        self.wait_for(lambda: "ConfigSettling" in self.reasons(node), "it is left alone at first")
         self.wait_for(lambda: "config_path =" in node.read(path), "the whole is edited", 90)
         for line in COMMENTED.splitlines():
             self.assertIn(line, node.read(path))

@@ -11,6 +11,9 @@
 
 namespace nodemirror {
 
+/// What a test writes is acted on at once.
+constexpr std::chrono::milliseconds kNoQuiet{0};
+
 /// A scripted containerd and systemd, with a state directory.
 struct Node {
     TemporaryDirectory root;
@@ -46,7 +49,7 @@ struct RunningNode : Node {
         root.write("config.toml", config);
         units.unit->mainPid = containerd.processId();
         start();
-        keeper = std::make_unique<NodeKeeper>(io, containerd, units, state, paths);
+        keeper = std::make_unique<NodeKeeper>(io, containerd, units, state, paths, kNoQuiet);
         REQUIRE(keeper->start());
         keeper->setDesired(desire({"docker.io"}));
     }

@@ -29,7 +29,7 @@ class ScriptedContainerd : public Containerd {
     void bring(const std::string& name) {
         ObservedImage image;
         image.name = name;
-        image.hasRecord = image.resolves = image.pinLabel = image.managedLabel = true;
+        image.hasRecord = image.resolves = image.pinLabel = true;
         image.id = "sha256:" + name;
         images[name] = image;
     }

@@ -1,4 +1,5 @@
 #include "plan/config_plan.hpp"
+#include "plan/config_settling.hpp"
 #include "support/temporary_directory.hpp"
 #include "unit/config_samples.hpp"
 
@@ -147,6 +148,23 @@ TEST_CASE("what is planned for containerd's configuration") {
         REQUIRE(plan.reasons.size() == 1);
         CHECK(plan.reasons[0].subject == "quay.io");
     }
+    SECTION("no edit is made while CRI is refused for something else") {
+        auto node = nodeWith("version = 2\n", k17, directory);
+        CriState cri;
+        cri.refused = true;
+        cri.error = "no snapshotter";
+        node.cri = Seen<CriState>::known(cri);
+        const auto plan = planConfig(desired, node, around());
+        CHECK(plan.edits.empty());
+        REQUIRE(plan.reasons.size() == 1);
+        CHECK_THAT(plan.reasons[0].message, Catch::Contains("no snapshotter"));
+        // That of legacy tables beside config_path is mended by the edit.
+        const std::string legacy = table + "]\nconfig_path = \"" + kCerts + "\"\n" + table +
+                                   ".mirrors.\"docker.io\"]\nendpoint = [\"https://m.example\"]\n";
+        auto conflict = nodeWith(legacy, k17, directory);
+        conflict.cri = node.cri;
+        CHECK_FALSE(planConfig(desired, conflict, around()).edits.empty());
+    }
     SECTION("nothing is edited on a policy of check, or when something is unknown") {
         const auto node = nodeWith("version = 2\n", k17, directory);
         desired.configPath = ConfigPathPolicy::Check;
@@ -160,5 +178,40 @@ TEST_CASE("what is planned for containerd's configuration") {
         unknown = node;
         unknown.config = Seen<ContainerdConfig>::unknown("EACCES");
         CHECK(planConfig(desired, unknown, around()).edits.empty());
+    }
+}
+
+TEST_CASE("a configuration that somebody sets up is left alone until it has settled") {
+    using std::chrono::seconds;
+    const TemporaryDirectory directory;
+    const auto config = [&](const std::string& text) {
+        return nodeWith(text, k17, directory).config;
+    };
+    const auto unreadable = Seen<ContainerdConfig>::unknown("open for writing");
+    const SteadyTime start{std::chrono::hours(1)};
+    ConfigSettling settling(seconds(5));
+    settling.look(config("version = 2\n"), start);
+    REQUIRE_FALSE(settling.heldUntil(start));
+    SECTION("what does not change holds up nothing") {
+        settling.look(config("version = 2\n"), start + seconds(1));
+        CHECK_FALSE(settling.heldUntil(start + seconds(1)));
+    }
+    SECTION("from its last change on") {
+        settling.look(config("version = 2\n# one\n"), start + seconds(10));
+        CHECK(settling.heldUntil(start + seconds(10)) == start + seconds(15));
+        settling.look(config("version = 2\n# two\n"), start + seconds(13));
+        CHECK(settling.heldUntil(start + seconds(15)) == start + seconds(18));
+        CHECK_FALSE(settling.heldUntil(start + seconds(18)));
+    }
+    SECTION("while it cannot be read too") {
+        settling.look(unreadable, start + seconds(10));
+        settling.look(config("version = 2\n"), start + seconds(12));
+        CHECK(settling.heldUntil(start + seconds(16)) == start + seconds(17));
+    }
+    SECTION("but not for ever where it never settles") {
+        for (int i = 1; i <= 61; ++i)
+            settling.look(config("version = 2\n# " + std::to_string(i) + "\n"), start + seconds(i));
+        CHECK(settling.heldUntil(start + seconds(60)) == start + seconds(61));
+        CHECK_FALSE(settling.heldUntil(start + seconds(61)));
     }
 }

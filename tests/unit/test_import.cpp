@@ -160,6 +160,28 @@ TEST_CASE("legacy mirrors and k3s' registries.yaml") {
     CHECK(importK3s("", "registries.yaml")->empty());
 }
 
+TEST_CASE("an endpoint without a scheme gets the one that its reader gives it") {
+    ContainerdConfig config;
+    LegacyMirror mirror;
+    mirror.registry = "docker.io";
+    mirror.endpoints = {"localhost:5000", "127.0.0.1", "m.example:5000"};
+    config.mirrors.push_back(mirror);
+    const Chain cri = chainOf(writeDesired(importConfig(config), {}), "docker.io");
+    REQUIRE(cri.size() >= 3);
+    CHECK(cri[0].url() == "http://localhost:5000/v2");
+    CHECK(cri[1].url() == "http://127.0.0.1/v2");
+    CHECK(cri[2].url() == "https://m.example:5000/v2");
+    const auto k3s = importK3s(
+        "mirrors:\n  docker.io:\n    endpoint: [\"localhost:5000\", localhost, m.example]\n",
+        "registries.yaml");
+    REQUIRE(k3s);
+    const Chain chain = chainOf(writeDesired(*k3s, {}), "docker.io");
+    REQUIRE(chain.size() >= 3);
+    CHECK(chain[0].url() == "http://localhost:5000/v2");
+    CHECK(chain[1].url() == "https://localhost/v2");
+    CHECK(chain[2].url() == "https://m.example/v2");
+}
+
 TEST_CASE("whether what stands in certs.d says anything") {
     const Tree tree;
     for (const char* nothing :

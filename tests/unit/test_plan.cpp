@@ -4,6 +4,7 @@
 #include "plan/budget.hpp"
 #include "plan/contest.hpp"
 #include "plan/image_plan.hpp"
+#include "plan/look_pace.hpp"
 #include "plan/node_reasons.hpp"
 #include "plan/registry_plan.hpp"
 #include "reference/image_reference.hpp"
@@ -348,4 +349,21 @@ TEST_CASE("image references are normalised as CRI does") {
          {"", "UPPER", "a//b", "a:", "a@sha256:1", "a b", "http://x/y", "a@",
           "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"})
         CHECK_FALSE(parseImageReference(bad));
+}
+
+TEST_CASE("what others change all the time is looked at now and then") {
+    using std::chrono::seconds;
+    const SteadyTime start{std::chrono::hours(1)};
+    LookPace pace;
+    for (int i = 0; i < 5; ++i) {
+        REQUIRE(pace.mayLook(start + seconds(i)));
+        pace.looked(start + seconds(i));
+    }
+    CHECK(pace.due() == SteadyTime());
+    CHECK_FALSE(pace.mayLook(start + seconds(5)));
+    CHECK(pace.due() == start + seconds(10));
+    CHECK(pace.mayLook(start + seconds(10)));
+    CHECK(pace.due() == SteadyTime());
+    pace.looked(start + seconds(10));
+    CHECK(pace.mayLook(start + seconds(11)));
 }

@@ -85,8 +85,9 @@ TEST_CASE("a desired state that is not valid") {
 
 TEST_CASE("a copy that a later start could not fall back to is told") {
     Status status = sound();
-    status.desired.notKept = "cannot write /var/lib/x/last-good.json: No space left on device";
+    status.desired.notKept = Error::system("write", "", ENOSPC).at("/var/lib/x/last-good.json");
     CHECK(codesOf(status) == Codes{"StateNotWritable"});
+    CHECK_THAT(remedyOf(status), Catch::Contains("make room on the file system of /var/lib/x"));
     CHECK(phaseOf(status) == Phase::Degraded);
 }
 
@@ -125,7 +126,7 @@ TEST_CASE("registries and the tree that they are in") {
     TreeState tree;
     tree.unwatched = "no watches are left";
     CHECK(phaseOf(sound(), tree) == Phase::Degraded);
-    tree.problem = "it is a file";
+    tree.problem = Error("use", "/etc/containerd/certs.d", "it is a file");
     CHECK(codesOf(sound(), tree) == Codes{"CertsDirUnusable", "WatchesExhausted"});
     CHECK(phaseOf(sound(), tree) == Phase::Blocked);
 }
