@@ -101,6 +101,18 @@ Seen<ObservedRegistry> CertsTree::observe(const std::string& directory) const {
     return Answer::known(std::move(out));
 }
 
+Result<std::string> CertsTree::finishedText(const std::string& path) const {
+    const auto root = open();
+    if (!root) return root.error();
+    const size_t slash = path.find('/');
+    if (slash == std::string::npos) return readContent(root->get(), path, Unfinished::Refuse);
+    const std::string directory = path.substr(0, slash);
+    const auto parent = openBelow(root->get(), directory);
+    if (!parent) return parent.error();
+    auto text = readContent(parent->get(), path.substr(slash + 1), Unfinished::Refuse);
+    return text ? text : Result<std::string>(within(directory, text.error()));
+}
+
 Result<std::string> CertsTree::write(const std::string& directory, std::string_view content,
                                      mode_t mode, const Kept& keep) const {
     const auto root = open();

@@ -1,7 +1,6 @@
 #include "files/entries.hpp"
 
 #include "base/digest.hpp"
-#include "base/read_file.hpp"
 #include "files/atomic_write.hpp"
 #include "hosts_toml/reader.hpp"
 
@@ -33,13 +32,6 @@ std::string linkTarget(int parent, const std::string& name) {
     char buffer[4096];
     const ssize_t size = ::readlinkat(parent, name.c_str(), buffer, sizeof buffer);
     return size < 0 ? "" : std::string(buffer, static_cast<size_t>(size));
-}
-
-Result<std::string> readContent(int parent, const std::string& name) {
-    const UniqueFd fd(
-        ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!fd) return Error::system("read", name, errno);
-    return readRest(fd.get(), name, static_cast<size_t>(kLargestHosts));
 }
 
 int rename2(int parent, const std::string& from, const std::string& to, unsigned flags) {
@@ -100,6 +92,13 @@ bool isDenied(const Error& error) { return error.code() == EACCES || error.code(
 
 bool isForeign(uid_t uid, gid_t gid) { return uid != ::geteuid() || gid != ::getegid(); }
 
+Result<std::string> readContent(int parent, const std::string& name, Unfinished unfinished) {
+    const UniqueFd fd(
+        ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!fd) return Error::system("read", name, errno);
+    return readRest(fd.get(), name, static_cast<size_t>(kLargestHosts), unfinished);
+}
+
 Result<ObservedEntry> observeEntry(int parent, const std::string& name) {
     ObservedEntry entry;
     struct stat status {};
@@ -115,7 +114,7 @@ Result<ObservedEntry> observeEntry(int parent, const std::string& name) {
     if (entry.type != Type::File) return entry;
     entry.tooLarge = status.st_size > kLargestHosts;
     if (entry.tooLarge) return entry;
-    auto content = readContent(parent, name);
+    auto content = readContent(parent, name, Unfinished::Read);
     // Another user's private file: what it says stays with them, that it is theirs is known.
     entry.unreadable = !content && isDenied(content.error()) && entry.uid != ::geteuid();
     if (entry.unreadable) return entry;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/read_file.hpp"
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "observed/registry_files.hpp"
@@ -27,6 +28,9 @@ constexpr size_t kMostNames = 4096;
 
 /// The names but "." and "..", sorted; where there are more than `most`, so many and one.
 Result<std::vector<std::string>> namesIn(int directory, size_t most = kMostNames);
+
+/// The content of a file that is no link, of 4 MiB at most.
+Result<std::string> readContent(int parent, const std::string& name, Unfinished unfinished);
 
 /// What stands under a name, with its content where it is a file of any sense.
 Result<ObservedEntry> observeEntry(int parent, const std::string& name);

@@ -141,9 +141,10 @@ bool isClosedToUs(const std::string& path) {
     return ::access(path.c_str(), R_OK) != 0 && errno == EACCES;
 }
 
-/// Who else may write a directory or its hosts.toml; empty where nobody but root and this user.
-std::string othersOf(const std::string& directory) {
-    for (const auto& path : {directory, directory + "/hosts.toml"}) {
+/// Who else may write a hosts.toml, or put another in its place; empty where nobody but root and
+/// this user.
+std::string othersOf(const std::string& root, const std::string& directory) {
+    for (const auto& path : {root, directory, directory + "/hosts.toml"}) {
         struct stat status {};
         if (::stat(path.c_str(), &status) != 0) continue;
         if (status.st_uid != 0 && status.st_uid != ::geteuid())
@@ -174,9 +175,9 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
     }
     if (text.empty()) return loadCertFiles(directory, out);
     Decoded decoded = decodeHostsToml(text, directory, version);
-    const std::string why = leadsElsewhere(path, directory)
-                                ? "what the link leads to is no TOML that containerd takes"
-                                : decoded.error;
+    const bool hidden = !out.others.empty() && leadsElsewhere(path, directory);
+    const std::string why =
+        hidden ? "what the link leads to is no TOML that containerd takes" : decoded.error;
     if (decoded.crashes) {
         out.error = "containerd " + version.text() + " itself dies of " + path + ": " + why;
         return {};
@@ -190,7 +191,7 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
         out.ignored = "hosts.toml cannot be used: " + why;
         return loadCertFiles(directory, out);
     }
-    lintHostsToml(text, decoded.hosts, out.registry, version, out.warnings);
+    if (!hidden) lintHostsToml(text, decoded.hosts, out.registry, version, out.warnings);
     if (out.warnings.size() > kMostWarnings) {
         Warning rest = out.warnings.back();
         rest.text =
@@ -298,7 +299,7 @@ ChainReading readChain(const std::string& root, const std::string& registry,
     Chain hosts;
     const std::string directory = findDirectory(root, out);
     if (!directory.empty()) {
-        out.others = othersOf(directory);
+        out.others = othersOf(root, directory);
         hosts = loadDirectory(directory, version, out);
     }
     if (out.error.empty()) {

@@ -12,11 +12,12 @@ namespace nodemirror {
 namespace {
 
 constexpr std::chrono::hours kRejectedFor{1};
+constexpr std::chrono::seconds kSaveAgain{30};
 
 }  // namespace
 
 ProofBook::ProofBook(boost::asio::io_context& io, StateDir state)
-    : state_(std::move(state)), saving_(io, [this] { save(); }) {}
+    : state_(std::move(state)), saving_(io, [this] { save(); }), retry_(io) {}
 
 void ProofBook::load() {
     auto proofs = state_.loadProofs();
@@ -29,12 +30,18 @@ void ProofBook::load() {
 void ProofBook::save() {
     const auto saved = state_.saveProofs(proofs_);
     unsaved_ = !saved;
-    if (!saved) spdlog::error("msg={}", inQuotes(saved.error().text()));
+    if (saved) return;
+    spdlog::error("msg={}", inQuotes(saved.error().text()));
+    retry_.expires_after(kSaveAgain);
+    retry_.async_wait([this](const boost::system::error_code& cancelled) {
+        if (!cancelled) save();
+    });
 }
 
 void ProofBook::flush() {
     saving_.cancel();
     if (unsaved_) save();
+    retry_.cancel();
 }
 
 void ProofBook::keepOnly(const Desired& desired) {

@@ -49,6 +49,7 @@ class ProofBook {
     Proofs proofs_;
     bool unsaved_ = false;
     Throttle saving_;
+    boost::asio::steady_timer retry_;  ///< of a save that failed
 };
 
 }  // namespace nodemirror

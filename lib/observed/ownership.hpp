@@ -17,9 +17,10 @@ struct BackedUpEntry {
     mode_t mode = 0;
     uid_t uid = 0;
     gid_t gid = 0;
-    std::string stored;  ///< File: name in the state directory's backups; Symlink: its target;
-                         ///< Aside: the name it was moved to, relative to certs.d
-    std::string sha256;  ///< File
+    std::string stored;   ///< File: name in the state directory's backups; Symlink: its target;
+                          ///< Aside: the name it was moved to, relative to certs.d
+    std::string sha256;   ///< File
+    bool legacy = false;  ///< no copy: made of the legacy tables that led to the registry before
 };
 
 /// The daemon's claim to a registry's hosts.toml.

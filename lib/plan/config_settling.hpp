@@ -21,6 +21,8 @@ class ConfigSettling {
 
     /// The configuration as it is looked at now. What the first look finds has stood for longer.
     void look(const Seen<ContainerdConfig>& config, SteadyTime now);
+    /// The next look finds what was written from here, which is no unrest.
+    void expectOwn() { seen_.reset(); }
     /// Until when nothing is done on account of it: until it has been left alone for `quiet`, or
     /// has been changed for twelve times as long. Nothing where it may be acted on.
     std::optional<SteadyTime> heldUntil(SteadyTime now) const;

@@ -22,17 +22,21 @@ void BaseProbe::cancel() {
     if (connection_) connection_->cancel();
 }
 
-/// Keeps the connection that there is where its TLS context is still the one to use.
+bool BaseProbe::isCurrent() const {
+    if (!tls_) return true;
+    const auto now = contexts_(tlsSettingsOf(host_));
+    return now && *now == tls_;
+}
+
 Result<void> BaseProbe::connect(const HttpUrl& url) {
-    TlsContext tls;
+    if (connection_) return {};
+    tls_.reset();
     if (url.scheme == "https") {
         auto made = contexts_(tlsSettingsOf(host_));
         if (!made) return made.error();
-        tls = std::move(*made);
+        tls_ = std::move(*made);
     }
-    if (connection_ && tls == tls_) return {};
-    connection_ = std::make_unique<Connection>(io_, resolver_, tls, proxyFor(proxies_, url));
-    tls_ = std::move(tls);
+    connection_ = std::make_unique<Connection>(io_, resolver_, tls_, proxyFor(proxies_, url));
     return {};
 }
 
@@ -44,21 +48,14 @@ Task<Exchange> BaseProbe::ask(Patience patience) {
     for (const auto& [name, values] : host_.header)
         for (const auto& value : values) request.headers.emplace_back(name, value);
     request.headers.emplace_back("User-Agent", "containerd/" + version_.text());
-    if (const auto connected = connect(request.url); !connected) {
-        Exchange failed;
-        failed.method = request.method;
-        failed.url = request.url.text();
-        failed.fault = Fault::Tls;
-        failed.error = connected.error().text();
-        co_return failed;
-    }
+    if (const auto connected = connect(request.url); !connected)
+        co_return request.unsent(Fault::Tls, connected.error().text());
     auto task = connection_->exchange(std::move(request), patience);
     co_return co_await std::move(task);
 }
 
 Task<std::vector<Exchange>> BaseProbe::run(Patience patience) {
-    if (const auto dial = parseGoDuration(host_.dialTimeout); dial && dial->count() > 0)
-        patience.connect = std::min(patience.connect, *dial);
+    patience = patienceWith(host_, patience);
     std::vector<Exchange> out;
     do {
         auto task = ask(patience);

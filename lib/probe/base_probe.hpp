@@ -16,14 +16,16 @@ class BaseProbe {
   public:
     using ContextSource = std::function<Result<TlsContext>(const TlsSettings&)>;
 
-    /// `contexts` is asked for a TLS context at each run: a kept connection that was made with
-    /// another one (a CA was replaced in place) proves nothing of the next pull.
+    /// `contexts` is asked for a TLS context at each new connection.
     BaseProbe(boost::asio::io_context& io, Resolver& resolver, ChainHost host,
               ContainerdVersion version, ProxySettings proxies, ContextSource contexts);
 
     /// Never empty; the last exchange is the one that counts. One comes before it where the host
     /// was found to speak plain http instead of https. One run at a time.
     Task<std::vector<Exchange>> run(Patience patience);
+    /// Whether a connection made now would have the same TLS context as the kept one: that proves
+    /// nothing of the next pull where a CA was replaced in place.
+    bool isCurrent() const;
     /// Ends the run that is under way with a fault; safe at any time. It cannot be run again.
     void cancel();
 

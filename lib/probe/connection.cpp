@@ -233,21 +233,24 @@ Task<bool> Connection::attempt(const HttpRequest& request, Patience patience, Ex
     co_return answered;
 }
 
+Exchange HttpRequest::unsent(Fault fault, std::string error) const {
+    Exchange out;
+    out.method = method;
+    out.url = url.text();
+    out.fault = fault;
+    out.error = std::move(error);
+    return out;
+}
+
 Task<Exchange> Connection::exchange(HttpRequest request, Patience patience) {
     const auto began = Clock::now();
-    const auto fresh = [&request] {
-        Exchange out;
-        out.method = request.method;
-        out.url = request.url.text();
-        return out;
-    };
-    Exchange out = fresh();
+    Exchange out = request.unsent(Fault::None, "");
     const bool kept = open();
     auto first = attempt(request, patience, out);
     const bool answered = co_await std::move(first);
     if (!answered && kept && !cancelled_ && out.fault == Fault::Reset) {
         // The server closed a connection that was idle: that says nothing about it.
-        out = fresh();
+        out = request.unsent(Fault::None, "");
         auto second = attempt(request, patience, out);
         (void)co_await std::move(second);
     }

@@ -39,6 +39,9 @@ struct HttpRequest {
     uint64_t keepLimit = 64 << 10;
     /// Whether the body may take the time that it takes, as long as it comes.
     bool patient = false;
+
+    /// The exchange that is told of it where it is not even sent.
+    Exchange unsent(Fault fault, std::string error) const;
 };
 
 /// One connection to one server, by way of a proxy where one is given. It is kept for further

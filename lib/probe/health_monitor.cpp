@@ -204,7 +204,8 @@ Task<ProbeOutcome> HealthMonitor::probe(std::shared_ptr<Target> target) {
     std::vector<std::shared_ptr<BaseProbe>> all;
     SteadyTime latest;
     for (int number = 0; number < 2 && !race->winner && !target->stopped; ++number) {
-        std::shared_ptr<BaseProbe> asked = number == 0 ? target->kept : nullptr;
+        std::shared_ptr<BaseProbe> asked;
+        if (number == 0 && target->kept && target->kept->isCurrent()) asked = target->kept;
         if (!asked) {
             auto slot = takeSlot();
             co_await std::move(slot);

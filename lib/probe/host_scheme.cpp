@@ -1,7 +1,10 @@
 #include "probe/host_scheme.hpp"
 
+#include "base/time.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "hosts_toml/upstream.hpp"
+
+#include <algorithm>
 
 namespace nodemirror {
 
@@ -27,6 +30,12 @@ TlsSettings tlsSettingsOf(const ChainHost& host) {
     out.ca = host.ca;
     out.client = host.client;
     return out;
+}
+
+Patience patienceWith(const ChainHost& host, Patience patience) {
+    if (const auto dial = parseGoDuration(host.dialTimeout); dial && dial->count() > 0)
+        patience.connect = std::min(patience.connect, *dial);
+    return patience;
 }
 
 }  // namespace nodemirror

@@ -3,6 +3,7 @@
 #include "containerd_config/version.hpp"
 #include "hosts_toml/chain.hpp"
 #include "observed/exchange.hpp"
+#include "probe/connection.hpp"
 #include "probe/tls_client.hpp"
 
 #include <string>
@@ -28,5 +29,8 @@ class HostScheme {
 
 /// The TLS settings of a host of a chain.
 TlsSettings tlsSettingsOf(const ChainHost& host);
+
+/// No more patience with it than its dial_timeout lets containerd have.
+Patience patienceWith(const ChainHost& host, Patience patience);
 
 }  // namespace nodemirror

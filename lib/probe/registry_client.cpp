@@ -84,8 +84,7 @@ RegistryClient::RegistryClient(boost::asio::io_context& io, Resolver& resolver, 
     if (!options_.contexts) options_.contexts = std::make_shared<TlsContexts>();
     base_.scheme = scheme_.text();
     base_.authority = host_.host;
-    if (const auto dial = parseGoDuration(host_.dialTimeout); dial && dial->count() > 0)
-        options_.patience.connect = std::min(options_.patience.connect, *dial);
+    options_.patience = patienceWith(host_, options_.patience);
 }
 
 HttpUrl RegistryClient::urlOf(const std::string& kind, const std::string& object) const {
@@ -117,12 +116,8 @@ Task<Exchange> RegistryClient::send(HttpRequest request, std::string purpose) {
     if (!own || !connection_) {
         auto made = connectionTo(request.url);
         if (!made) {
-            Exchange out;
-            out.method = request.method;
-            out.url = request.url.text();
+            Exchange out = request.unsent(Fault::Tls, made.error().text());
             out.purpose = purpose;
-            out.fault = Fault::Tls;
-            out.error = made.error().text();
             co_return out;
         }
         (own ? connection_ : other) = std::move(*made);
@@ -264,12 +259,9 @@ std::vector<std::pair<std::string, std::string>> RegistryClient::headersFor(cons
 /// A request that is not even made: http.NewRequest fails.
 void RegistryClient::refuse(const HttpRequest& request, const std::string& why,
                             RegistryAnswer* answer) {
-    Exchange exchange;
-    exchange.method = request.method;
-    exchange.url = request.url.text();
-    exchange.fault = answer->fault = Fault::Protocol;
-    exchange.error = answer->error = "parse " + inQuotes(exchange.url) + ": " + why;
-    answer->exchanges.push_back(std::move(exchange));
+    answer->fault = Fault::Protocol;
+    answer->error = "parse " + inQuotes(request.url.text()) + ": " + why;
+    answer->exchanges.push_back(request.unsent(answer->fault, answer->error));
 }
 
 Task<RegistryAnswer> RegistryClient::ask(Ask what) {

@@ -86,6 +86,7 @@ Result<void> ConfigKeeper::keepAndWrite(const ConfigPlan& plan) {
     }
     if (const auto saved = state_.saveConfigEdit(record); !saved) return saved;
     record_ = std::move(record);
+    ++writes_;
     for (const auto& edit : plan.edits) {
         // Somebody may have written in between: their text must not be lost.
         const auto now =
@@ -112,6 +113,7 @@ void ConfigKeeper::removeLeftovers() const {
 
 Result<bool> ConfigKeeper::putBack() {
     removeLeftovers();
+    ++writes_;
     bool any = false;
     for (const auto& file : record_.files) {
         // Only what is still ours is taken back; a later change is somebody's own.
@@ -148,14 +150,14 @@ void ConfigKeeper::forgetWhatIsBack() {
     if (std::erase_if(record_.files, isBack) > 0) save();
 }
 
-Result<bool> ConfigKeeper::isWritten() const {
-    bool written = !record_.files.empty();
+Result<size_t> ConfigKeeper::countWritten() const {
+    size_t count = 0;
     for (const auto& file : record_.files) {
         const auto ours = editedText(file);
         if (!ours) return ours.error();
-        written = written && ours->has_value();
+        if (*ours) ++count;
     }
-    return written;
+    return count;
 }
 
 }  // namespace nodemirror

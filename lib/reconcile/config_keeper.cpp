@@ -71,7 +71,8 @@ Task<void> ConfigKeeper::takeBack(Service service, std::string error,
     record_.error = error;
     record_.restartOwed = true;
     // What somebody changed since may be what containerd refused.
-    if (const auto stands = isWritten(); stands && !*stands) record_.fingerprint.clear();
+    if (const auto written = countWritten(); written && *written < record_.files.size())
+        record_.fingerprint.clear();
     save();
     if (const auto back = putBack(); !back) {
         tellNotPutBack(back.error(), reasons);
@@ -186,6 +187,7 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
         reasons->push_back(std::move(*refused));
         co_return false;
     }
+    if (onEdit_) onEdit_();
     if (const auto written = keepAndWrite(plan); !written) {
         spdlog::error("msg={}", inQuotes(written.error().text()));
         reasons->push_back(makeReason(Reason::Weight::Degraded, "ConfigNotWritten",
@@ -209,28 +211,35 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
     co_return co_await std::move(proof);
 }
 
-/// An edit that is half written is put back, and forgotten. True where it stands whole.
-bool ConfigKeeper::standsWhole(const Service& service, std::vector<Reason>* reasons) {
+/// An edit of which only a part stands is put back, and forgotten. True where it stands whole.
+bool ConfigKeeper::standsWhole(const Service& service, bool settled, std::vector<Reason>* reasons) {
     removeLeftovers();
-    const auto written = isWritten();
+    const auto written = countWritten();
     if (!written) {
         tellNotPutBack(written.error(), reasons);
         return false;
     }
-    if (*written) return true;
-    // Some files may hold the edit and others not: back to what was there before all of it. Not
-    // before it can be made anew, for half of it may have been what kept CRI loaded.
-    if (auto refused = refusal("somebody changed a part of the last edit", service)) {
-        reasons->push_back(std::move(*refused));
-        return false;
-    }
-    if (const auto back = putBack(); !back) {
-        tellNotPutBack(back.error(), reasons);
-        return false;
+    if (*written > 0 && *written == record_.files.size()) return true;
+    if (*written > 0) {
+        // Not before it can be made anew: half of it may be what keeps CRI loaded.
+        if (!settled) return false;
+        if (auto refused = refusal("somebody changed a part of the last edit", service)) {
+            reasons->push_back(std::move(*refused));
+            return false;
+        }
+        if (const auto back = putBack(); !back) {
+            tellNotPutBack(back.error(), reasons);
+            return false;
+        }
     }
     record_ = ConfigEditRecord();
     save();
     return false;
+}
+
+void ConfigKeeper::absolve() {
+    record_.fingerprint.clear();
+    save();
 }
 
 /// An edit that has to be made again and again is one that somebody undoes: a restart each time.
@@ -249,7 +258,8 @@ void ConfigKeeper::tellContest(std::vector<Reason>* reasons) {
         "it was undone"));
 }
 
-Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>* reasons) {
+Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>* reasons,
+                                bool settled) {
     using Stage = ConfigEditRecord::Stage;
     if (unreadable_) readRecord();
     forgetWhatIsBack();
@@ -280,7 +290,7 @@ Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>*
         co_return false;
     }
     if (record_.stage != Stage::Applying || (gone && !comes)) co_return false;
-    if (!standsWhole(service, reasons)) co_return false;
+    if (!standsWhole(service, settled, reasons)) co_return false;
     if (failed) {
         auto back = takeBack(service, kDoesNotStart, reasons);
         co_await std::move(back);

@@ -42,6 +42,12 @@ class ConfigKeeper {
     /// Whether it is for a rollback that there is no such file.
     bool tookAway(const std::string& path) const;
 
+    /// The edit that was taken back was so for what is not its fault: without it, things are no
+    /// better. It may be made again.
+    void absolve();
+    /// Called before an edit is written, once nothing stands against it.
+    void onEdit(std::function<void()> handler) { onEdit_ = std::move(handler); }
+
     /// Makes the edits and proves them. True when containerd was restarted.
     Task<bool> apply(ConfigPlan plan, Service service, std::vector<Reason>* reasons);
 
@@ -52,8 +58,11 @@ class ConfigKeeper {
         Configured,  ///< one that was started after
     };
     /// Takes up an edit that a crash interrupted, or with which containerd does not start. True
-    /// when containerd was restarted.
-    Task<bool> resume(Service service, Runs runs, std::vector<Reason>* reasons);
+    /// when containerd was restarted. `settled`: nobody is changing the configuration just now.
+    Task<bool> resume(Service service, Runs runs, std::vector<Reason>* reasons,
+                      bool settled = true);
+    /// How many times files were written from here.
+    size_t writes() const { return writes_; }
 
     /// Waits until CRI is ready or has refused to load, or for a minute.
     Task<Result<CriState>> waitForCri();
@@ -64,9 +73,9 @@ class ConfigKeeper {
     void removeLeftovers() const;
     /// Puts back what is as it was edited; true where anything was.
     Result<bool> putBack();
-    /// Whether every file of the edit is as it was edited; an error where that cannot be told.
-    Result<bool> isWritten() const;
-    bool standsWhole(const Service& service, std::vector<Reason>* reasons);
+    /// How many files of the edit are as it was edited; an error where that cannot be told.
+    Result<size_t> countWritten() const;
+    bool standsWhole(const Service& service, bool settled, std::vector<Reason>* reasons);
     Task<bool> judge(Service service, Runs runs, std::vector<Reason>* reasons);
     std::optional<Reason> refusal(const std::string& why, const Service& service);
     void forgetWhatIsBack();
@@ -78,7 +87,6 @@ class ConfigKeeper {
                                                std::vector<Reason>* reasons);
     Task<bool> restartAlone(Service service, std::string why, std::vector<Reason>* reasons);
     Task<bool> prove(Service service, std::string reason, std::vector<Reason>* reasons);
-    void absolveEdit();
     Task<bool> restartOwed(Service service, std::vector<Reason>* reasons);
     Task<void> takeBack(Service service, std::string error, std::vector<Reason>* reasons);
     void tellNotPutBack(const Error& error, std::vector<Reason>* reasons) const;
@@ -90,6 +98,8 @@ class ConfigKeeper {
     StateDir state_;
     LoadedConfig& loaded_;
     std::function<Result<ContainerdConfig>()> readConfig_;
+    std::function<void()> onEdit_;
+    size_t writes_ = 0;
     std::chrono::milliseconds criStart_;
     ConfigEditRecord record_;
     /// A containerd that lived through the restart of a unit.

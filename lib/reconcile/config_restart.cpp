@@ -72,30 +72,23 @@ Task<bool> ConfigKeeper::restartAlone(Service service, std::string why,
     co_return true;
 }
 
-/// Without the edit it is no better: it was taken back for what is not its fault, and may be made
-/// again once containerd runs.
-void ConfigKeeper::absolveEdit() {
-    record_.fingerprint.clear();
-    save();
-}
-
 /// The restart that makes containerd read the files that were put back; owed until it is done.
 Task<bool> ConfigKeeper::restartOwed(Service service, std::vector<Reason>* reasons) {
     auto restart =
         restartContainerd(service, "the earlier configuration of containerd was put back", reasons);
     const auto outcome = co_await std::move(restart);
     if (outcome == Restarter::Outcome::Failed) {
+        // Without the edit it does not start either.
         const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
         // Restart=always makes it "activating" until the next attempt.
         if (unit.isKnown() && (unit.value().activeState == "failed" || unit.value().startsAgain))
-            absolveEdit();
+            absolve();
     }
     if (outcome != Restarter::Outcome::Restarted) co_return false;
     record_.restartOwed = false;
     save();
     auto wait = waitForCri();
-    const auto cri = co_await std::move(wait);
-    if (cri && cri->refused) absolveEdit();
+    (void)co_await std::move(wait);
     co_return true;
 }
 

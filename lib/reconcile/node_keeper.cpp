@@ -39,6 +39,9 @@ NodeKeeper::NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Unit
       wake_(io) {}
 
 Result<void> NodeKeeper::start() {
+    config_.onEdit([this] {
+        if (onReplaced_) onReplaced_(registriesOf(observed_.config.value()));
+    });
     if (const auto started = restarter_.start(); !started) return started;
     const auto seen = state_.knowsConfig(paths_.containerdConfig);
     if (!seen) spdlog::error("msg={}", inQuotes(seen.error().text()));
@@ -179,89 +182,6 @@ Task<void> NodeKeeper::pass() {
     view_.passed = true;
     passing_ = false;
     if (onPass_) onPass_();
-}
-
-/// An edit is proven by a process that was started after it, not by one that reads certs.d.
-ConfigKeeper::Runs NodeKeeper::runs() {
-    const ConfigEditRecord& record = config_.record();
-    Seen<bool> configured;
-    if (record.stage == ConfigEditRecord::Stage::Applying)
-        configured = loaded_.hasReadEdit(process(), record);
-    else if (observed_.config.isKnown())
-        configured = loaded_.startedAfter(process(), observed_.config.value());
-    return configured.isKnown() && configured.value() ? ConfigKeeper::Runs::Configured
-                                                      : ConfigKeeper::Runs::Older;
-}
-
-/// Whether config_path stands in a file that the edit under way wrote.
-bool NodeKeeper::editSetsConfigPath() const {
-    if (!observed_.config.isKnown() || observed_.config.value().configPath.empty()) return false;
-    const auto& files = config_.record().files;
-    return std::any_of(files.begin(), files.end(), [this](const auto& file) {
-        return file.path == observed_.config.value().configPathFile;
-    });
-}
-
-bool NodeKeeper::waitsForQuiet(const ConfigPlan& plan) {
-    if (plan.edits.empty() && !plan.restart) return false;
-    const SteadyTime now = std::chrono::steady_clock::now();
-    const auto until = settling_.heldUntil(now);
-    if (!until) return false;
-    reasons_.push_back(
-        reasonOfSettling(paths_.containerdConfig, WallTime::clock::now() + (*until - now)));
-    return true;
-}
-
-Task<void> NodeKeeper::keepConfig() {
-    using Stage = ConfigEditRecord::Stage;
-    const bool refused = observed_.cri.isKnown() && observed_.cri.value().refused;
-    const Service service = desired_->containerd;
-    const ConfigEditRecord& record = config_.record();
-    const bool begun = record.stage == Stage::Applying;
-    const std::string edit = record.fingerprint;
-    const bool setsConfigPath = begun && editSetsConfigPath();
-    auto resume = config_.resume(service, runs(), &reasons_);
-    bool restarted = co_await std::move(resume);
-    // Whatever another file came to say since.
-    if (setsConfigPath && record.stage == Stage::None &&
-        loaded_.wasStartedWith(containerd_.processId(), edit))
-        loaded_.noteReadsCertsDir(containerd_.processId());
-    if (begun && !restarted && record.stage == Stage::None) {
-        // Half an edit may have been put back: what was observed before is no more.
-        auto look = observe();
-        co_await std::move(look);
-    }
-    if (restarted && record.stage == Stage::Applying && observed_.config.isKnown())
-        loaded_.noteStarted(containerd_.processId(), observed_.config.value());
-    if (!restarted && record.stage != Stage::Applying) {
-        ConfigPlan plan = planConfig(*desired_, observed_, surroundings());
-        for (const auto& reason : plan.reasons) reasons_.push_back(reason);
-        const bool asItIs = plan.edits.empty();
-        // A rollback that is not done comes first: what is on disk may be half of an edit.
-        const bool owed = record.stage == Stage::RolledBack && record.restartOwed;
-        if (!owed && !waitsForQuiet(plan)) {
-            if (!plan.edits.empty() && onReplaced_)
-                onReplaced_(registriesOf(observed_.config.value()));
-            auto apply = config_.apply(std::move(plan), service, &reasons_);
-            restarted = co_await std::move(apply);
-        }
-        if (restarted && asItIs)
-            loaded_.noteStarted(containerd_.processId(), observed_.config.value());
-    }
-    if (restarted) {
-        if (record.stage == Stage::Applying) loaded_.noteStarted(containerd_.processId(), record);
-        criWasRefused_ = criWasRefused_ || refused;
-        auto look = observe();
-        co_await std::move(look);
-        // What the plan says of the configuration as it is now: an edit that was taken back blocks.
-        if (record.stage == Stage::RolledBack)
-            for (const auto& reason : planConfig(*desired_, observed_, surroundings()).reasons)
-                reasons_.push_back(reason);
-    }
-    if (criWasRefused_ && observed_.cri.isKnown() && observed_.cri.value().ready) {
-        criWasRefused_ = false;
-        wantKubeletRestarted("containerd was restarted because CRI had not been loaded");
-    }
 }
 
 void NodeKeeper::judgeCri() {

@@ -75,7 +75,8 @@ class NodeKeeper {
     ConfigKeeper::Runs runs();
     bool editSetsConfigPath() const;
     Task<void> keepConfig();
-    bool waitsForQuiet(const ConfigPlan& plan);
+    bool waitsForQuiet();
+    void absolveEdit();
     void wantKubeletRestarted(std::string why);
     Task<void> keepKubelet();
     ConfigSurroundings surroundings() const;
@@ -107,6 +108,7 @@ class NodeKeeper {
     SteadyTime kubeletSince_;                 ///< since when it is
     std::vector<std::string> importedFiles_;  ///< of the configuration as it last could be read
     ConfigSettling settling_;
+    size_t ownWrites_ = 0;        ///< of the configuration, at the last look
     bool configSeen_ = false;     ///< containerd's configuration has been there
     bool configUnknown_ = false;  ///< whether it has cannot be read
     bool configNoted_ = false;    ///< and the state directory says so

@@ -68,6 +68,8 @@ void NodeKeeper::observeConfig() {
                                   : Seen<bool>::unknown(config.error().text());
     observed_.config = config ? Seen<ContainerdConfig>::known(std::move(*config))
                               : Seen<ContainerdConfig>::unknown(config.error().text());
+    if (config_.writes() != ownWrites_) settling_.expectOwn();
+    ownWrites_ = config_.writes();
     settling_.look(observed_.config, std::chrono::steady_clock::now());
     const auto effective = effectiveConfigPath(observed_, paths_.certsDir);
     if (effective.effective.value_or(false)) loaded_.noteReadsCertsDir(containerd_.processId());

@@ -29,7 +29,6 @@ BackedUpEntry backupOf(const std::string& path, const ObservedEntry& entry) {
     } else {
         out.type = BackedUpEntry::Type::File;
         out.stored = StateDir::backupName(path);
-        out.sha256 = entry.sha256;
     }
     return out;
 }
@@ -61,6 +60,12 @@ bool holdsNothing(const ObservedRegistry& observed) {
            (observed.directory.type == Type::Absent || observed.directory.type == Type::Directory);
 }
 
+/// Without the words of its renderer, who keeps it no longer when it is in place.
+std::string ofLegacyTables(std::string text) {
+    while (text.substr(0, 1) == "#") text.erase(0, text.find('\n') + 1);
+    return "# What the mirrors in containerd's config.toml led to, before nodemirrord.\n" + text;
+}
+
 void putFirst(std::vector<std::string>& digests, const std::string& digest) {
     digests.erase(std::remove(digests.begin(), digests.end(), digest), digests.end());
     digests.insert(digests.begin(), digest);
@@ -87,9 +92,13 @@ Result<void> RegistryKeeper::keepEntry(const std::string& path, const ObservedEn
                      "it is uid " + std::to_string(entry.uid) + "'s, who lets nobody read it",
                      "chown root:root " + tree_.root() + "/" + path);
     BackedUpEntry backup = backupOf(path, entry);
-    if (backup.type == BackedUpEntry::Type::File)
-        if (const auto stored = state_.storeBackup(backup.stored, entry.content); !stored)
-            return stored;
+    if (backup.type == BackedUpEntry::Type::File) {
+        // The whole of it, and not the half that somebody has written so far.
+        const auto text = tree_.finishedText(path);
+        if (!text) return text.error();
+        backup.sha256 = sha256Hex(*text);
+        if (const auto stored = state_.storeBackup(backup.stored, *text); !stored) return stored;
+    }
     ownership.backups.push_back(std::move(backup));
     return {};
 }
@@ -164,14 +173,18 @@ Result<void> RegistryKeeper::claimAgain(Step& step, Ownership& ownership) {
     const bool ours = observed.hosts.type == ObservedEntry::Type::File &&
                       ownership.wrote(observed.hosts.sha256) && !isForeignFile(observed.hosts) &&
                       !isForeignDirectory(observed.directory);
+    manifestDirty_ = manifestDirty_ || (ours && !ownership.placed);
     ownership.placed = ownership.placed || ours;
     const bool newer = !ownership.placed && !holdsNothing(observed);
     if (!*settled && !newer) return {};
     step.claims = true;
-    if (newer)
-        std::erase_if(ownership.backups, [](const BackedUpEntry& entry) {
-            return entry.type != BackedUpEntry::Type::Aside;
-        });
+    if (newer) {
+        for (const auto& entry : ownership.backups)
+            if (entry.type == BackedUpEntry::Type::Aside)
+                spdlog::warn("directory={} msg=\"something newer was put there since\" aside={}",
+                             inQuotes(step.directory), inQuotes(entry.stored));
+        ownership.backups.clear();
+    }
     return ours ? Result<void>() : keepEarlier(step, ownership);
 }
 
@@ -214,12 +227,55 @@ Result<void> RegistryKeeper::claim(Step& step) {
     return {};
 }
 
+/// The manifest with what is about to be owned, on disk before the first file is touched. Where it
+/// cannot be saved those that need it are taken out; what was owned before is healed all the same.
+void RegistryKeeper::saveClaims(std::vector<std::pair<const Step*, bool>>& claimed,
+                                const Now& now) {
+    // A backup that is claimed again is no longer obsolete.
+    if (!obsolete_.empty())
+        for (const auto& [step, repeated] : claimed)
+            for (const auto& entry : manifest_[step->directory].backups)
+                obsolete_.erase(std::remove(obsolete_.begin(), obsolete_.end(), entry.stored),
+                                obsolete_.end());
+    const auto claims = [](const auto& entry) { return entry.first->claims; };
+    if (std::none_of(claimed.begin(), claimed.end(), claims)) return;
+    const auto saved = state_.saveManifest(manifest_);
+    if (saved) {
+        manifestDirty_ = false;
+        return;
+    }
+    for (const auto& [step, repeated] : claimed) {
+        if (!step->claims) continue;
+        failed(step->directory, saved.error(), now);
+        // Nothing was claimed: the next try is the first one again.
+        if (step->ownedBefore)
+            manifest_[step->directory] = *step->ownedBefore;
+        else
+            manifest_.erase(step->directory);
+    }
+    std::erase_if(claimed, claims);
+}
+
+void RegistryKeeper::saveReleases() {
+    if (manifestDirty_) {
+        if (const auto saved = state_.saveManifest(manifest_); !saved) {
+            spdlog::error("msg={}", inQuotes(saved.error().text()));
+            return;
+        }
+        manifestDirty_ = false;
+    }
+    for (const auto& name : obsolete_) state_.dropBackup(name);
+    obsolete_.clear();
+}
+
 void RegistryKeeper::keepReplaced(const std::vector<Registry>& replaced) {
     for (const auto& registry : replaced) {
         const std::string directory = ownDirectoryName(registry.name);
         const auto owned = manifest_.find(directory);
-        if (owned == manifest_.end() || owned->second.pruned || !owned->second.backups.empty())
-            continue;
+        if (owned == manifest_.end() || owned->second.pruned) continue;
+        auto& backups = owned->second.backups;
+        // Of several edits the last one counts.
+        if (!backups.empty() && !backups.front().legacy) continue;
         const auto rendered = renderHosts(registry);
         if (!rendered) {
             spdlog::warn("registry={} msg={}", registry.name, inQuotes(rendered.error().text()));
@@ -231,12 +287,14 @@ void RegistryKeeper::keepReplaced(const std::vector<Registry>& replaced) {
         entry.uid = ::geteuid();
         entry.gid = ::getegid();
         entry.stored = StateDir::backupName(entry.path);
-        entry.sha256 = sha256Hex(rendered->text);
-        if (const auto stored = state_.storeBackup(entry.stored, rendered->text); !stored) {
+        entry.legacy = true;
+        const std::string text = ofLegacyTables(rendered->text);
+        entry.sha256 = sha256Hex(text);
+        if (const auto stored = state_.storeBackup(entry.stored, text); !stored) {
             spdlog::error("msg={}", inQuotes(stored.error().text()));
             continue;
         }
-        owned->second.backups.push_back(std::move(entry));
+        backups = {std::move(entry)};
         manifestDirty_ = true;
     }
     saveReleases();

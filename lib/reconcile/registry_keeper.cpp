@@ -163,47 +163,6 @@ void RegistryKeeper::look(const std::string& directory, const files::CertsTree::
     track->second.proof = Proof{*seal, intended->sha256, now.steady + kProofLasts + spread};
 }
 
-/// The manifest with what is about to be owned, on disk before the first file is touched. Where it
-/// cannot be saved those that need it are taken out; what was owned before is healed all the same.
-void RegistryKeeper::saveClaims(std::vector<std::pair<const Step*, bool>>& claimed,
-                                const Now& now) {
-    // A backup that is claimed again is no longer obsolete.
-    if (!obsolete_.empty())
-        for (const auto& [step, repeated] : claimed)
-            for (const auto& entry : manifest_[step->directory].backups)
-                obsolete_.erase(std::remove(obsolete_.begin(), obsolete_.end(), entry.stored),
-                                obsolete_.end());
-    const auto claims = [](const auto& entry) { return entry.first->claims; };
-    if (std::none_of(claimed.begin(), claimed.end(), claims)) return;
-    const auto saved = state_.saveManifest(manifest_);
-    if (saved) {
-        manifestDirty_ = false;
-        return;
-    }
-    for (const auto& [step, repeated] : claimed) {
-        if (!step->claims) continue;
-        failed(step->directory, saved.error(), now);
-        // Nothing was claimed: the next try is the first one again.
-        if (step->ownedBefore)
-            manifest_[step->directory] = *step->ownedBefore;
-        else
-            manifest_.erase(step->directory);
-    }
-    std::erase_if(claimed, claims);
-}
-
-void RegistryKeeper::saveReleases() {
-    if (manifestDirty_) {
-        if (const auto saved = state_.saveManifest(manifest_); !saved) {
-            spdlog::error("msg={}", inQuotes(saved.error().text()));
-            return;
-        }
-        manifestDirty_ = false;
-    }
-    for (const auto& name : obsolete_) state_.dropBackup(name);
-    obsolete_.clear();
-}
-
 size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const Now& now) {
     if (intents_.desired() == nullptr) return 0;
     std::vector<Step> steps;

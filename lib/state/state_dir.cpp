@@ -1,13 +1,10 @@
 #include "state/state_dir.hpp"
 
-#include "base/read_file.hpp"
-#include "base/text.hpp"
 #include "state/state_file.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
 namespace nodemirror {
@@ -15,8 +12,6 @@ namespace nodemirror {
 namespace {
 
 using Json = StateJson;
-
-constexpr int kEarlierKept = 9;
 
 /// A directory that others may write could have any state planted in it.
 Result<void> makeDirectory(const std::string& path) {
@@ -31,144 +26,11 @@ Result<void> makeDirectory(const std::string& path) {
     return {};
 }
 
-/// One of the known words: what another means cannot be guessed.
-template <class T>
-T oneOf(const char* what, const std::string& word,
-        std::initializer_list<std::pair<const char*, T>> known) {
-    for (const auto& [name, value] : known)
-        if (word == name) return value;
-    throw Json::other_error::create(501, std::string("unknown ") + what + " " + inQuotes(word),
-                                    nullptr);
-}
-
-const char* typeName(BackedUpEntry::Type type) {
-    switch (type) {
-        case BackedUpEntry::Type::File: return "file";
-        case BackedUpEntry::Type::Symlink: return "symlink";
-        case BackedUpEntry::Type::Aside: return "aside";
-    }
-    return "";
-}
-
-BackedUpEntry::Type typeOf(const std::string& name) {
-    using Type = BackedUpEntry::Type;
-    return oneOf<Type>("type of what was kept", name,
-                       {{typeName(Type::File), Type::File},
-                        {typeName(Type::Symlink), Type::Symlink},
-                        {typeName(Type::Aside), Type::Aside}});
-}
-
-Json toJson(const Ownership& ownership) {
-    Json backups = Json::array();
-    for (const auto& entry : ownership.backups) {
-        Json item;
-        item["path"] = entry.path;
-        item["type"] = typeName(entry.type);
-        item["mode"] = entry.mode;
-        item["uid"] = entry.uid;
-        item["gid"] = entry.gid;
-        item["stored"] = entry.stored;
-        item["sha256"] = entry.sha256;
-        backups.push_back(std::move(item));
-    }
-    Json out;
-    out["digests"] = ownership.digests;
-    out["pruned"] = ownership.pruned;
-    if (!ownership.placed) out["placed"] = false;
-    out["backups"] = std::move(backups);
-    return out;
-}
-
-Ownership ownershipFrom(const std::string& directory, const Json& json) {
-    Ownership out;
-    out.directory = directory;
-    out.digests = json.at("digests").get<std::vector<std::string>>();
-    out.pruned = json.at("pruned").get<bool>();
-    out.placed = json.value("placed", true);
-    for (const auto& item : json.at("backups")) {
-        BackedUpEntry entry;
-        entry.path = item.at("path").get<std::string>();
-        entry.type = typeOf(item.at("type").get<std::string>());
-        entry.mode = item.at("mode").get<mode_t>();
-        entry.uid = item.at("uid").get<uid_t>();
-        entry.gid = item.at("gid").get<gid_t>();
-        entry.stored = item.at("stored").get<std::string>();
-        entry.sha256 = item.at("sha256").get<std::string>();
-        out.backups.push_back(std::move(entry));
-    }
-    return out;
-}
-
-/// Gives a backup another name before a new one takes its place; of nine the oldest goes. One that
-/// has such a name already, from a try that did not get further, needs no second one.
-Result<void> keepEarlier(const std::string& path) {
-    const auto earlier = [&path](int number) {
-        return path + ".earlier-" + std::to_string(number);
-    };
-    struct stat kept {};
-    struct stat other {};
-    if (::lstat(path.c_str(), &kept) != 0) return Error::system("look at", path, errno);
-    for (int number = 1; number <= kEarlierKept; ++number)
-        if (::lstat(earlier(number).c_str(), &other) == 0 && other.st_dev == kept.st_dev &&
-            other.st_ino == kept.st_ino)
-            return {};
-    for (int number = 1; number <= kEarlierKept; ++number) {
-        if (::link(path.c_str(), earlier(number).c_str()) == 0) return {};
-        if (errno != EEXIST) return Error::system("keep a second name of", path, errno);
-    }
-    for (int number = 1; number < kEarlierKept; ++number)
-        if (::rename(earlier(number + 1).c_str(), earlier(number).c_str()) != 0)
-            return Error::system("rename", earlier(number + 1), errno);
-    if (::link(path.c_str(), earlier(kEarlierKept).c_str()) == 0) return {};
-    return Error::system("keep a second name of", path, errno);
-}
-
 }  // namespace
 
 Result<void> StateDir::ensure() const {
     if (const auto made = makeDirectory(path_); !made) return made;
     return makeDirectory(path_ + "/backups");
-}
-
-Result<Manifest> StateDir::loadManifest() const {
-    return decodeStateJson<Manifest>(
-        path_ + "/manifest.json",
-        [](const Json& json, Manifest& out) {
-            for (const auto& [directory, item] : json.at("owned").items())
-                out.emplace(directory, ownershipFrom(directory, item));
-        },
-        "files that the daemon wrote then count as the user's own");
-}
-
-Result<void> StateDir::saveManifest(const Manifest& manifest) const {
-    Json owned = Json::object();
-    for (const auto& [directory, ownership] : manifest) owned[directory] = toJson(ownership);
-    Json json;
-    json["owned"] = std::move(owned);
-    return writeStateJson(path_ + "/manifest.json", std::move(json));
-}
-
-std::string StateDir::backupName(std::string path) {
-    std::replace(path.begin(), path.end(), '/', '@');
-    return path;
-}
-
-Result<void> StateDir::storeBackup(const std::string& name, const std::string& content) const {
-    const std::string path = path_ + "/backups/" + name;
-    // What a claim of before kept is the only copy of it where that claim was lost.
-    const auto known = loadBackup(name);
-    if (!known && known.error().code() != ENOENT) return known.error();
-    if (known && *known != content)
-        if (const auto kept = keepEarlier(path); !kept) return kept;
-    return writeStateText(path, content);
-}
-
-Result<std::string> StateDir::loadBackup(const std::string& name) const {
-    return readWholeFile(path_ + "/backups/" + name, kLargestState, Writers::RootOnly);
-}
-
-void StateDir::dropBackup(const std::string& name) const {
-    ::unlink((path_ + "/backups/" + name).c_str());
 }
 
 Result<LastGood> StateDir::loadLastGood() const {

@@ -1,10 +1,13 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "base/text.hpp"
 
 #include <nlohmann/json.hpp>
 
+#include <initializer_list>
 #include <string>
+#include <utility>
 
 namespace nodemirror {
 
@@ -26,6 +29,16 @@ Result<void> writeStateJson(const std::string& path, StateJson json);
 
 /// What cannot be made sense of, with what it takes to go on without it.
 Error unreadableState(const std::string& path, const std::string& why, const std::string& loss);
+
+/// One of the known words: what another means cannot be guessed.
+template <class T>
+T oneOf(const char* what, const std::string& word,
+        std::initializer_list<std::pair<const char*, T>> known) {
+    for (const auto& [name, value] : known)
+        if (word == name) return value;
+    throw StateJson::other_error::create(501, std::string("unknown ") + what + " " + inQuotes(word),
+                                         nullptr);
+}
 
 /// Reads a state file with `read`, turning what JSON throws for a missing field into an Error.
 template <class T, class Read>

@@ -217,16 +217,6 @@ TEST_CASE("an edit is not blamed for what is no better without it") {
     using Stage = ConfigEditRecord::Stage;
     ProvenEdit edit;
     ConfigKeeper keeper = edit.keeper();
-    SECTION("CRI refuses the earlier configuration too") {
-        edit.units.onRestart = [&] { edit.containerd.refuses = true; };
-        (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
-        CHECK(keeper.record().fingerprint.empty());
-    }
-    SECTION("CRI takes the earlier one") {
-        edit.units.onRestart = [&] { edit.containerd.refuses = !edit.containerd.refuses; };
-        (void)finish(edit.io, keeper.apply(edit.plan(), edit.service, &edit.reasons));
-        CHECK(keeper.record().fingerprint == "of this edit");
-    }
     SECTION("containerd starts with neither, and systemd tries again and again") {
         edit.units.result = "failed";
         edit.units.onRestart = [&] {
@@ -269,11 +259,20 @@ TEST_CASE("half of an edit is not put back where the edit cannot be made anew") 
     (void)finish(edit.io, keeper.apply(plan, edit.service, &edit.reasons));
     REQUIRE(edit.stage() == Stage::Applying);
     edit.root.write("import.toml", "somebody's");
+    (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons, false));
+    CHECK(edit.reasons.empty());
+    CHECK(edit.stage() == Stage::Applying);
     (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
     CHECK(edit.root.read("config.toml") == "after");
     CHECK(edit.stage() == Stage::Applying);
     REQUIRE_FALSE(edit.reasons.empty());
     CHECK(edit.reasons.back().code == "RestartBudget");
+    SECTION("nothing of it is left") {
+        edit.root.write("config.toml", "somebody's too");
+        (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));
+        CHECK(edit.stage() == Stage::None);
+        return;
+    }
     desired.budget.restarts = 10;
     edit.restarter.setDesired(desired);
     (void)finish(edit.io, keeper.resume(edit.service, Runs::Configured, &edit.reasons));

@@ -414,3 +414,37 @@ TEST_CASE("what is kept of another user's comes back though it was out of sight 
     CHECK(world.hosts("docker.io") == "# theirs\n");
     CHECK_FALSE(world.root.exists("certs.d/docker.io/hosts.toml.aside-1"));
 }
+
+TEST_CASE("what another user puts there where a crash left it unsaid what is in place is kept") {
+    World world;
+    world.root.write(kHosts, "# theirs\n");
+    give(world.root / kHosts, 0644);
+    {
+        const WithoutCapabilities as;
+        world.want(desire({"docker.io"}));
+    }
+    std::string manifest = world.root.read("state/manifest.json");
+    const size_t at = manifest.find("\"pruned\": false,");
+    REQUIRE(at != std::string::npos);
+    world.root.write("state/manifest.json", manifest.insert(at, "\"placed\": false,"));
+    SECTION("somebody's newer file") {
+        fs::remove(world.root / kHosts);
+        world.root.write(kHosts, "# theirs 2\n");
+        give(world.root / kHosts, 0644);
+        const WithoutCapabilities as;
+        world.restart();
+        CHECK(world.want(desire({"docker.io"})) == 1);
+        CHECK(world.want(desire({})) == 1);
+        CHECK(world.hosts("docker.io") == "# theirs 2\n");
+        CHECK(world.root.read("certs.d/docker.io/hosts.toml.aside-1") == "# theirs\n");
+    }
+    SECTION("a change of the mode alone: the file is known then") {
+        REQUIRE(::chmod((world.root / kHosts).c_str(), 0600) == 0);
+        const WithoutCapabilities as;
+        world.restart();
+        CHECK(world.want(desire({"docker.io"})) == 1);
+        CHECK(world.root.read("state/manifest.json").find("\"placed\"") == std::string::npos);
+        CHECK(world.want(desire({})) == 1);
+        CHECK(world.hosts("docker.io") == "# theirs\n");
+    }
+}

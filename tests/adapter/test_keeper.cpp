@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <fstream>
 
 using namespace nodemirror;
 namespace fs = std::filesystem;
@@ -477,7 +478,23 @@ TEST_CASE("legacy mirrors that gave way come back as a hosts.toml") {
     world.keeper->keepReplaced(desire({"docker.io"}, "later.example")->registries);
     world.restart();
     CHECK(world.want(desire({})) == 2);
-    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("old.example"));
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("later.example"));
+    CHECK_THAT(world.hosts("docker.io"), !Catch::Contains("Written by nodemirrord"));
     CHECK(world.hosts("quay.io") == "# a person's\n");
     CHECK_FALSE(world.root.exists("certs.d/undeclared.example"));
+}
+
+TEST_CASE("a hosts.toml that somebody is writing is claimed when it is whole") {
+    World world;
+    const std::string path = world.root.write("certs.d/docker.io/hosts.toml", "# half");
+    {
+        std::ofstream writer(path, std::ios::app);
+        CHECK(world.want(desire({"docker.io"})) == 0);
+        CHECK_THAT(world.view("docker.io").problem, Catch::Contains("open for writing"));
+        CHECK(world.hosts("docker.io") == "# half");
+        writer << " and half\n";
+    }
+    world.now.steady = world.keeper->due();
+    CHECK(world.keeper->reconcileDue(world.now) == 1);
+    CHECK(world.keeper->earlierText("docker.io") == "# half and half\n");
 }

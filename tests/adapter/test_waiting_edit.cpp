@@ -327,3 +327,58 @@ TEST_CASE("nothing is edited and restarted between two commands that set the con
         CHECK(node.units.restarts.size() == 1);
     }
 }
+
+TEST_CASE("an edit that was taken back for what is not its fault is made again, and not for ever") {
+    WaitingNode node;
+    node.beginAnew(withBudget(10));
+    node.units.onRestart = [&] { node.containerd.refuses = true; };
+    SECTION("CRI refuses the earlier configuration too") {
+        for (int i = 0; i < 5; ++i) CHECK_FALSE(has(node.pass(), "ConfigRolledBack"));
+        CHECK(node.units.restarts.size() == 2);
+        CHECK(node.root.read("config.toml") == node.before);
+        node.units.onRestart = nullptr;
+        node.containerd.refuses = false;
+        node.restart();
+        (void)node.pass();
+        CHECK(node.root.read("config.toml") != node.before);
+        CHECK(node.stage() == Stage::None);
+    }
+    SECTION("which has legacy tables, that the edit takes out") {
+        const std::string legacy =
+            node.edited +
+            "[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors.\"docker.io\"]\n"
+            "  endpoint = [\"https://old.example\"]\n";
+        node.root.write("config.toml", legacy);
+        node.containerd.refuses = true;
+        node.makeOlder();
+        std::vector<std::string> codes;
+        for (int i = 0; i < 5; ++i) codes = node.pass();
+        CHECK(has(codes, "ConfigRolledBack"));
+        CHECK(node.units.restarts.size() == 2);
+        CHECK(node.root.read("config.toml") == legacy);
+    }
+}
+
+TEST_CASE("legacy mirrors are handed on when the edit that takes them out is made") {
+    WaitingNode node;
+    std::vector<Registry> replaced;
+    int times = 0;
+    const std::string legacy =
+        node.before +
+        "[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors.\"docker.io\"]\n"
+        "  endpoint = [\"https://old.example\"]\n";
+    node.beginAnew(withBudget(1));
+    node.root.write("config.toml", legacy);
+    node.keeper->onReplaced([&](const std::vector<Registry>& registries) {
+        replaced = registries;
+        ++times;
+    });
+    CHECK(has(node.pass(), "RestartBudget"));
+    CHECK(times == 0);
+    node.keeper->setDesired(withBudget(2));
+    (void)node.pass();
+    CHECK(times == 1);
+    REQUIRE(replaced.size() == 1);
+    CHECK(replaced[0].name == "docker.io");
+    CHECK(replaced[0].mirrors.front().url.host == "old.example");
+}

@@ -91,6 +91,24 @@ class Health(NodeCase):
         self.wait_for(lambda: self.order(node)[:3] == [PORT[kind] for kind in good],
                       "the good ones go first, in their declared order")
 
+    def test_a_ca_that_is_replaced_in_place_is_noticed(self):
+        node = self.boot()
+        self.start_mirrors(node)
+        # Of all mirrors only this one is not trusted by what the whole node trusts.
+        node.sh("cd /etc/nodetest; cp unknown-ca.crt mirror-ca.crt")
+        node.desire(desired("unknown-ca").replace("nodetest/ca.crt", "nodetest/mirror-ca.crt"))
+        node.start_daemon()
+        health = lambda: self.states(node)[PORT["unknown-ca"]]
+        self.wait_for(lambda: health()["state"] == "Healthy", "it is healthy")
+        node.sh("cd /etc/nodetest; cat server.crt >mirror-ca.crt")
+        # containerd makes a new connection for each pull, and so would not get through.
+        self.wait_for(lambda: health()["state"] == "Unhealthy", "the wrong CA is noticed", 20)
+        self.assertIn("unknown authority", health()["error"])
+        self.assertNotEqual(node.probe("pull", "fleet.test/app/ca:1").returncode, 0)
+        node.sh("cd /etc/nodetest; cat unknown-ca.crt >mirror-ca.crt")
+        self.wait_for(lambda: health()["state"] == "Healthy", "the right one is noticed", 60)
+        self.assertEqual(node.probe("pull", "fleet.test/app/ca:1").returncode, 0)
+
     def test_with_all_down_the_declared_order_stands(self):
         node = self.start(desired("refuse", "moody"))
         self.mood(node, "broken500")

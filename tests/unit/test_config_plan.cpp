@@ -203,6 +203,11 @@ TEST_CASE("a configuration that somebody sets up is left alone until it has sett
         CHECK(settling.heldUntil(start + seconds(15)) == start + seconds(18));
         CHECK_FALSE(settling.heldUntil(start + seconds(18)));
     }
+    SECTION("what was written from here is no unrest") {
+        settling.expectOwn();
+        settling.look(config("version = 2\n# ours\n"), start + seconds(10));
+        CHECK_FALSE(settling.heldUntil(start + seconds(10)));
+    }
     SECTION("while it cannot be read too") {
         settling.look(unreadable, start + seconds(10));
         settling.look(config("version = 2\n"), start + seconds(12));

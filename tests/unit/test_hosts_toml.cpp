@@ -159,22 +159,30 @@ TEST_CASE("a directory of certificates has so many names and no more") {
     CHECK_THAT(reading.error, Catch::Contains("more than 4096 names"));
 }
 
-TEST_CASE("of a file that a link leads to outside nothing is quoted") {
+TEST_CASE("of a file that somebody's link leads to outside nothing is quoted") {
     const TemporaryDirectory root;
     const std::string secret = root.write("secret/token", "Bearer hunter2.hunter2");
+    const std::string keys = root.write("secret/keys", "hunter2 = 1\n[host]\n");
     root.write("certs.d/a.example/..data/hosts.toml", "Bearer hunter2.hunter2");
-    const std::string path = root / "certs.d/a.example/hosts.toml";
+    const std::string directory = root / "certs.d/a.example";
     for (const auto& version : {k17, k21}) {
         const auto readingOf = [&](const std::string& target) {
-            std::filesystem::remove(path);
-            std::filesystem::create_symlink(target, path);
-            const auto reading = readChain(root / "certs.d", "a.example", version);
+            std::filesystem::remove(directory + "/hosts.toml");
+            std::filesystem::create_symlink(target, directory + "/hosts.toml");
+            auto reading = readChain(root / "certs.d", "a.example", version);
+            for (const auto& warning : reading.warnings) reading.ignored += warning.text;
             return reading.ignored + reading.error;
         };
+        REQUIRE(::chown(directory.c_str(), 1234, 1234) == 0);
         CHECK_THAT(readingOf(secret), Catch::Contains("what the link leads to"));
         CHECK_THAT(readingOf(secret), !Catch::Contains("hunter2"));
+        CHECK_THAT(readingOf(keys), !Catch::Contains("hunter2"));
         // Kubernetes' way of mounting a ConfigMap.
         CHECK_THAT(readingOf("..data/hosts.toml"), !Catch::Contains("what the link leads to"));
+        // Root's own link is as good as a file.
+        REQUIRE(::chown(directory.c_str(), 0, 0) == 0);
+        CHECK_THAT(readingOf(secret), !Catch::Contains("what the link leads to"));
+        CHECK_THAT(readingOf(keys), Catch::Contains("hunter2"));
     }
 }
 
