@@ -46,6 +46,7 @@ Agent::Agent(AgentOptions options)
       health_(
           io_, state_, [this](const std::set<std::string>& registries) { orderSoon(registries); },
           [this] {
+              probedSince_ = true;
               trimSoon();
               beat();
           }),

@@ -133,6 +133,8 @@ class Agent {
     std::chrono::milliseconds readAgainIn_;  ///< while the desired state cannot be read
     ReconcileView reconcile_;
     std::shared_ptr<const std::string> statusBody_;  ///< until something changes
+    SteadyTime statusAt_;                            ///< when it was rendered
+    bool probedSince_ = false;
     int learntOf_ = 0;       ///< the containerd process whose surroundings are known
     ProxySettings proxies_;  ///< that it goes through
     bool stopping_ = false;

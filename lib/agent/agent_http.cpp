@@ -34,8 +34,16 @@ Answer json(const Document& document) {
 }  // namespace
 
 http::Answer Agent::statusAnswer() {
-    // Rendered once for every change, however many ask.
-    if (!statusBody_) statusBody_ = std::make_shared<const std::string>(dump(toDocument(status())));
+    // Rendered once for every change, however many ask; for probes that change nothing but what was
+    // measured, every two seconds at most.
+    constexpr seconds kMeasured{2};
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (probedSince_ && now - statusAt_ >= kMeasured) statusBody_.reset();
+    if (!statusBody_) {
+        statusBody_ = std::make_shared<const std::string>(dump(toDocument(status())));
+        statusAt_ = now;
+        probedSince_ = false;
+    }
     Answer answer;
     answer.body = statusBody_;
     return answer;

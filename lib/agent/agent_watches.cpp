@@ -194,6 +194,7 @@ void Agent::armResync() {
         if (polling_) {
             (void)takeDesired();
             watchAgain();
+            node_.trigger();
         }
         followTree();
         (void)reconcileEverything();

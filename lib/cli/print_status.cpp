@@ -154,9 +154,12 @@ void printServices(const Document& services, const Output& output) {
         if (last.empty()) continue;
         // Of a restart before the daemon's own last start only the time is known.
         const std::string reason = text(service["lastRestart"]["reason"]);
+        const std::string result = text(service["lastRestart"]["result"]);
+        const bool done = result.empty() || result == "done";
         std::cout << "    "
-                  << paint(output, Colour::Dim,
-                           "restarted " + last + (reason.empty() ? "" : ": " + reason))
+                  << paint(output, done ? Colour::Dim : Colour::Warn,
+                           (done ? "restarted " : "restart (" + result + ") ") + last +
+                               (reason.empty() ? "" : ": " + reason))
                   << "\n";
     }
 }

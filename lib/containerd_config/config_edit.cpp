@@ -255,7 +255,7 @@ namespace {
 Result<std::string> withoutLegacy(const ConfigFile& file, const ContainerdConfig& config,
                                   const ContainerdVersion& containerd) {
     Paths legacy;
-    const Path registry = file.registryTable(containerd);
+    const Path registry = file.registryTable();
     const auto below = [&](const Path& more) {
         Path out = registry;
         out.insert(out.end(), more.begin(), more.end());
@@ -272,13 +272,14 @@ Result<std::string> withoutLegacy(const ConfigFile& file, const ContainerdConfig
 ConfigFileEdit newConfigFile(const ContainerdConfig& config, const ContainerdVersion& containerd,
                              const std::string& certsDir) {
     ConfigFile file;
-    file.version = containerd.newConfigVersion();
+    file.registryPlugin = newRegistryPlugin(containerd);
     ConfigFileEdit edit;
     edit.path = config.path;
     edit.existed = false;
     edit.after = "# Written by nodemirrord: containerd had no configuration file.\nversion = " +
-                 std::to_string(file.version) + "\n\n[" + tomlKey(file.registryTable(containerd)) +
-                 "]\n  config_path = " + quotedScalar(certsDir) + "\n";
+                 std::to_string(containerd.newConfigVersion()) + "\n\n[" +
+                 tomlKey(file.registryTable()) + "]\n  config_path = " + quotedScalar(certsDir) +
+                 "\n";
     return edit;
 }
 
@@ -299,7 +300,7 @@ Result<std::vector<ConfigFileEdit>> editConfigPath(const ContainerdConfig& confi
             return Error(text.error().context(), text.error().object() + " of " + file.path,
                          text.error().reason(), text.error().remedy());
         if (&file == target && config.configPath != certsDir) {
-            text = setTomlString(*text, file.registryTable(containerd), "config_path", certsDir);
+            text = setTomlString(*text, file.registryTable(), "config_path", certsDir);
             if (!text)
                 return Error(text.error().context(), text.error().object() + " of " + file.path,
                              text.error().reason(), text.error().remedy());

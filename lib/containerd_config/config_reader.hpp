@@ -14,12 +14,20 @@ namespace nodemirror {
 struct ConfigFile {
     std::string path;
     std::string text;
-    int version = 0;  ///< its own `version`, or the main file's where it has none
+    int declared = 0;  ///< its own `version`; 0 where it has none
+    int version = 0;   ///< the same, or the main file's where it has none
     toml_text::Value root;
+    /// The plugin under which a registry table in this file counts.
+    std::string registryPlugin;
 
-    /// The keys that lead to the CRI registry table that this containerd reads in this file.
-    std::vector<std::string> registryTable(const ContainerdVersion& containerd) const;
+    /// The keys that lead to that table.
+    std::vector<std::string> registryTable() const {
+        return {"plugins", registryPlugin, "registry"};
+    }
 };
+
+/// The plugin that has the registry settings in a new file of the latest version.
+std::string newRegistryPlugin(const ContainerdVersion& containerd);
 
 /// A registry of the legacy `mirrors` table with where it led.
 struct LegacyMirror {

@@ -21,9 +21,8 @@ std::string configFile(const NodeFacts& facts) {
 std::string registryTable(const NodeFacts& facts) {
     const ContainerdConfig* config = configOf(facts);
     const ConfigFile* file = config != nullptr ? config->registryFile(facts.version) : nullptr;
-    const std::string plugin = file != nullptr ? file->registryTable(facts.version).at(1)
-                               : facts.version.hasImagesPlugin() ? "io.containerd.cri.v1.images"
-                                                                 : "io.containerd.grpc.v1.cri";
+    const std::string plugin =
+        file != nullptr ? file->registryPlugin : newRegistryPlugin(facts.version);
     return "[plugins.\"" + plugin + "\".registry]";
 }
 
@@ -171,12 +170,11 @@ void misplacedRegistry(const NodeFacts& facts, Findings& findings) {
     for (const auto& file : config->files) {
         const auto* plugins = file.root.find("plugins");
         if (plugins == nullptr || !plugins->isTable()) continue;
-        const std::string read = file.registryTable(facts.version)[1];
+        const std::string& read = file.registryPlugin;
         for (const auto& [name, plugin] : plugins->entries) {
             const bool criPlugin = name == "cri" || name == "io.containerd.grpc.v1.cri" ||
                                    name == "io.containerd.cri.v1.images";
             if (!criPlugin || name == read || !plugin.isTable()) continue;
-            // In 2.x a file of an older version is migrated, and its own names are the right ones.
             const auto* registry = plugin.find("registry");
             if (registry == nullptr || !registry->isTable() || registry->entries.empty()) continue;
             std::vector<std::string> keys;

@@ -113,15 +113,26 @@ bool MirrorHealth::watchesUpstream(const std::string& registry) const {
 void MirrorHealth::watch() {
     if (!running_ || !desired_) return;
     std::vector<ChainHost> hosts;
+    std::set<std::string> probed;
+    const auto add = [&](Chain chain) {
+        for (auto& host : chain) {
+            probed.insert(probeKey(host));
+            hosts.push_back(std::move(host));
+        }
+    };
     upstreamsWatched_.clear();
     for (const auto& registry : desired_->registries) {
         Chain chain = intendedChain(registry);
         chain.resize(registry.mirrors.size());
-        for (auto& host : chain) hosts.push_back(std::move(host));
+        add(std::move(chain));
         if (!watchesUpstream(registry.name)) continue;
         upstreamsWatched_.insert(registry.name);
-        for (auto& host : upstreamChain(registry)) hosts.push_back(std::move(host));
+        add(upstreamChain(registry));
     }
+    // What is no longer asked is not known any more.
+    if (std::erase_if(health_, [&](const auto& entry) { return probed.count(entry.first) == 0; }) >
+        0)
+        downChanged_ = true;
     monitor_.watch(hosts, settings_);
 }
 

@@ -1,5 +1,6 @@
 #include "plan/node_reasons.hpp"
 
+#include <chrono>
 #include <utility>
 
 namespace nodemirror {
@@ -47,14 +48,26 @@ std::vector<Reason> reasonsOfImages(const std::vector<RequiredImage>& required,
 }
 
 std::string PauseAbsence::follow(const std::vector<RequiredImage>& required,
-                                 const ObservedNode& node) {
-    std::set<std::string> still;
+                                 const ObservedNode& node,
+                                 const std::map<std::string, std::string>& errors, SteadyTime now) {
+    constexpr std::chrono::seconds kFelt{10};
+    std::map<std::string, Absence> still;
     for (const auto& image : required) {
         if (!image.sandbox) continue;
-        const bool before = missing_.count(image.name) > 0;
+        const auto before = missing_.find(image.name);
         const auto there = resolves(node, image.name);
-        if (there ? !*there : before) still.insert(image.name);
-        if (there && *there && before) back_ = image.name;
+        if (there ? !*there : before != missing_.end()) {
+            Absence& absence = still[image.name];
+            absence = before != missing_.end() ? before->second
+                                               : Absence{now, seen_.count(image.name) == 0};
+            const auto error = errors.find(image.name);
+            absence.felt = absence.felt || (error != errors.end() && !error->second.empty()) ||
+                           now - absence.since >= kFelt;
+        }
+        if (there && *there) {
+            seen_.insert(image.name);
+            if (before != missing_.end() && before->second.felt) back_ = image.name;
+        }
     }
     missing_ = std::move(still);
     return missing_.empty() ? std::exchange(back_, {}) : std::string();

@@ -22,17 +22,26 @@ std::vector<Reason> reasonsOfImages(const std::vector<RequiredImage>& required,
                                     const std::map<std::string, std::string>& errors);
 
 /// Follows which sandbox images are missing, for kubelet does not try a sandbox again for a while
-/// after it failed for want of one. An alias that is missing keeps no pod from starting.
+/// after it failed for want of one. An alias that is missing keeps no pod from starting, and one
+/// that was there, and is back within ten seconds at the first try (kubelet removes images when the
+/// disk is nearly full), has hardly kept any.
 class PauseAbsence {
   public:
     /// Gives the name that was the last to come back; empty where none did, or others are missing
-    /// still. Names that are no longer required are no longer waited for.
-    std::string follow(const std::vector<RequiredImage>& required, const ObservedNode& node);
+    /// still. Names that are no longer required are no longer waited for. `errors`: why those that
+    /// are missing could not be brought so far, by name.
+    std::string follow(const std::vector<RequiredImage>& required, const ObservedNode& node,
+                       const std::map<std::string, std::string>& errors, SteadyTime now);
     bool any() const { return !missing_.empty(); }
 
   private:
-    std::set<std::string> missing_;  ///< seen missing and not yet back
-    std::string back_;               ///< the last to come back while others were missing
+    struct Absence {
+        SteadyTime since;
+        bool felt = false;  ///< it was missing from the first look on, or could not be brought
+    };
+    std::set<std::string> seen_;              ///< have been there
+    std::map<std::string, Absence> missing_;  ///< seen missing and not yet back
+    std::string back_;                        ///< the last to come back while others were missing
 };
 
 }  // namespace nodemirror

@@ -59,10 +59,28 @@ Task<bool> ImageKeeper::resolves(std::string name) {
     }
 }
 
+/// A name that asks for a digest is given to nothing else, or whoever pinned it so would run what
+/// they did not choose.
+Task<Result<void>> ImageKeeper::checkDigest(std::string name, std::string source) {
+    const size_t at = name.find('@');
+    if (at == std::string::npos) co_return Result<void>();
+    auto look = containerd_.image(source);
+    const auto seen = co_await std::move(look);
+    if (!seen) co_return seen.error();
+    const std::string wanted = name.substr(at + 1);
+    if (seen->digest == wanted) co_return Result<void>();
+    co_return Error("tag", name,
+                    source + " is " + seen->digest + ", and the name asks for " + wanted,
+                    "give a source that has that digest");
+}
+
 /// Gives `source`, which is on the node, the wanted name too.
 Task<Result<void>> ImageKeeper::bring(RequiredImage image, std::string source) {
     Result<void> done;
     if (source != image.name) {
+        auto compare = checkDigest(image.name, source);
+        const auto same = co_await std::move(compare);
+        if (!same) co_return same;
         auto tag = containerd_.tag(source, image.name, image.pin);
         done = co_await std::move(tag);
     } else if (image.pin) {
@@ -78,6 +96,7 @@ Task<Result<void>> ImageKeeper::bring(RequiredImage image, std::string source) {
 }
 
 Task<Result<std::string>> ImageKeeper::ensure(RequiredImage image) {
+    std::vector<std::string> errors;
     // A source that is on the node already needs no network.
     for (const auto& source : image.sources) {
         auto look = containerd_.image(source);
@@ -86,8 +105,8 @@ Task<Result<std::string>> ImageKeeper::ensure(RequiredImage image) {
         auto task = bring(image, source);
         const auto done = co_await std::move(task);
         if (done) co_return source;
+        errors.push_back(done.error().brief());
     }
-    std::vector<std::string> errors;
     std::vector<std::string> names{image.name};
     names.insert(names.end(), image.sources.begin(), image.sources.end());
     for (const auto& name : names) {

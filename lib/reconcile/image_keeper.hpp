@@ -51,6 +51,7 @@ class ImageKeeper {
     void spawn(const RequiredImage& image);
     void finished(const RequiredImage& image, const Result<std::string>& source);
     Task<Result<std::string>> ensure(RequiredImage image);
+    Task<Result<void>> checkDigest(std::string name, std::string source);
     Task<Result<void>> bring(RequiredImage image, std::string source);
     Task<bool> resolves(std::string name);
 

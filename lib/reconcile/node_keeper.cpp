@@ -201,7 +201,9 @@ void NodeKeeper::judgeImages() {
     }
     for (auto& reason : reasonsOfImages(view_.required, observed_, view_.imageErrors))
         reasons_.push_back(std::move(reason));
-    if (const auto back = pauseAbsence_.follow(view_.required, observed_); !back.empty())
+    if (const auto back = pauseAbsence_.follow(view_.required, observed_, view_.imageErrors,
+                                               std::chrono::steady_clock::now());
+        !back.empty())
         wantKubeletRestarted("the pause image " + back + " was missing and is back");
 }
 

@@ -110,3 +110,26 @@ TEST_CASE("an image that somebody removes again and again is not brought back at
     CHECK(removed(true) == 5);
     CHECK(removed(true) == 6);
 }
+
+TEST_CASE("a name that asks for a digest is given to nothing else") {
+    Node node;
+    ImageKeeper keeper(node.io, node.containerd, [] {});
+    const std::string name = "a.example/pause@sha256:aaa";
+    ImagePlan plan = missing(name);
+    plan.missing[0].image.sources = {"m.example/pause:1"};
+    node.containerd.bring("m.example/pause:1");
+    node.containerd.pullError = "no such host";
+    SECTION("of another digest") {
+        node.containerd.images["m.example/pause:1"].digest = "sha256:bbb";
+        finish(node.io, keeper.apply(plan));
+        CHECK(node.containerd.images.count(name) == 0);
+        CHECK_THAT(keeper.error(name), Catch::Contains("is sha256:bbb, and the name asks for "
+                                                       "sha256:aaa"));
+    }
+    SECTION("of that digest") {
+        node.containerd.images["m.example/pause:1"].digest = "sha256:aaa";
+        finish(node.io, keeper.apply(plan));
+        CHECK(node.containerd.images.count(name) == 1);
+        CHECK(node.containerd.pulls.empty());
+    }
+}

@@ -206,6 +206,14 @@ class Config(NodeCase):
             self.assertIn(line, node.read(path))
         node.wait_for_phase("Ready")
 
+    def test_a_configuration_without_a_version(self):
+        node, _ = self.apply({"config.toml": "# nothing is set\n"})
+        self.assertEqual(node.start_pod()[0], 0)
+        # As containerd itself reads what was written, of which 2.1 ignores what is misplaced.
+        dump = node.sh("containerd config dump")
+        self.assertIn(CERTS, dump)
+        self.assertEqual(node.probe("pull", "docker.io/library/app:1.0").returncode, 0)
+
     def test_check_and_ignore_edit_nothing(self):
         config = {"config.toml": f"version = {FORMAT}\n"}
         node, status = self.apply(config, "Degraded",

@@ -117,6 +117,17 @@ class Health(NodeCase):
         self.wait_for(lambda: self.order(node) == declared, "the declared order stands")
         self.assertEqual(self.status(node)["phase"], "Degraded")
 
+    def test_an_upstream_that_is_no_longer_asked_is_not_called_down(self):
+        text = desired("moody", extra=f"    server: {url('refuse')}\n")
+        node = self.start(text.replace("    fallback: none\n", ""))
+        self.mood(node, "broken500")
+        upstream = lambda: self.states(node)[PORT["refuse"]]["state"]
+        self.wait_for(lambda: upstream() == "Unhealthy", "both are down", 20)
+        self.mood(node, "good")
+        self.wait_for(lambda: self.states(node)[PORT["moody"]]["state"] == "Healthy",
+                      "the mirror is up", 20)
+        self.wait_for(lambda: upstream() != "Unhealthy", "nothing is told of the upstream")
+
     def test_declared_order_is_only_told(self):
         node = self.start(desired("refuse", "good", order="declared"))
         self.wait_for(lambda: "MirrorDown" in self.reasons(node), "it is told")

@@ -6,6 +6,26 @@ class Restarts(NodeCase):
     def service(self, node, unit):
         return next(item for item in node.status()["services"] if item["unit"] == unit)
 
+    def miss_the_pause_image(self, node):
+        """Long enough that kubelet may have given up on sandboxes for a while."""
+        node.run("systemctl", "stop", "mirror")
+        for image in (SANDBOX, "k8s.gcr.io/pause:3.10",
+                      "registry.aliyuncs.com/google_containers/pause:3.10"):
+            node.probe("remove", image)
+        self.wait_for(lambda: "cannot" in self.reasons(node).get("PauseImageMissing", {})
+                      .get("message", ""), "it cannot be brought")
+        node.run("systemctl", "start", "mirror")
+        self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 30)
+
+    def test_a_pause_image_that_is_back_at_once_restarts_nothing(self):
+        node = self.ready()
+        starts = node.kubelet_starts()
+        for _ in range(3):
+            node.probe("remove", SANDBOX, check=True)
+            self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 10)
+        self.wait_for(lambda: node.status()["phase"] == "Ready", "all is well")
+        self.assertEqual(node.kubelet_starts(), starts)
+
     def test_hosts_toml_never_needs_one(self):
         node = self.ready()
         pid = node.sh("systemctl show -p MainPID containerd")
@@ -22,15 +42,13 @@ class Restarts(NodeCase):
         node = self.ready(DESIRED + "services: {budget: {restarts: 2, per: 1h}}\n")
         self.assertEqual(node.kubelet_starts(), 2)
         for _ in range(4):
-            node.probe("remove", SANDBOX, check=True)
-            self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 10)
+            self.miss_the_pause_image(node)
             self.wait_for(lambda: self.service(node, "kubelet.service")["budgetLeft"] == 0 or
                           node.kubelet_starts() == 3, "the restart is done or refused")
         self.wait_for(lambda: "RestartBudget" in self.reasons(node), "the refusal is told")
         self.assertEqual(node.kubelet_starts(), 3)
         node.run("systemctl", "restart", "nodemirrord")
-        node.probe("remove", SANDBOX, check=True)
-        self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 10)
+        self.miss_the_pause_image(node)
         self.wait_for(lambda: "RestartBudget" in self.reasons(node), "the refusal is told again")
         self.assertEqual(node.kubelet_starts(), 3)
         # The budget is given room: the restart that was due is made.

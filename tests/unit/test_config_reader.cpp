@@ -166,3 +166,78 @@ TEST_CASE("with which settings CRI pulls by itself, and takes a list of paths ap
     directory.write("import.toml", last);
     CHECK_FALSE(splits(main, k21));
 }
+
+namespace {
+
+/// A layout of config.toml and one import, with the config_path that `containerd config dump` of
+/// 2.1.9 shows.
+struct Layout {
+    std::string main;
+    std::string import;
+    std::string configPath;
+};
+
+const std::string kOld = "[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = \"/g\"\n";
+const std::string kNew =
+    "[plugins.\"io.containerd.cri.v1.images\".registry]\nconfig_path = \"/i\"\n";
+const std::string kShort = "[plugins.cri.registry]\nconfig_path = \"/c\"\n";
+const std::string kOldMirrors =
+    "[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors.\"docker.io\"]\n"
+    "endpoint = [\"https://old.example\"]\n";
+
+const std::vector<Layout> kLayouts{
+    {kShort, "", ""},
+    {"version = 1\n" + kShort, "", ""},
+    {kNew, "", "/i"},
+    {kOld, "", ""},
+    {"version = 2\n" + kOld, "", "/g"},
+    {"version = 2\n" + kNew, "", "/i"},
+    {"version = 2\n" + kNew + kOld, "", "/g"},
+    {"version = 3\n" + kOld, "", ""},
+    {"version = 2\n" + kOld, "version = 3\n", ""},
+    {"version = 2\n" + kOld, kShort, "/c"},
+    {"version = 2\n", kShort, "/c"},
+    {kShort, "version = 2\n", "/c"},
+    {"version = 3\n", "version = 2\n" + kOld, "/g"},
+    {"version = 3\n" + kNew, "version = 2\n" + kOld, "/g"},
+    {"version = 2\n" + kNew, "version = 2\n" + kOldMirrors, ""},
+    {"", "", ""},
+};
+
+}  // namespace
+
+TEST_CASE("which plugin's registry counts, by the versions of all files") {
+    const TemporaryDirectory directory;
+    for (const auto& layout : kLayouts) {
+        CAPTURE(layout.main, layout.import);
+        const std::string import = directory.write("import.toml", layout.import);
+        const std::string path =
+            directory.write("config.toml", "imports = [\"" + import + "\"]\n" + layout.main);
+        const auto config = readConfig(path, k21);
+        CHECK(config.configPath == layout.configPath);
+        // What is written is read, and leaves nothing beside it that CRI would not load with.
+        const auto edits = editConfigPath(config, k21, kCerts);
+        REQUIRE(edits);
+        for (const auto& edit : *edits)
+            directory.write(edit.path.substr(edit.path.rfind('/') + 1), edit.after);
+        const auto edited = readConfig(path, k21);
+        CHECK(edited.configPath == kCerts);
+        CHECK(edited.mirrors.empty());
+    }
+}
+
+TEST_CASE("the sandbox image under either name") {
+    const TemporaryDirectory directory;
+    const auto sandboxOf = [&](const std::string& text) {
+        return readConfig(directory.write("config.toml", text), k21).sandboxImage;
+    };
+    const std::string pinned =
+        "[plugins.\"io.containerd.cri.v1.images\".pinned_images]\nsandbox = \"r.example/p:2\"\n";
+    const std::string old =
+        "[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"r.example/p:3\"\n";
+    CHECK(sandboxOf("version = 2\n" + pinned) == "r.example/p:2");
+    CHECK(sandboxOf("version = 2\n" + pinned + old) == "r.example/p:3");
+    CHECK(sandboxOf("version = 3\n" + pinned + old) == "r.example/p:2");
+    CHECK(sandboxOf("[plugins.cri]\nsandbox_image = \"r.example/p:3\"\n") ==
+          "registry.k8s.io/pause:3.10");
+}

@@ -259,6 +259,7 @@ TEST_CASE("doctor names the table that containerd reads in the file that is ther
     for (const auto& [version, table] : std::map<int, std::string>{
              {2, "io.containerd.grpc.v1.cri"}, {3, "io.containerd.cri.v1.images"}}) {
         config(facts).files[0].version = version;
+        config(facts).files[0].registryPlugin = table;
         const auto findings = examineNode(facts);
         REQUIRE(findings.size() == 1);
         CHECK_THAT(findings[0].remedy, Catch::Contains(table));

@@ -170,39 +170,61 @@ TEST_CASE("kubelet is restarted for the last pause image that comes back") {
         node.images[name] = Seen<ObservedImage>::known(image);
     };
     PauseAbsence absence;
-    CHECK(absence.follow(required, node).empty());  // nothing is known yet
+    SteadyTime now{std::chrono::hours(1)};
+    std::map<std::string, std::string> errors;
+    const auto follow = [&](const std::vector<RequiredImage>& images) {
+        return absence.follow(images, node, errors, now);
+    };
+    CHECK(follow(required).empty());  // nothing is known yet
     CHECK_FALSE(absence.any());
     set("pause:1", false);
     set("pause:2", false);
     set("other", false);
-    CHECK(absence.follow(required, node).empty());
+    CHECK(follow(required).empty());
     CHECK(absence.any());
     CHECK(reasonsOfImages(required, node, {{"pause:2", "it is forbidden"}}).size() == 3);
     CHECK(reasonsOfImages(required, node, {{"pause:2", "it is forbidden"}})[1].message ==
           "it is forbidden");
     set("other", true);
     set("pause:1", true);
-    CHECK(absence.follow(required, node).empty());
+    CHECK(follow(required).empty());
     // What cannot be looked at is missing still.
     node.images["pause:2"] = Seen<ObservedImage>::unknown("CRI is not ready");
-    CHECK(absence.follow(required, node).empty());
+    CHECK(follow(required).empty());
     CHECK(absence.any());
     CHECK(reasonsOfImages(required, node, {}).empty());
     set("pause:2", true);
-    CHECK(absence.follow(required, node) == "pause:2");
+    CHECK(follow(required) == "pause:2");
     CHECK_FALSE(absence.any());
-    CHECK(absence.follow(required, node).empty());
+    CHECK(follow(required).empty());
     // A name that nobody asks for any more is not waited for.
     set("pause:1", false);
-    CHECK(absence.follow(required, node).empty());
-    CHECK(absence.follow({required[1]}, node).empty());
+    CHECK(follow(required).empty());
+    CHECK(follow({required[1]}).empty());
     CHECK_FALSE(absence.any());
     // One came back while the other, which nobody waits for in the end, was missing.
-    CHECK(absence.follow(required, node).empty());
+    errors["pause:1"] = "it is forbidden";
+    CHECK(follow(required).empty());
     set("pause:1", true);
     set("pause:2", false);
-    CHECK(absence.follow(required, node).empty());
-    CHECK(absence.follow({required[0]}, node) == "pause:1");
+    CHECK(follow(required).empty());
+    CHECK(follow({required[0]}) == "pause:1");
+    // One that was there and is back at the first try within seconds has kept no pod.
+    errors.clear();
+    set("pause:2", true);
+    CHECK(follow(required).empty());
+    set("pause:1", false);
+    CHECK(follow(required).empty());
+    now += std::chrono::seconds(9);
+    set("pause:1", true);
+    CHECK(follow(required).empty());
+    CHECK_FALSE(absence.any());
+    set("pause:1", false);
+    CHECK(follow(required).empty());
+    now += std::chrono::seconds(10);
+    CHECK(follow(required).empty());
+    set("pause:1", true);
+    CHECK(follow(required) == "pause:1");
 }
 
 TEST_CASE("CRI that waits, that is refused, and that cannot be asked") {
