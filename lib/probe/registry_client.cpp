@@ -157,7 +157,7 @@ Task<Exchange> RegistryClient::follow(HttpRequest request, std::string purpose,
                 answer->exchanges.push_back(std::move(exchange));
                 request.url = *next;
                 if (purpose.empty()) purpose = "redirect";
-                if (!request.url.sameOrigin(first))
+                if (!request.url.keepsCredentialsOf(first))
                     std::erase_if(request.headers,
                                   [](const auto& header) { return staysAtHome(header.first); });
                 continue;

@@ -36,6 +36,14 @@ bool HttpUrl::sameOrigin(const HttpUrl& other) const {
            port() == other.port();
 }
 
+bool HttpUrl::keepsCredentialsOf(const HttpUrl& first) const {
+    const std::string mine = lower(hostName());
+    const std::string parent = lower(first.hostName());
+    if (first.scheme == "https" && scheme != "https") return false;
+    if (mine == parent) return true;
+    return mine.find_first_of(":%") == std::string::npos && mine.ends_with("." + parent);
+}
+
 std::optional<HttpUrl> parseHttpUrl(std::string_view text) {
     const size_t colon = text.find("://");
     if (colon == std::string_view::npos || hasControl(text)) return std::nullopt;

@@ -21,6 +21,10 @@ struct HttpUrl {
     std::string port() const;
     /// Whether two URLs lead to the same server.
     bool sameOrigin(const HttpUrl& other) const;
+    /// Whether Go's http.Client sends credentials that were meant for `first` on to this one: to
+    /// the same host at whatever port, and to what is below it (shouldCopyHeaderOnRedirect). Not
+    /// from https to http, where Go does it too: no error of containerd's is worth that.
+    bool keepsCredentialsOf(const HttpUrl& first) const;
 };
 
 /// Nothing where the text is no absolute http or https URL with a host. Credentials are dropped.

@@ -60,6 +60,13 @@ TEST_CASE("URLs and redirects") {
     CHECK(requestTarget("/a%4a").text == "/a%4a");
     CHECK(parseHttpUrl("http://a")->sameOrigin(*parseHttpUrl("http://A:80/x")));
     CHECK_FALSE(parseHttpUrl("http://a")->sameOrigin(*parseHttpUrl("https://a")));
+    const HttpUrl first = *parseHttpUrl("https://r.example:5000/v2/");
+    for (const char* kept :
+         {"https://r.example/x", "https://R.example:9000/", "https://s3.r.example"})
+        CHECK(parseHttpUrl(kept)->keepsCredentialsOf(first));
+    for (const char* dropped : {"http://r.example:5000/", "https://example", "https://or.example",
+                                "https://r.example.evil", "https://[fe80::1%25.r.example]/"})
+        if (const auto other = parseHttpUrl(dropped)) CHECK_FALSE(other->keepsCredentialsOf(first));
 }
 
 TEST_CASE("proxies are chosen as Go chooses them") {
