@@ -85,11 +85,12 @@ bool DesiredSource::reload(bool keep) {
     };
     auto parsed = parseDesired(*text, read);
     view_.sha256 = sha256Hex(*text);
+    const bool told = view_.problems == parsed.problems;
     view_.problems = std::move(parsed.problems);
     view_.valid = parsed.desired.has_value();
     if (!view_.valid) {
         constexpr size_t kMostTold = 50;
-        for (size_t i = 0; i < std::min(view_.problems.size(), kMostTold); ++i) {
+        for (size_t i = 0; !told && i < std::min(view_.problems.size(), kMostTold); ++i) {
             const Problem& problem = view_.problems[i];
             spdlog::error("desired={}:{}:{} key={} msg={}", view_.path, problem.line,
                           problem.column, inQuotes(problem.key), inQuotes(problem.message));

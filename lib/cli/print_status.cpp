@@ -146,10 +146,11 @@ void printServices(const Document& services, const Output& output) {
     for (const auto& service : services) {
         const std::string state = text(service["activeState"]);
         const std::string last = text(service["lastRestart"]["at"]);
+        const std::string left = text(service["budgetLeft"]);
         std::cout << "  " << oneLine(text(service["unit"])) << "  "
                   << paint(output, state == "active" ? Colour::Good : Colour::Warn, state) << "  "
                   << paint(output, Colour::Dim,
-                           text(service["budgetLeft"]) + " restarts left in the budget")
+                           left + (left == "1" ? " restart" : " restarts") + " left in the budget")
                   << "\n";
         if (last.empty()) continue;
         // Of a restart before the daemon's own last start only the time is known.

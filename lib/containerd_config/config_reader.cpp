@@ -25,14 +25,24 @@ using toml_text::Value;
 constexpr size_t kLargest = 512U << 10;  // of one file
 constexpr size_t kMostFiles = 128;
 
-/// The number behind a top-level `version`, which the value tree keeps only as a kind.
-int versionOf(const std::string& text) {
-    for (const auto& expression : toml_text::scanExpressions(text)) {
-        if (expression.kind != toml_text::Expression::Kind::KeyValue) return 0;
+/// The value tree of go-toml 1.x keeps of a number only that it is one.
+int64_t versionOf(const ConfigFile& file, const Value& version) {
+    if (version.integer != 0) return version.integer;
+    for (const auto& expression : toml_text::scanExpressions(file.text))
         if (expression.key == std::vector<std::string>{"version"})
-            return std::atoi(text.c_str() + expression.valueBegin);
-    }
+            return std::atoi(file.text.c_str() + expression.valueBegin);
     return 0;
+}
+
+bool isListOfStrings(const Value& value) {
+    return value.kind == Value::Kind::Array &&
+           std::all_of(value.items.begin(), value.items.end(),
+                       [](const Value& item) { return item.kind == Value::Kind::String; });
+}
+
+Error refused(const std::string& path, const std::string& why) {
+    return {"read containerd's configuration", path, why,
+            "mend the file: containerd does not start with it"};
 }
 
 Result<ConfigFile> loadFile(const std::string& path, const ContainerdVersion& containerd) {
@@ -46,11 +56,16 @@ Result<ConfigFile> loadFile(const std::string& path, const ContainerdVersion& co
     if (!read.valid && containerd.readsWithGoTomlV1())
         read = toml_text::readGoTomlV1(file.text, false);
     if (!read.valid)
-        return Error("read containerd's configuration", path,
-                     read.error.message + " (line " + std::to_string(read.error.line) + ")",
-                     "mend the file: containerd does not start with it");
+        return refused(path,
+                       read.error.message + " (line " + std::to_string(read.error.line) + ")");
     file.root = std::move(read.root);
-    file.version = file.declared = versionOf(file.text);
+    const Value* version = file.root.find("version");
+    const Value* imported = file.root.find("imports");
+    const bool wrongVersion = version != nullptr && version->kind != Value::Kind::Number;
+    if (wrongVersion || (imported != nullptr && !isListOfStrings(*imported)))
+        return refused(
+            path, wrongVersion ? "its version is no number" : "its imports are no list of strings");
+    if (version != nullptr) file.declared = versionOf(file, *version);
     return file;
 }
 
@@ -79,13 +94,12 @@ Result<ContainerdConfig> readContainerdConfig(const std::string& path,
                          "it imports more than " + std::to_string(kMostFiles) + " files");
         auto file = loadFile(next, containerd);
         if (!file) return file.error();
-        if (file->version == 0 && !out.files.empty()) file->version = out.files.front().version;
         auto imported = search.importsOf(*file, containerd);
         if (!imported) return imported.error();
         for (auto& import : *imported) pending.push_back(std::move(import));
         out.files.push_back(std::move(*file));
     }
-    mergeFiles(containerd, out);
+    if (const auto merged = mergeFiles(containerd, out); !merged) return merged.error();
     if (out.sandboxImage.empty()) out.sandboxImage = containerd.defaultSandboxImage();
     return out;
 }

@@ -14,8 +14,7 @@ namespace nodemirror {
 struct ConfigFile {
     std::string path;
     std::string text;
-    int declared = 0;  ///< its own `version`; 0 where it has none
-    int version = 0;   ///< the same, or the main file's where it has none
+    int64_t declared = 0;  ///< its own `version`; 0 where it has none
     toml_text::Value root;
     /// The plugin under which a registry table in this file counts.
     std::string registryPlugin;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <optional>
 #include <set>
 
@@ -102,7 +103,7 @@ Result<std::vector<std::string>> ImportSearch::importsOf(const ConfigFile& file,
         if (relative && isGlob && containerd.looksForGlobsInRoot())
             path = "/" + path;
         else if (relative)
-            path = directoryOf(file.path) + "/" + path;
+            path = std::filesystem::path(directoryOf(file.path) + "/" + path).lexically_normal();
         if (!isGlob) {
             add(std::move(path));
             continue;

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace nodemirror {
 
@@ -27,10 +28,6 @@ std::string stringAt(const Value& root, const std::vector<std::string>& path) {
     const Value* value = at(root, path);
     return value != nullptr && value->kind == Value::Kind::String ? value->string : "";
 }
-
-/// The plugin under which a file of this version keeps the registry settings in 1.x. One of version
-/// 1 names plugins by their short ids.
-std::string pluginName(int fileVersion) { return fileVersion < 2 ? "cri" : kCri; }
 
 void readMirrors(const ConfigFile& file, const Value& registry, ContainerdConfig& out) {
     const Value* mirrors = registry.find("mirrors");
@@ -92,7 +89,7 @@ void readLocalPull(const Value& plugin, bool oldName, std::set<std::string>& out
 }
 
 bool hasCriSection(const ConfigFile& file) {
-    return at(file.root, {"plugins", pluginName(file.version)}) != nullptr;
+    return at(file.root, {"plugins", file.registryPlugin}) != nullptr;
 }
 
 /// A registry table under the old name in a file of version 3, which from 2.3 on takes the place of
@@ -115,15 +112,15 @@ void forgetRegistry(ContainerdConfig& out) {
 void mergeSection(const ConfigFile& file, const std::string& plugin, ContainerdConfig& out) {
     const Value* section = at(file.root, {"plugins", plugin});
     if (section == nullptr) return;
-    const std::string sandbox = plugin == kImages ? stringAt(*section, {"pinned_images", "sandbox"})
-                                                  : stringAt(*section, {"sandbox_image"});
-    if (!sandbox.empty()) out.sandboxImage = sandbox;
+    // An empty value is one too: it takes away what a file before it said.
+    const Value* sandbox = plugin == kImages ? at(*section, {"pinned_images", "sandbox"})
+                                             : at(*section, {"sandbox_image"});
+    if (sandbox != nullptr) out.sandboxImage = sandbox->string;
     readLocalPull(*section, plugin != kImages, out.localPull);
     const Value* registry = at(*section, {"registry"});
     if (registry == nullptr || !registry->isTable()) return;
-    const std::string configPath = stringAt(*registry, {"config_path"});
-    if (!configPath.empty()) {
-        out.configPath = configPath;
+    if (const Value* configPath = registry->find("config_path"); configPath != nullptr) {
+        out.configPath = configPath->string;
         out.configPathFile = file.path;
     }
     readMirrors(file, *registry, out);
@@ -138,10 +135,20 @@ void noteDisabled(const ConfigFile& file, ContainerdConfig& out) {
             out.criDisabled = true;
 }
 
-/// 1.x: a file's section takes the place of those before it.
+/// The version that the last file with one declares, of those from `least` on; nothing where none.
+std::optional<int64_t> lastVersion(const ContainerdConfig& config, int64_t least) {
+    std::optional<int64_t> out;
+    for (const auto& file : config.files)
+        if (file.declared >= least) out = file.declared;
+    return out;
+}
+
+/// 1.x: a file's section takes the place of those before it. All are of the version that the last
+/// one declares; one of version 1 names plugins by their short ids.
 void mergeReplacing(ContainerdConfig& out) {
+    const bool old = lastVersion(out, 1).value_or(1) < 2;
     for (auto& file : out.files) {
-        file.registryPlugin = pluginName(file.version);
+        file.registryPlugin = old ? "cri" : kCri;
         if (hasCriSection(file)) {
             forgetRegistry(out);
             out.sandboxImage.clear();
@@ -161,9 +168,10 @@ std::vector<std::string> oldNames(const ConfigFile& file) {
                              : std::vector<std::string>{kCri};
 }
 
-/// The old name under which a file has a registry table, or would have one.
+/// The old name under which a file has CRI's section, or would have one: of two sections containerd
+/// takes either, by chance.
 std::string oldName(const ConfigFile& file) {
-    return file.declared < 2 && !hasRegistry(file, kCri) ? "cri" : kCri;
+    return file.declared < 2 && at(file.root, {"plugins", kCri}) == nullptr ? "cri" : kCri;
 }
 
 bool hasOldRegistry(const ConfigFile& file) { return hasRegistry(file, oldName(file)); }
@@ -181,11 +189,8 @@ void mergeOld(ContainerdConfig& out) {
 /// of cmd/containerd/server/config, New of cmd/containerd/server). A file of version 1 is taken for
 /// one of the version so far, and only has its names spelt out.
 void mergeTogether(ContainerdConfig& out) {
-    int version = 3;
-    for (const auto& file : out.files)
-        if (file.declared >= 2) version = file.declared;
     for (const auto& file : out.files) mergeSection(file, kImages, out);
-    const bool takenOver = version < 3;
+    const bool takenOver = lastVersion(out, 2).value_or(3) < 3;
     if (takenOver) mergeOld(out);
     const auto hasNew = [](const ConfigFile& file) { return hasRegistry(file, kImages); };
     const bool oldDecides =
@@ -211,9 +216,54 @@ void mergeMigrated(const ContainerdVersion& containerd, ContainerdConfig& out) {
         if (file.declared == 3) mergeSection(file, kCri, out);
 }
 
+/// Four parts: what ValidateV2 of 1.6 wants, and of 1.7 at the least.
+bool isPluginUri(const std::string& name) { return std::count(name.begin(), name.end(), '.') >= 3; }
+
+/// What keeps containerd from starting, by the versions of the files.
+std::string wrongVersion(const ContainerdVersion& containerd, const ContainerdConfig& config) {
+    const int64_t version = lastVersion(config, 1).value_or(0);
+    const int highest = containerd.highestConfigVersion();
+    if (highest > 0 && version > highest)
+        return "containerd " + containerd.text() + " knows no version " + std::to_string(version) +
+               " of it, but up to " + std::to_string(highest);
+    if (!containerd.importsReplaceSections() || version < 2) return "";
+    for (const auto& file : config.files)
+        if (const Value* plugins = file.root.find("plugins"); plugins != nullptr)
+            for (const auto& [name, section] : plugins->entries)
+                if (!isPluginUri(name))
+                    return file.path + " names the plugin " + inQuotes(name) +
+                           ", which from version 2 on must be written as io.containerd.x.vx";
+    return "";
+}
+
+/// Where a key has a value of another kind than CRI takes; empty where none has.
+std::string wrongKind(const ConfigFile& file) {
+    using Kind = Value::Kind;
+    struct Wanted {
+        std::vector<std::string> path;
+        Kind kind;
+    };
+    const std::vector<std::string> plugin{"plugins", file.registryPlugin};
+    for (const auto& [below, kind] :
+         std::vector<Wanted>{{{}, Kind::Table},
+                             {{"sandbox_image"}, Kind::String},
+                             {{"registry"}, Kind::Table},
+                             {{"registry", "config_path"}, Kind::String},
+                             {{"registry", "mirrors"}, Kind::Table}}) {
+        std::vector<std::string> path = plugin;
+        path.insert(path.end(), below.begin(), below.end());
+        const Value* value = at(file.root, path);
+        if (value != nullptr && value->kind != kind)
+            return file.path + " has a value of the wrong kind for " + join(path, ".") + " (line " +
+                   std::to_string(value->line) + ")";
+    }
+    return "";
+}
+
 }  // namespace
 
-void mergeFiles(const ContainerdVersion& containerd, ContainerdConfig& out) {
+Result<void> mergeFiles(const ContainerdVersion& containerd, ContainerdConfig& out) {
+    std::string wrong = wrongVersion(containerd, out);
     for (const auto& file : out.files) noteDisabled(file, out);
     if (containerd.importsReplaceSections())
         mergeReplacing(out);
@@ -221,6 +271,11 @@ void mergeFiles(const ContainerdVersion& containerd, ContainerdConfig& out) {
         mergeMigrated(containerd, out);
     else
         mergeTogether(out);
+    for (const auto& file : out.files)
+        if (wrong.empty()) wrong = wrongKind(file);
+    if (wrong.empty()) return {};
+    return Error("read containerd's configuration", out.path, wrong,
+                 "mend the file: containerd, or its CRI, does not start with it");
 }
 
 std::string newRegistryPlugin(const ContainerdVersion& containerd) {

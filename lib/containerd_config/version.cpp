@@ -9,6 +9,11 @@ std::string ContainerdVersion::text() const {
     return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch);
 }
 
+int ContainerdVersion::highestConfigVersion() const {
+    if (major < 2) return minor < 7 ? 0 : 2;
+    return migratesOldPluginNames() ? 4 : 3;
+}
+
 std::string ContainerdVersion::defaultSandboxImage() const {
     const char* tag = "3.10.2";
     if (major < 2)

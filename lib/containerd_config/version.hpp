@@ -62,6 +62,8 @@ struct ContainerdVersion {
     bool tellsStatusOfUnmetChallenges() const { return *this < ContainerdVersion{1, 7, 0}; }
     /// A token service's refusal is told without its URL.
     bool leavesOutTokenUrls() const { return *this < ContainerdVersion{1, 7, 0}; }
+    /// The highest version that config.toml may come to; 0 where none is refused (1.6).
+    int highestConfigVersion() const;
     /// Of the errors of a chain's hosts the gravest is told; before that, the first that is no 404.
     bool tellsGravestError() const { return major >= 2; }
     /// The `version` to write into a new config.toml.

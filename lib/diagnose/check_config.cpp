@@ -181,9 +181,10 @@ void misplacedRegistry(const NodeFacts& facts, Findings& findings) {
             for (const auto& [key, value] : registry->entries) keys.push_back(key);
             add(findings, Severity::Critical, "registry-settings-ignored", file.path,
                 "[plugins.\"" + name + "\".registry] with " + join(keys, ", ") +
-                    " is ignored by containerd " + facts.version.text() + " in a file of version " +
-                    std::to_string(file.version) + ": it reads [plugins.\"" + read +
-                    "\".registry] there",
+                    " is ignored by containerd " + facts.version.text() + " in a file " +
+                    (file.declared == 0 ? "without a version"
+                                        : "of version " + std::to_string(file.declared)) +
+                    ": it reads [plugins.\"" + read + "\".registry] there",
                 "nodemirrorctl import, then " + setConfigPath(facts));
         }
     }

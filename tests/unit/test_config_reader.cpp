@@ -226,6 +226,73 @@ TEST_CASE("which plugin's registry counts, by the versions of all files") {
     }
 }
 
+TEST_CASE("an empty value in a later file takes away what stood before it") {
+    const TemporaryDirectory directory;
+    const std::string table = "[plugins.\"io.containerd.cri.v1.images\".registry]\nconfig_path = ";
+    const std::string import =
+        directory.write("import.toml", "version = 3\n" + table + "\"\"\n" +
+                                           "[plugins.\"io.containerd.cri.v1.images\"."
+                                           "pinned_images]\nsandbox = \"\"\n");
+    const std::string path = directory.write(
+        "config.toml", "version = 3\nimports = [\"" + import + "\"]\n" + table + "\"" + kCerts +
+                           "\"\n[plugins.\"io.containerd.cri.v1.images\".pinned_images]\n"
+                           "sandbox = \"r.example/p:1\"\n");
+    const auto config = readConfig(path, k21);
+    CHECK(config.configPath.empty());
+    CHECK(config.sandboxImage == "registry.k8s.io/pause:3.10");
+    const auto edits = editConfigPath(config, k21, kCerts);
+    REQUIRE(edits);
+    REQUIRE(edits->size() == 1);
+    CHECK(edits->front().path == import);
+    directory.write("import.toml", edits->front().after);
+    CHECK(readConfig(path, k21).configPath == kCerts);
+}
+
+TEST_CASE("on 1.x all files are of the version that the last one declares") {
+    const TemporaryDirectory directory;
+    const auto with = [&](const std::string& main, const std::string& import) {
+        const std::string path = directory.write("import.toml", import);
+        return readContainerdConfig(
+            directory.write("config.toml", "imports = [\"" + path + "\"]\n" + main), k17);
+    };
+    // Docker's file, which has no version, beside a snapshotter's.
+    const std::string uri = "[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"x/y:1\"\n";
+    const auto late = with(uri, "version = 2\n[debug]\n");
+    REQUIRE(late);
+    CHECK(late->sandboxImage == "x/y:1");
+    const auto edits = editConfigPath(*late, k17, kCerts);
+    REQUIRE(edits);
+    CHECK_THAT(edits->front().after,
+               Catch::Contains("[plugins.\"io.containerd.grpc.v1.cri\".registry]"));
+    const auto old = with("version = 2\n" + kOld, "version = 1\n[debug]\n");
+    REQUIRE(old);
+    CHECK(old->configPath.empty());
+    const auto refused = with(kShort, "version = 2\n");
+    REQUIRE_FALSE(refused);
+    CHECK_THAT(refused.error().text(), Catch::Contains("io.containerd.x.vx"));
+}
+
+TEST_CASE("a configuration with which containerd does not start cannot be read") {
+    const TemporaryDirectory directory;
+    const auto refusal = [&](const std::string& text, const ContainerdVersion& version) {
+        const auto config = readContainerdConfig(directory.write("config.toml", text), version);
+        return config ? std::string() : config.error().text();
+    };
+    CHECK_THAT(refusal("version = 3\n", k17), Catch::Contains("knows no version 3"));
+    CHECK_THAT(refusal("version = 4\n", k21), Catch::Contains("knows no version 4"));
+    CHECK(refusal("version = 4\n", ContainerdVersion{2, 3, 0}).empty());
+    CHECK(refusal("version = 3\n", ContainerdVersion{1, 6, 20}).empty());
+    CHECK_THAT(refusal("version = \"2\"\n", k21), Catch::Contains("no number"));
+    CHECK_THAT(refusal("version = 2\nimports = \"/x.toml\"\n", k17),
+               Catch::Contains("no list of strings"));
+    const std::string section = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n";
+    CHECK_THAT(refusal(section + "sandbox_image = 1\n", k17), Catch::Contains("sandbox_image"));
+    CHECK_THAT(refusal(section + "registry = {config_path = [\"/a\"]}\n", k17),
+               Catch::Contains("registry.config_path (line 3)"));
+    CHECK(readConfig(directory.write("config.toml", "version = 0x2\n" + kOld), k17).configPath ==
+          "/g");
+}
+
 TEST_CASE("the sandbox image under either name") {
     const TemporaryDirectory directory;
     const auto sandboxOf = [&](const std::string& text) {
@@ -238,6 +305,15 @@ TEST_CASE("the sandbox image under either name") {
     CHECK(sandboxOf("version = 2\n" + pinned) == "r.example/p:2");
     CHECK(sandboxOf("version = 2\n" + pinned + old) == "r.example/p:3");
     CHECK(sandboxOf("version = 3\n" + pinned + old) == "r.example/p:2");
+    // What is added beside CRI's section has the section's name, or containerd takes either.
+    const std::string path = directory.write("config.toml", old);
+    const std::string import = directory.write("import.toml", "version = 2\n");
+    directory.write("config.toml", "imports = [\"" + import + "\"]\n" + old);
+    const auto edits = editConfigPath(readConfig(path, k21), k21, kCerts);
+    REQUIRE(edits);
+    directory.write("config.toml", edits->front().after);
+    CHECK(readConfig(path, k21).sandboxImage == "r.example/p:3");
+    CHECK_THAT(edits->front().after, !Catch::Contains("plugins.cri"));
     CHECK(sandboxOf("[plugins.cri]\nsandbox_image = \"r.example/p:3\"\n") ==
           "registry.k8s.io/pause:3.10");
 }

@@ -258,7 +258,7 @@ TEST_CASE("doctor names the table that containerd reads in the file that is ther
     config(facts).files.resize(1);
     for (const auto& [version, table] : std::map<int, std::string>{
              {2, "io.containerd.grpc.v1.cri"}, {3, "io.containerd.cri.v1.images"}}) {
-        config(facts).files[0].version = version;
+        config(facts).files[0].declared = version;
         config(facts).files[0].registryPlugin = table;
         const auto findings = examineNode(facts);
         REQUIRE(findings.size() == 1);
