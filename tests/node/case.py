@@ -78,6 +78,17 @@ class NodeCase(unittest.TestCase):
                 ">/run/mirrors.out 2>&1 &")
         self.wait_for(lambda: node.exists("/run/mirrors.log"), "the mirrors listen")
 
+    def miss_the_pause_image(self, node):
+        """Long enough that kubelet may have given up on sandboxes for a while."""
+        node.run("systemctl", "stop", "mirror")
+        for image in (SANDBOX, "k8s.gcr.io/pause:3.10",
+                      "registry.aliyuncs.com/google_containers/pause:3.10"):
+            node.probe("remove", image)
+        self.wait_for(lambda: "cannot" in self.reasons(node).get("PauseImageMissing", {})
+                      .get("message", ""), "it cannot be brought")
+        node.run("systemctl", "start", "mirror")
+        self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 30)
+
     def wait_for(self, condition, what, seconds=30):
         return wait_until(condition, what, seconds)
 

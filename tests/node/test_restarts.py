@@ -6,17 +6,6 @@ class Restarts(NodeCase):
     def service(self, node, unit):
         return next(item for item in node.status()["services"] if item["unit"] == unit)
 
-    def miss_the_pause_image(self, node):
-        """Long enough that kubelet may have given up on sandboxes for a while."""
-        node.run("systemctl", "stop", "mirror")
-        for image in (SANDBOX, "k8s.gcr.io/pause:3.10",
-                      "registry.aliyuncs.com/google_containers/pause:3.10"):
-            node.probe("remove", image)
-        self.wait_for(lambda: "cannot" in self.reasons(node).get("PauseImageMissing", {})
-                      .get("message", ""), "it cannot be brought")
-        node.run("systemctl", "start", "mirror")
-        self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 30)
-
     def test_a_pause_image_that_is_back_at_once_restarts_nothing(self):
         node = self.ready()
         starts = node.kubelet_starts()
