@@ -19,7 +19,7 @@ using Addresses = std::vector<asio::ip::address>;
 namespace {
 
 /// Names whose servers hang hold one each, and those of one dead zone may be many.
-constexpr size_t kThreads = 16;
+constexpr size_t kThreads = 8;
 
 struct AddrInfoFree {
     void operator()(addrinfo* list) const { ::freeaddrinfo(list); }
