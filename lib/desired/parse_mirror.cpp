@@ -171,6 +171,13 @@ void checkTlsOptions(YamlFields& fields, const std::map<std::string, Field>& key
                        "first; remove it");
 }
 
+/// Parts that containerd takes for directories, and cleans away.
+bool hasDots(const std::string& path) {
+    const auto parts = split(path, '/');
+    return std::any_of(parts.begin(), parts.end(),
+                       [](const std::string& part) { return part == "." || part == ".."; });
+}
+
 }  // namespace
 
 std::optional<Mirror> parseMirror(YamlFields& fields, const Field& field, const Files& files) {
@@ -185,7 +192,8 @@ std::optional<Mirror> parseMirror(YamlFields& fields, const Field& field, const 
         const auto prefix = fields.string(keys["repositoryPrefix"]);
         static const std::regex path("[a-z0-9._-]+(/[a-z0-9._-]+)*");
         constexpr size_t kLongest = 255;  // of a repository name, in distribution
-        if (prefix && (prefix->size() > kLongest || !std::regex_match(*prefix, path)))
+        if (prefix &&
+            (prefix->size() > kLongest || !std::regex_match(*prefix, path) || hasDots(*prefix)))
             fields.problem(keys["repositoryPrefix"],
                            "must be a repository path such as dockerhub or team/cache, without "
                            "slashes at its ends");

@@ -1,6 +1,7 @@
 #include "desired/url.hpp"
 
 #include "base/text.hpp"
+#include "reference/image_reference.hpp"
 
 #include <regex>
 
@@ -71,8 +72,10 @@ std::string registryNameProblem(std::string_view name) {
         return "containerd reads index.docker.io as docker.io; write docker.io";
     if (name.ends_with('_'))
         return "must be written as host:port; with underscores it is only called in certs.d";
-    if (!isHost(std::string(name)))
-        return "must be a host or host:port as image references have it, or _default";
+    const auto reference = parseImageReference(std::string(name) + "/a");
+    if (!isHost(std::string(name)) || !reference || reference->host != name)
+        return "must be a host or host:port as image references have it (with a dot, or a port, or "
+               "localhost), or _default";
     return "";
 }
 

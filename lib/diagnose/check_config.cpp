@@ -17,7 +17,7 @@ std::string configFile(const NodeFacts& facts) {
     return config->configPathFile.empty() ? config->path : config->configPathFile;
 }
 
-/// As the file that is there names it: 2.x reads an older file by its own names.
+/// Of the plugin that counts in the file that is there.
 std::string registryTable(const NodeFacts& facts) {
     const ContainerdConfig* config = configOf(facts);
     const ConfigFile* file = config != nullptr ? config->registryFile(facts.version) : nullptr;

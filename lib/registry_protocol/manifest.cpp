@@ -74,19 +74,55 @@ Result<ImageDocument> parseImageDocument(const std::string& body) {
     return out;
 }
 
+namespace {
+
+/// Normalize of containerd's platforms: the names that others have for the same.
+Platform normalized(Platform platform) {
+    std::string& architecture = platform.architecture;
+    std::string& variant = platform.variant;
+    if (architecture == "x86_64" || architecture == "x86-64") architecture = "amd64";
+    if (architecture == "aarch64") architecture = "arm64";
+    if (architecture == "i386") architecture = "386";
+    if (architecture == "386" || (architecture == "amd64" && variant == "v1")) variant.clear();
+    if (architecture == "arm64" && (variant == "8" || variant == "v8")) variant.clear();
+    if (architecture != "arm") return platform;
+    if (variant.empty()) variant = "v7";
+    if (variant.size() == 1) variant.insert(0, "v");
+    return platform;
+}
+
+/// What a machine runs, the best first (platformVector).
+std::vector<Platform> runnableOn(const Platform& machine) {
+    std::vector<Platform> out{normalized(machine)};
+    const Platform& own = out.front();
+    const std::string os = own.os;
+    const std::string architecture = own.architecture;
+    std::string variant = own.variant;
+    if (architecture == "amd64") out.push_back({os, "386", ""});
+    if (architecture == "arm64") out.push_back({os, "arm", variant = "v8"});
+    if (architecture == "arm" || architecture == "arm64")
+        while (variant.size() == 2 && variant[1] > '5' && variant[1] <= '9') {
+            --variant[1];
+            out.push_back({os, "arm", variant});
+        }
+    return out;
+}
+
+bool isSame(const Platform& one, const Platform& other) {
+    return one.os == other.os && one.architecture == other.architecture &&
+           one.variant == other.variant;
+}
+
+}  // namespace
+
 const Descriptor* choosePlatform(const ImageDocument& index, const Platform& platform) {
-    const Descriptor* best = nullptr;
-    for (const auto& item : index.manifests) {
-        if (!item.platform || item.platform->os != platform.os ||
-            item.platform->architecture != platform.architecture)
-            continue;
-        const std::string& variant = item.platform->variant;
-        if (variant == platform.variant) return &item;
-        // arm64 without a variant means v8; another variant of arm runs where it is older.
-        const bool runs = variant.empty() || platform.variant.empty() || variant < platform.variant;
-        if (runs && best == nullptr) best = &item;
-    }
-    return best;
+    for (const auto& wanted : runnableOn(platform))
+        for (const auto& item : index.manifests)
+            if (item.platform && isSame(normalized(*item.platform), wanted)) return &item;
+    // One that names none fits all.
+    for (const auto& item : index.manifests)
+        if (!item.platform) return &item;
+    return nullptr;
 }
 
 }  // namespace nodemirror

@@ -68,11 +68,12 @@ class Bus : public std::enable_shared_from_this<Bus> {
     /// Processes what is there and waits for more. Called by itself; call it after sending.
     void pump();
     void close();
+    /// Gives the connection up: it is broken, and whoever waits for a reply is told.
+    void fail();
 
   private:
     Bus(boost::asio::io_context& io, BusPointer bus);
     void arm();
-    void fail();
 
     boost::asio::io_context& io_;
     BusPointer bus_;

@@ -110,7 +110,7 @@ Task<Result<ObservedUnit>> SystemdUnits::state(std::string unit) {
         auto askSub = property(*connected, *path, "SubState");
         const auto sub = co_await std::move(askSub);
         if (!sub) co_return sub.error().during("read the state of", unit);
-        out.startsAgain = *sub == "auto-restart";
+        out.startsAgain = sub->starts_with("auto-restart");  // -queued too, since 254
     }
     // No other unit has a main process.
     constexpr std::string_view kSuffix = ".service";

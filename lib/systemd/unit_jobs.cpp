@@ -70,7 +70,11 @@ Task<Result<void>> SystemdUnits::subscribe(std::shared_ptr<Bus> bus) {
     if (!message) co_return message.error();
     auto task = bus->call(std::move(*message), kCall);
     const auto reply = co_await std::move(task);
-    if (!reply) co_return reply.error();
+    if (!reply) {
+        // systemd may have taken it all the same, and takes it once from a name on the bus.
+        bus->fail();
+        co_return reply.error();
+    }
     const char* sender = sd_bus_message_get_sender(reply->get());
     systemd_ = sender == nullptr ? "" : sender;
     subscribed_ = true;

@@ -278,6 +278,7 @@ TEST_CASE("names of registries") {
                                    "127.0.0.1:5000", "[::1]:5000", "Registry.Example"})
         CHECK(registryNameProblem(good).empty());
     for (const std::string bad : {"https://docker.io", "docker.io/library", "*.example", "a b", "",
-                                  "docker.io:0", "index.docker.io", "..", "registry.example_5000_"})
+                                  "docker.io:0", "index.docker.io", "..", "registry.example_5000_",
+                                  "harbor", "my_registry:5000", "registry.example."})
         CHECK_FALSE(registryNameProblem(bad).empty());
 }

@@ -116,6 +116,15 @@ TEST_CASE("manifests, indexes and errors of registries") {
     CHECK(choosePlatform(*index, {"linux", "arm", "v7"}) == &index->manifests[2]);
     CHECK(choosePlatform(*index, {"linux", "arm", "v5"}) == nullptr);
     CHECK(choosePlatform(*index, {"linux", "s390x", ""}) == nullptr);
+    // What a machine runs besides its own, and what names no platform.
+    CHECK(choosePlatform(*index, {"linux", "arm64", "v8"}) == &index->manifests[2]);
+    const auto others = parseImageDocument("{\"manifests\":[" + item(platform("amd64", "v2")) +
+                                           "," + item(platform("386", "")) + "," + item("") + "," +
+                                           item(platform("arm64", "v8")) + "]}");
+    REQUIRE(others);
+    CHECK(choosePlatform(*others, {"linux", "amd64", ""}) == &others->manifests[1]);
+    CHECK(choosePlatform(*others, {"linux", "arm64", ""}) == &others->manifests[3]);
+    CHECK(choosePlatform(*others, {"linux", "s390x", ""}) == &others->manifests[2]);
     for (const char* text : {"", "[]", "{}", "{\"config\":{},\"layers\":[]}", "<html>",
                              "{\"config\":{\"digest\":\"sha256:../../x\"},\"layers\":[]}"})
         CHECK_FALSE(parseImageDocument(text));
