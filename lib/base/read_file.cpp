@@ -126,4 +126,8 @@ Result<std::string> readRest(int fd, const std::string& name, size_t most, Unfin
     }
 }
 
+bool isClosedToUs(const std::string& path) {
+    return ::access(path.c_str(), R_OK) != 0 && errno == EACCES;
+}
+
 }  // namespace nodemirror

@@ -25,4 +25,7 @@ Result<std::string> readWholeFile(const std::string& path, size_t most,
 Result<std::string> readRest(int fd, const std::string& name, size_t most,
                              Unfinished unfinished = Unfinished::Read);
 
+/// Whether a file is there that just this process may not read.
+bool isClosedToUs(const std::string& path);
+
 }  // namespace nodemirror

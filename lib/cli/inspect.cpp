@@ -1,6 +1,7 @@
 #include "cli/inspect.hpp"
 
 #include "base/text.hpp"
+#include "hosts_toml/directories.hpp"
 #include "hosts_toml/upstream.hpp"
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 
 #include "base/digest.hpp"
 #include "files/atomic_write.hpp"
-#include "hosts_toml/reader.hpp"
+#include "hosts_toml/directories.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -19,8 +19,6 @@ namespace nodemirror::files {
 namespace {
 
 using Type = ObservedEntry::Type;
-
-constexpr off_t kLargestHosts = 4 << 20;  // a hosts.toml of any sense is far smaller
 
 Type typeOf(mode_t mode) {
     if (S_ISREG(mode)) return Type::File;
@@ -51,8 +49,34 @@ int exchange(int parent, const std::string& one, const std::string& other) {
     return rename2(parent, one, other, RENAME_EXCHANGE);
 }
 
+namespace {
+
+/// A directory takes the place of nothing but an empty one in any case, and a file can have two
+/// names for a moment.
+int renameWithoutFlags(int parent, const std::string& from, const std::string& to) {
+    struct stat status {};
+    if (::fstatat(parent, to.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    if (::fstatat(parent, from.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return -1;
+    if (S_ISDIR(status.st_mode)) return ::renameat(parent, from.c_str(), parent, to.c_str());
+    if (::linkat(parent, from.c_str(), parent, to.c_str(), 0) != 0) return -1;
+    return ::unlinkat(parent, from.c_str(), 0);
+}
+
+}  // namespace
+
 int renameNoReplace(int parent, const std::string& from, const std::string& to) {
-    return rename2(parent, from, to, RENAME_NOREPLACE);
+    const int done = rename2(parent, from, to, RENAME_NOREPLACE);
+    return done != 0 && errno == EINVAL ? renameWithoutFlags(parent, from, to) : done;
+}
+
+Error notExchanged(const std::string& context, const std::string& name, int code) {
+    if (code != EINVAL) return Error::system(context, name, code);
+    return {context, name,
+            "something is in its place, and this file system cannot exchange two names in one step",
+            "move it away"};
 }
 
 Result<Type> typeOf(int parent, const std::string& name) {

@@ -20,7 +20,11 @@ Result<UniqueFd> openBelow(int parent, const std::string& name);
 /// Exchanges two entries in one step (renameat2(2), RENAME_EXCHANGE). 0, or -1 with errno.
 int exchange(int parent, const std::string& one, const std::string& other);
 
-/// Renames where nothing has the new name (RENAME_NOREPLACE). 0, or -1 with errno.
+/// The error of an exchange that failed with `code`.
+Error notExchanged(const std::string& context, const std::string& name, int code);
+
+/// Renames where nothing has the new name (RENAME_NOREPLACE; without it where the file system knows
+/// no flags, as NFS and 9p do not). 0, or -1 with errno.
 int renameNoReplace(int parent, const std::string& from, const std::string& to);
 
 /// More than any registry's directory has. What others may write may have names without end.
@@ -29,7 +33,10 @@ constexpr size_t kMostNames = 4096;
 /// The names but "." and "..", sorted; where there are more than `most`, so many and one.
 Result<std::vector<std::string>> namesIn(int directory, size_t most = kMostNames);
 
-/// The content of a file that is no link, of 4 MiB at most.
+/// A hosts.toml of any sense is far smaller.
+constexpr off_t kLargestHosts = 4 << 20;
+
+/// The content of a file that is no link, of kLargestHosts at most.
 Result<std::string> readContent(int parent, const std::string& name, Unfinished unfinished);
 
 /// What stands under a name, with its content where it is a file of any sense.

@@ -2,11 +2,12 @@
 
 #include "base/read_file.hpp"
 #include "base/text.hpp"
+#include "hosts_toml/certificates.hpp"
 #include "hosts_toml/decode.hpp"
+#include "hosts_toml/directories.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "hosts_toml/lint.hpp"
 #include "hosts_toml/upstream.hpp"
-#include "tls/pem.hpp"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -16,52 +17,18 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <memory>
 
 namespace nodemirror {
-
-std::vector<std::string> directoryNames(const std::string& registry) {
-    std::vector<std::string> names;
-    const size_t colon = registry.rfind(':');
-    if (colon != std::string::npos && colon > 0)
-        names.push_back(registry.substr(0, colon) + "_" + registry.substr(colon + 1) + "_");
-    names.push_back(registry);
-    if (registry != "_default") names.emplace_back("_default");
-    return names;
-}
-
-std::string ownDirectoryName(const std::string& registry) {
-    return directoryNames(registry).front();
-}
-
-std::string registryOfDirectory(const std::string& directory) {
-    if (directory.size() < 3 || directory.back() != '_' || directory.find(':') != std::string::npos)
-        return directory;
-    const size_t bar = directory.rfind('_', directory.size() - 2);
-    if (bar == std::string::npos || bar == 0) return directory;
-    const std::string port = directory.substr(bar + 1, directory.size() - bar - 2);
-    const bool digits = !port.empty() && std::all_of(port.begin(), port.end(),
-                                                     [](char c) { return c >= '0' && c <= '9'; });
-    return digits ? directory.substr(0, bar) + ":" + port : directory;
-}
 
 namespace {
 
 /// os.IsNotExist
 bool isNotExist(int code) { return code == ENOENT; }
 
-/// Whoever may write below certs.d may write files without end, and name others. A hosts.toml of
-/// any sense is far smaller; certificates beyond these bounds are not looked at.
-constexpr off_t kLargestCertificate = 1 << 20;
+/// Whoever may write below certs.d may write files without end.
 constexpr size_t kMostNames = 4096;
-constexpr size_t kMostPairs = 64;  ///< a key costs half a millisecond
 constexpr size_t kMostWarnings = 20;
-constexpr off_t kMostCertificates = 4 << 20;  ///< bytes in all, of one chain
-
-Result<std::string> readFile(const std::string& path) {
-    return readWholeFile(path, static_cast<size_t>(kLargestCertificate));
-}
 
 /// HostDirFromRoot: the first candidate that exists, of whatever type.
 std::string findDirectory(const std::string& root, ChainReading& out) {
@@ -136,11 +103,6 @@ bool leadsElsewhere(const std::string& path, const std::string& directory) {
     return home.empty() || real(path).compare(0, home.size() + 1, home + "/") != 0;
 }
 
-/// Whether only this process may not read a file: what containerd makes of it cannot be told then.
-bool isClosedToUs(const std::string& path) {
-    return ::access(path.c_str(), R_OK) != 0 && errno == EACCES;
-}
-
 /// Who else may write a hosts.toml, or put another in its place; empty where nobody but root and
 /// this user.
 std::string othersOf(const std::string& root, const std::string& directory) {
@@ -202,89 +164,7 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
     return std::move(decoded.hosts);
 }
 
-/// The loading of certificates in ConfigureHosts: a file that fails, of whichever host, fails
-/// every pull of the registry.
-class Certificates {
-  public:
-    std::string errorOf(const ChainHost& host) {
-        for (const auto& path : host.ca) {
-            if (look(path) != Look::New) continue;
-            const auto pem = readFile(path);
-            if (!pem)
-                return "unable to read CA cert " + inQuotes(path) + ": " + pem.error().reason();
-            if (!holdsCertificate(*pem)) return "unable to load CA cert " + inQuotes(path);
-        }
-        for (const auto& pair : host.client) {
-            // A certificate of many mirrors may have a key of each.
-            const Look certificate = look(pair.front());
-            const Look key = pair.size() < 2 ? certificate : look(pair.back());
-            if (certificate == Look::Beyond || key == Look::Beyond) continue;
-            if (certificate == Look::Known && key == Look::Known) continue;
-            if (++pairs_ > kMostPairs) continue;
-            if (auto problem = pairError(pair); !problem.empty()) return problem;
-        }
-        return "";
-    }
-
-  private:
-    static std::string pairError(const std::vector<std::string>& pair) {
-        const auto cert = readFile(pair[0]);
-        if (!cert)
-            return "unable to read CERT file " + inQuotes(pair[0]) + ": " + cert.error().reason();
-        const auto key = pair.size() > 1 ? readFile(pair[1]) : cert;
-        if (!key)
-            return "unable to read CERT file " + inQuotes(pair[1]) + ": " + key.error().reason();
-        const std::string wrong = clientPairProblem(*cert, *key);
-        if (wrong.empty()) return "";
-        return "failed to load X509 key pair " + inQuotes(pair[0]) + ": " + wrong;
-    }
-
-    enum class Look {
-        New,
-        Known,   ///< read before
-        Beyond,  ///< beyond the bounds, or not for this process: of it nothing is said
-    };
-    Look look(const std::string& path) {
-        const auto [found, fresh] = seen_.try_emplace(path, Look::Known);
-        if (!fresh) return found->second;
-        struct stat status {};
-        const bool there = ::stat(path.c_str(), &status) == 0;
-        if (there) left_ -= status.st_size;
-        const bool large = there && (status.st_size > kLargestCertificate || left_ < 0);
-        if (!large && !isClosedToUs(path)) return Look::New;
-        return found->second = Look::Beyond;
-    }
-
-    std::map<std::string, Look> seen_;
-    off_t left_ = kMostCertificates;
-    size_t pairs_ = 0;
-};
-
 }  // namespace
-
-bool isAside(const std::string& name) {
-    const size_t at = name.rfind(kAside);
-    if (at == std::string::npos || at == 0) return false;
-    const std::string number = name.substr(at + std::strlen(kAside));
-    return !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
-}
-
-Seen<std::vector<std::string>> directoriesUnder(const std::string& root) {
-    using Answer = Seen<std::vector<std::string>>;
-    const auto unknown = [&root](int code) {
-        return Answer::unknown(Error::system("list", root, code).brief());
-    };
-    const std::unique_ptr<DIR, int (*)(DIR*)> dir(
-        ::opendir(root.c_str()), [](DIR* open) { return open == nullptr ? 0 : ::closedir(open); });
-    if (!dir) return errno == ENOENT ? Answer::absent() : unknown(errno);
-    std::vector<std::string> names;
-    errno = 0;
-    while (const dirent* entry = ::readdir(dir.get()))
-        if (entry->d_name[0] != '.' && !isAside(entry->d_name)) names.emplace_back(entry->d_name);
-    if (errno != 0) return unknown(errno);
-    std::sort(names.begin(), names.end());
-    return Answer::known(std::move(names));
-}
 
 std::vector<std::string> textsOf(const std::vector<Warning>& warnings) {
     std::vector<std::string> out;

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "diagnose/pull_words.hpp"
 #include "hosts_toml/decode.hpp"
+#include "hosts_toml/directories.hpp"
 #include "hosts_toml/upstream.hpp"
 #include "reference/image_reference.hpp"
 #include "trial/image_trial.hpp"

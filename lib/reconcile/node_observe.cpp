@@ -1,5 +1,6 @@
 /// What the keeper sees of its node before it decides anything.
 #include "base/text.hpp"
+#include "hosts_toml/directories.hpp"
 #include "hosts_toml/reader.hpp"
 #include "reconcile/node_keeper.hpp"
 

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "files/directory_swap.hpp"
 #include "files/entries.hpp"
+#include "hosts_toml/directories.hpp"
 #include "hosts_toml/render.hpp"
 #include "reconcile/registry_keeper.hpp"
 

@@ -1,7 +1,7 @@
 #include "reconcile/registry_intents.hpp"
 
 #include "base/digest.hpp"
-#include "hosts_toml/reader.hpp"
+#include "hosts_toml/directories.hpp"
 
 #include <algorithm>
 

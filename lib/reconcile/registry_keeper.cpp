@@ -1,6 +1,7 @@
 #include "reconcile/registry_keeper.hpp"
 
 #include "base/text.hpp"
+#include "hosts_toml/directories.hpp"
 
 #include <spdlog/spdlog.h>
 #include <unistd.h>

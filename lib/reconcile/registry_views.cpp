@@ -1,5 +1,6 @@
 #include "base/diff.hpp"
 #include "hosts_toml/decode.hpp"
+#include "hosts_toml/directories.hpp"
 #include "hosts_toml/redact.hpp"
 #include "hosts_toml/upstream.hpp"
 #include "reconcile/registry_keeper.hpp"

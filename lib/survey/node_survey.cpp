@@ -3,6 +3,7 @@
 #include "base/read_file.hpp"
 #include "base/text.hpp"
 #include "files/file_age.hpp"
+#include "hosts_toml/directories.hpp"
 
 #include <sys/statvfs.h>
 
