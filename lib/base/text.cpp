@@ -60,6 +60,15 @@ size_t utf8Length(std::string_view text) {
     return follows(1) && follows(2) && follows(3) && !outside ? 4 : 0;
 }
 
+bool isUtf8(std::string_view text) {
+    while (!text.empty()) {
+        const size_t length = utf8Length(text);
+        if (length == 0) return false;
+        text.remove_prefix(length);
+    }
+    return true;
+}
+
 namespace {
 
 bool isControl(unsigned char c) { return c < 0x20 || c == 0x7f; }

@@ -15,6 +15,8 @@ std::string trim(std::string_view text);
 /// none.
 size_t utf8Length(std::string_view text);
 
+bool isUtf8(std::string_view text);
+
 /// The text in double quotes, with quotes, backslashes, control characters and bytes that are no
 /// UTF-8 escaped: safe for a terminal and for key=value logs.
 std::string inQuotes(std::string_view text);

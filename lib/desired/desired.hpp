@@ -80,6 +80,10 @@ struct Budget {
     Duration per = std::chrono::hours(1);
 };
 
+/// A larger hosts.toml is neither written nor read: containerd's own readers take long for some
+/// that are.
+constexpr size_t kLargestHostsToml = 128U << 10;
+
 /// What people want of the node, as their YAML says it.
 struct Desired {
     std::vector<Registry> registries;  ///< in the order of the file

@@ -18,6 +18,7 @@ namespace nodemirror {
 namespace {
 
 constexpr char kApiVersion[] = "nodemirrord/v1";
+constexpr size_t kMostMirrors = 500;
 
 std::optional<Url> parseServer(YamlFields& fields, const Field& field) {
     const auto text = fields.string(field);
@@ -65,6 +66,26 @@ std::string parseCanary(YamlFields& fields, const Field& field, const std::strin
     return reference->text();
 }
 
+/// At most what a registry's hosts.toml comes to, in bytes.
+size_t largestRendering(const Registry& registry) {
+    constexpr size_t kFrame = 300;  ///< the words around a mirror's values
+    size_t size = kFrame;
+    const auto add = [&size](const std::string& text) { size += quotedScalar(text).size() + 2; };
+    for (const auto& mirror : registry.mirrors) {
+        size += kFrame + 2 * hostUrl(mirror).size() + mirror.dialTimeout.size();
+        for (const auto& path : mirror.ca) add(path);
+        if (mirror.client) {
+            add(mirror.client->cert);
+            add(mirror.client->key);
+        }
+        for (const auto& [name, values] : mirror.headers) {
+            add(name);
+            for (const auto& value : values) add(value.reveal());
+        }
+    }
+    return size;
+}
+
 Registry parseRegistry(YamlFields& fields, const std::string& name, const Field& field,
                        const Files& files) {
     Registry registry;
@@ -83,17 +104,19 @@ Registry parseRegistry(YamlFields& fields, const std::string& name, const Field&
         std::set<std::string> seen;
         const auto items = fields.list(keys["mirrors"]);
         mirrorsGiven = !items.empty() || !keys["mirrors"].node->isSequence();
-        constexpr size_t kMost = 500;
-        if (items.size() > kMost) fields.problem(keys["mirrors"], "has more than 500 mirrors");
+        if (items.size() > kMostMirrors)
+            fields.problem(keys["mirrors"], "has more than 500 mirrors");
         for (const auto& item : items) {
             auto mirror = parseMirror(fields, item, files);
             if (!mirror) continue;
-            if (!seen.insert(mirror->url.text() + " " + mirror->repositoryPrefix).second)
-                fields.problem(item, "the mirror " + mirror->url.text() +
-                                         " is listed twice; containerd would drop the file");
+            if (const std::string url = hostUrl(*mirror); !seen.insert(url).second)
+                fields.problem(
+                    item, "the mirror " + url + " is listed twice; containerd would drop the file");
             registry.mirrors.push_back(std::move(*mirror));
         }
     }
+    if (registry.mirrors.size() <= kMostMirrors && largestRendering(registry) > kLargestHostsToml)
+        fields.problem(field, "has more in its mirrors than a hosts.toml of 128 KiB can hold");
     if (keys.count("canary")) registry.canary = parseCanary(fields, keys["canary"], name);
     checkFallback(fields, field, keys, registry, mirrorsGiven);
     return registry;

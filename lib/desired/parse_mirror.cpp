@@ -89,7 +89,8 @@ bool isHeaderName(const std::string& name) {
 bool isHeaderValue(const std::string& value) {
     // Longer ones no server takes, and neither do HTTP libraries.
     constexpr size_t kLongest = 32 << 10;
-    return value.size() <= kLongest &&
+    // hosts.toml is UTF-8, and its strings can hold nothing else.
+    return value.size() <= kLongest && isUtf8(value) &&
            std::none_of(value.begin(), value.end(),
                         [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
@@ -110,7 +111,8 @@ void parseHeaders(YamlFields& fields, const Field& field, Headers& out) {
         }
         for (const auto& secret : values)
             if (!isHeaderValue(secret.reveal()))
-                fields.problem(value, "its value is no header's: one line of at most 32 KiB");
+                fields.problem(value,
+                               "its value is no header's: one line of UTF-8, of at most 32 KiB");
         if (!values.empty()) out[name] = std::move(values);
     }
 }
@@ -134,8 +136,9 @@ void parseHeaderFiles(YamlFields& fields, const Field& field, const Files& files
         if (text.empty()) {
             fields.problem(value, inQuotes(*path) + " is empty; write the header's value into it");
         } else if (!isHeaderValue(text)) {
-            fields.problem(value,
-                           inQuotes(*path) + " is no header's value: one line of at most 32 KiB");
+            fields.problem(
+                value,
+                inQuotes(*path) + " is no header's value: one line of UTF-8, of at most 32 KiB");
         } else {
             out[name].emplace_back(text);
         }

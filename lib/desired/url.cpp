@@ -1,7 +1,10 @@
 #include "desired/url.hpp"
 
 #include "base/text.hpp"
+#include "reference/api_root.hpp"
 #include "reference/image_reference.hpp"
+
+#include <arpa/inet.h>
 
 #include <regex>
 
@@ -18,6 +21,11 @@ bool isHost(const std::string& text) {
     std::smatch match;
     if (text.size() > 300 || !std::regex_match(text, match, pattern)) return false;
     constexpr size_t kPort = 6;
+    if (text.front() == '[') {
+        in6_addr address{};
+        const std::string literal = text.substr(1, text.find(']') - 1);
+        if (::inet_pton(AF_INET6, literal.c_str(), &address) != 1) return false;
+    }
     if (!match[kPort].matched) return true;
     const int port = std::stoi(match[kPort].str());
     return port >= 1 && port <= 65535;
@@ -57,6 +65,18 @@ Result<Url> parseUrl(std::string_view text) {
         if (part == "." || part == "..") return wrong("has . or .. in its path; write it in full");
     if (url.path.find("//") != std::string::npos) return wrong("has // in its path");
     return url;
+}
+
+std::string apiPath(const Mirror& mirror) {
+    std::string path = mirror.url.path;
+    if (!mirror.overridePath && !endsInApiRoot(path)) path += "/v2";
+    if (!mirror.repositoryPrefix.empty()) path += "/" + mirror.repositoryPrefix;
+    return path;
+}
+
+std::string hostUrl(const Mirror& mirror) {
+    if (mirror.repositoryPrefix.empty()) return mirror.url.text();
+    return mirror.url.scheme + "://" + mirror.url.host + apiPath(mirror);
 }
 
 std::string registryNameProblem(std::string_view name) {

@@ -13,6 +13,15 @@ namespace nodemirror {
 /// The error's reason says what is wrong and what would be right; it never repeats credentials.
 Result<Url> parseUrl(std::string_view text);
 
+/// The path that requests of a mirror begin with, where its URL's own is not taken as it stands:
+/// /v2, where it does not end in it, then the prefix (parseHostConfig; override_path takes it as it
+/// stands, and has to be set for a prefix).
+std::string apiPath(const Mirror& mirror);
+
+/// The URL that names a mirror in hosts.toml: that of the desired state, or with a prefix that of
+/// the place where requests go.
+std::string hostUrl(const Mirror& mirror);
+
 /// Empty when `name` can be the host part of an image reference, host:port, or _default;
 /// otherwise what is wrong with it.
 std::string registryNameProblem(std::string_view name);

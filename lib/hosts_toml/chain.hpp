@@ -3,13 +3,9 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace nodemirror {
-
-/// Whether a path ends in the root of the registry's API, which containerd adds where it does not.
-inline bool endsInApiRoot(std::string_view path) { return path.ends_with("/v2"); }
 
 /// One host that containerd asks for an image (docker.RegistryHost in its code).
 struct ChainHost {

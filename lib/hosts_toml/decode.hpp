@@ -1,15 +1,13 @@
 #pragma once
 
 #include "containerd_config/version.hpp"
+#include "desired/desired.hpp"
 #include "hosts_toml/chain.hpp"
 
 #include <string>
 #include <string_view>
 
 namespace nodemirror {
-
-/// A larger hosts.toml is not read: containerd's own readers take long for some that are.
-constexpr size_t kLargestHostsToml = 128U << 10;
 
 /// What containerd's parseHostsFile makes of the bytes of a hosts.toml.
 struct Decoded {

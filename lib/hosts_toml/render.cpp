@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 #include "containerd_config/version.hpp"
+#include "desired/url.hpp"
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/redact.hpp"
 #include "hosts_toml/upstream.hpp"
@@ -23,24 +24,10 @@ std::string tomlList(const std::vector<std::string>& items) {
     return out + "]";
 }
 
-/// The URL as it is written into the file, and whether override_path goes with it.
-struct Place {
-    std::string url;
-    bool overridePath = false;
-};
-
-Place placeOf(const Mirror& mirror) {
-    Place place{mirror.url.text(), mirror.overridePath};
-    if (mirror.repositoryPrefix.empty()) return place;
-    if (!mirror.overridePath && !endsInApiRoot(mirror.url.path)) place.url += "/v2";
-    place.url += "/" + mirror.repositoryPrefix;
-    place.overridePath = true;
-    return place;
-}
-
-std::string keys(const Mirror& mirror, const Place& place, const std::string& indent) {
+std::string keys(const Mirror& mirror, const std::string& indent) {
     std::string out = indent + "capabilities = " + tomlList(mirror.capabilities) + "\n";
-    if (place.overridePath) out += indent + "override_path = true\n";
+    const bool overridePath = mirror.overridePath || !mirror.repositoryPrefix.empty();
+    if (overridePath) out += indent + "override_path = true\n";
     if (!mirror.ca.empty()) out += indent + "ca = " + tomlList(mirror.ca) + "\n";
     if (mirror.client)
         out += indent + "client = [" + tomlList({mirror.client->cert, mirror.client->key}) + "]\n";
@@ -68,16 +55,14 @@ std::string renderText(const Registry& registry, bool redacted) {
     if (registry.fallback == Fallback::None && !mirrors.empty()) {
         const Mirror last = mirrors.back();
         mirrors.pop_back();
-        const Place place = placeOf(last);
-        out += "server = " + quotedScalar(place.url) + "\n" + keys(last, place, "");
+        out += "server = " + quotedScalar(hostUrl(last)) + "\n" + keys(last, "");
         out += headerTable(last, "header", "", redacted);
     } else if (registry.server) {
         out += "server = " + quotedScalar(registry.server->text()) + "\n";
     }
     for (const auto& mirror : mirrors) {
-        const Place place = placeOf(mirror);
-        const std::string table = "host." + quotedScalar(place.url);
-        out += "\n[" + table + "]\n" + keys(mirror, place, "  ");
+        const std::string table = "host." + quotedScalar(hostUrl(mirror));
+        out += "\n[" + table + "]\n" + keys(mirror, "  ");
         out += headerTable(mirror, table + ".header", "  ", redacted);
     }
     if (mirrors.empty()) out += "\n[host]\n";
@@ -88,9 +73,7 @@ ChainHost chainHost(const Mirror& mirror) {
     ChainHost host;
     host.scheme = mirror.url.scheme;
     host.host = mirror.url.host;
-    host.path = mirror.url.path;
-    if (!mirror.overridePath && !endsInApiRoot(host.path)) host.path += "/v2";
-    if (!mirror.repositoryPrefix.empty()) host.path += "/" + mirror.repositoryPrefix;
+    host.path = apiPath(mirror);
     host.capabilities = mirror.capabilities;
     for (const auto& [name, values] : mirror.headers)
         for (const auto& value : values) host.header[name].push_back(value.reveal());

@@ -2,6 +2,7 @@
 #include "desired/url.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "import/imported.hpp"
+#include "reference/api_root.hpp"
 
 #include <yaml-cpp/yaml.h>
 

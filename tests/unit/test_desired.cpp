@@ -19,6 +19,7 @@ Result<std::string> sampleFile(const std::string& path) {
                                                           {"/junk.pem", "this is no PEM\n"},
                                                           {"/token", "Bearer abc\n"},
                                                           {"/two-lines", "Bearer abc\nmore\n"},
+                                                          {"/latin1", "Bearer \xe9\n"},
                                                           {"/empty", "\n"}};
     const auto found = files.find(path);
     if (found == files.end()) return Error::system("read", path, ENOENT);
@@ -139,13 +140,30 @@ TEST_CASE("each mistake is told with its place, its key and what would be right"
         {withMirror(mirror + "dialTimeout: 8761h\n"), 6, 22,
          "registries.\"docker.io\".mirrors[0].dialTimeout", "at most 8760h"},
         {withMirror(mirror + "headerFiles: {Authorization: /two-lines}\n"), 6, 38,
-         "registries.\"docker.io\".mirrors[0].headerFiles.Authorization", "one line of at most"},
+         "registries.\"docker.io\".mirrors[0].headerFiles.Authorization", "one line of UTF-8"},
+        {withMirror(mirror + "headerFiles: {Authorization: /latin1}\n"), 6, 38,
+         "registries.\"docker.io\".mirrors[0].headerFiles.Authorization", "one line of UTF-8"},
         {withMirror(mirror + "repositoryPrefix: /x/\n"), 6, 27,
          "registries.\"docker.io\".mirrors[0].repositoryPrefix", "repository path"},
         {withMirror("      - url: http://m.example\n        skipVerify: true\n"), 6, 21,
          "registries.\"docker.io\".mirrors[0].skipVerify", "http://"},
         {withMirror("      - url: https://m.example\n      - url: https://m.example/\n"), 6, 9,
          "registries.\"docker.io\".mirrors[1]", "listed twice"},
+        // hosts.toml would have one table twice: the second spells out what the prefix means.
+        {withMirror("      - {url: https://m.example, repositoryPrefix: x}\n"
+                    "      - {url: https://m.example/v2/x, overridePath: true}\n"),
+         6, 9, "registries.\"docker.io\".mirrors[1]", "listed twice"},
+        {withMirror("      - url: https://m.example\n        headers: {A: [" +
+                    [] {
+                        std::string values;
+                        for (int i = 0; i < 5; ++i)
+                            values += (i > 0 ? ", " : "") + std::string(30'000, 'v');
+                        return values;
+                    }() +
+                    "]}\n"),
+         4, 5, "registries.\"docker.io\"", "128 KiB"},
+        {withMirror("      - url: https://[:::]\n"), 5, 14,
+         "registries.\"docker.io\".mirrors[0].url", "valid host"},
         {"apiVersion: nodemirrord/v1\nregistries:\n  https://docker.io:\n    server: "
          "https://x.example\n",
          4, 5, "registries.\"https://docker.io\"", "without a scheme"},
