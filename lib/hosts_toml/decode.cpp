@@ -4,11 +4,13 @@
 #include "base/time.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "hosts_toml/redact.hpp"
+#include "reference/api_root.hpp"
 #include "toml/expressions.hpp"
 #include "toml/read_go_v1.hpp"
 #include "toml/read_v2.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace nodemirror {
@@ -25,15 +27,25 @@ struct Dropped {
     bool tooMuch = false;
 };
 
-/// A host that is written several times has all that it holds each time (getSortedHosts): so many
-/// hosts, and so many paths and header values in all of them, are read.
+/// A host that is written several times has all that it holds each time (getSortedHosts): a small
+/// file can stand for a chain that fills the memory. So many hosts, and so much in all of them, are
+/// read.
 constexpr size_t kMostHosts = 1000;
-constexpr size_t kMostTexts = 100'000;
+constexpr size_t kMostBytes = 4 << 20;  ///< more than a file that writes each host once can have
 
-size_t textsIn(const ChainHost& host) {
-    size_t count = host.ca.size() + host.client.size();
-    for (const auto& [name, values] : host.header) count += values.size();
-    return count;
+/// About what a host takes in memory, in bytes.
+size_t sizeOf(const ChainHost& host) {
+    const auto sizeOfAll = [](const std::vector<std::string>& texts) {
+        size_t size = 0;
+        for (const auto& text : texts) size += sizeof text + text.size();
+        return size;
+    };
+    size_t size = sizeof host + host.url().size() + sizeOfAll(host.capabilities) +
+                  sizeOfAll(host.ca) + host.dialTimeout.size();
+    for (const auto& pair : host.client) size += sizeof pair + sizeOfAll(pair);
+    for (const auto& [name, values] : host.header)
+        size += 2 * sizeof name + name.size() + sizeof values + sizeOfAll(values);
+    return size;
 }
 
 std::string upper(std::string text) {
@@ -56,16 +68,22 @@ class Decoder {
         const Dropped tooMuch{"it names more hosts, or certificates, than are read", false, true};
         if (order.size() > kMostHosts) throw tooMuch;
         checkTypes(root);
+        const auto tables = fields(root, "host");
+        std::map<std::string_view, ChainHost> decoded;
         Chain hosts;
-        size_t texts = 0;
+        size_t bytes = 0;
         for (const auto& name : order) {
-            hosts.push_back(host(name, hostTables(root, name)));
-            texts += textsIn(hosts.back());
-            if (texts > kMostTexts) throw tooMuch;
+            auto known = decoded.find(name);
+            if (known == decoded.end())
+                known = decoded.emplace(name, host(name, hostTables(tables, name))).first;
+            bytes += sizeOf(known->second);
+            if (bytes > kMostBytes) throw tooMuch;
+            hosts.push_back(known->second);
         }
         std::string server;
         for (const Value* value : fields(root, "server")) server = value->string;
         hosts.push_back(host(server, {&root}));
+        if (sizeOf(hosts.back()) > kMostBytes) throw tooMuch;
         return hosts;
     }
 
@@ -81,7 +99,7 @@ class Decoder {
             return out;
         }
         for (const auto& [key, value] : table.entries)
-            if (lower(key) == name) out.push_back(&value);
+            if (key.size() == name.size() && lower(key) == name) out.push_back(&value);
         return out;
     }
 
@@ -120,9 +138,10 @@ class Decoder {
         return names;
     }
 
-    std::vector<const Value*> hostTables(const Value& root, const std::string& name) const {
+    static std::vector<const Value*> hostTables(const std::vector<const Value*>& all,
+                                                const std::string& name) {
         std::vector<const Value*> out;
-        for (const Value* hosts : fields(root, "host"))
+        for (const Value* hosts : all)
             if (const Value* table = hosts->find(name)) out.push_back(table);
         return out;
     }
@@ -180,7 +199,11 @@ class Decoder {
         if (!server.empty()) place(server, overridePath, out);
         out.capabilities = capabilities(tables);
         for (const Value* table : tables) {
-            for (const Value* value : fields(*table, "ca")) out.ca = ca(*value);
+            for (const Value* value : fields(*table, "ca")) {
+                out.ca = ca(*value);
+                // No certificate, and an option of TLS all the same: makeStringSlice is never nil.
+                if (out.ca.empty() && !out.skipVerify) out.skipVerify = false;
+            }
             for (const Value* value : fields(*table, "client")) out.client = client(*value);
             for (const Value* value : fields(*table, "header")) headers(*value, out);
             dialTimeout(*table, out);

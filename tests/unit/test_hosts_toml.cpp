@@ -1,4 +1,5 @@
 #include "hosts_toml/decode.hpp"
+#include "hosts_toml/directories.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "hosts_toml/lint.hpp"
 #include "hosts_toml/reader.hpp"
@@ -233,6 +234,43 @@ TEST_CASE("a chain leads upstream however the registry is written in it") {
     CHECK(leadsUpstream(host, "a.example:5000"));
     host.host = "a.example:80";
     CHECK(leadsUpstream(host, "a.example"));
+}
+
+TEST_CASE("a small file that stands for a huge chain is not read") {
+    std::string header = "header = {";
+    for (int i = 0; i < 14'000; ++i) header += (i > 0 ? "," : "") + std::to_string(i) + "=[]";
+    std::string text = "[host.a]\n" + header + "}\n[host.b]\n";
+    for (int i = 0; i < 400; ++i) {
+        const std::string name = std::to_string(i);
+        text += "[host.b.Y" + name + "]\n[host.a.Y" + name + "]\n";
+    }
+    REQUIRE(text.size() < kLargestHostsToml);
+    CHECK(decodeHostsToml(text, "/c", k21).tooMuch);
+    CHECK(decodeHostsToml("[host.a]\n" + header + "}\n", "/c", k21).valid);
+}
+
+TEST_CASE("an empty list of ca is an option of TLS") {
+    const auto decoded =
+        decodeHostsToml("[host.\"http://a:5000\"]\nca = []\n[host.\"http://b:5000\"]\n", "/c", k17);
+    REQUIRE(decoded.valid);
+    CHECK(isTriedInHttpsFirst(decoded.hosts[0], k17));
+    CHECK_FALSE(isTriedInHttpsFirst(decoded.hosts[1], k17));
+}
+
+TEST_CASE("a value that was not quoted is not repeated") {
+    const std::string secret = "98765432109876543210";
+    for (const std::string& line :
+         {"X-Api-Key = " + secret, "X-Api-Key = \"Basic\" \"" + secret + "\"",
+          "X-Api-Key = [\"Basic\" \"" + secret + "\"]",
+          "X-Api-Key = 1" + secret + ".0e999" + secret, "X-Api-Key = 0x" + secret})
+        for (const ContainerdVersion& version : {k16, k17, k21}) {
+            CAPTURE(line, version.text());
+            const auto decoded =
+                decodeHostsToml("[host.\"https://a\".header]\n" + line + "\n", "/c", version);
+            CHECK_FALSE(decoded.valid);
+            CHECK_THAT(decoded.error, !Catch::Contains(secret));
+            CHECK_THAT(decoded.error, Catch::Contains("line 2"));
+        }
 }
 
 TEST_CASE("relative paths and every form of ca and client") {
