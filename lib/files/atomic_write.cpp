@@ -135,9 +135,11 @@ Error keepBeside(int directory, const std::string& temporary, const std::string&
     return {"edit", name, "it changed meanwhile; what it held is in " + temporary};
 }
 
-/// What was displaced tells what was there as the new file took its place.
-Result<void> exchangeIn(int directory, const std::string& name, std::string_view expected,
-                        std::string_view content, const Access& access) {
+}  // namespace
+
+// What was displaced tells what was there as the new file took its place.
+Result<void> exchangeAtomically(int directory, const std::string& name, const Expected& expected,
+                                std::string_view content, const Access& access) {
     const std::string temporary = temporaryName();
     if (const auto written = writeNew(directory, temporary, content, access); !written)
         return written;
@@ -156,9 +158,9 @@ Result<void> exchangeIn(int directory, const std::string& name, std::string_view
         ::openat(directory, temporary.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     // Who has it open for writing would go on writing into what has no name any more.
     const auto before = displaced
-                            ? readRest(displaced.get(), name, expected.size(), Unfinished::Refuse)
+                            ? readRest(displaced.get(), name, expected.most, Unfinished::Refuse)
                             : Error::system("read", name, errno);
-    if (before && *before == expected) {
+    if (before && expected.is(*before)) {
         drop();
         return syncDirectory(directory);
     }
@@ -166,10 +168,12 @@ Result<void> exchangeIn(int directory, const std::string& name, std::string_view
         return keepBeside(directory, temporary, name);
     drop();
     if (!before && before.error().transient()) return before.error();
-    return Error("edit", name, "it changed meanwhile");
+    return changedMeanwhile("edit", name);
 }
 
-}  // namespace
+Error changedMeanwhile(const std::string& context, const std::string& name) {
+    return Error::passing(context, name, "it changed meanwhile", "it is tried again by itself");
+}
 
 Result<void> exchangeAtomically(const std::string& path, std::string_view expected,
                                 std::string_view content, const Access& access) {
@@ -177,8 +181,10 @@ Result<void> exchangeAtomically(const std::string& path, std::string_view expect
     const auto directory =
         openDirectory(slash == std::string::npos ? "." : path.substr(0, slash + 1));
     if (!directory) return directory.error();
+    const Expected same{[expected](std::string_view text) { return text == expected; },
+                        expected.size()};
     const auto written =
-        exchangeIn(directory->get(), path.substr(slash + 1), expected, content, access);
+        exchangeAtomically(directory->get(), path.substr(slash + 1), same, content, access);
     return written ? written : written.error().at(path);
 }
 

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -43,9 +44,21 @@ Result<void> writeAtomically(int directory, const std::string& name, std::string
 Result<void> writeAtomically(const std::string& path, std::string_view content,
                              const Access& access, Existing existing = Existing::Replace);
 
-/// Replaces a file by path as above, if it still holds `expected`: what somebody else has written
-/// in the meantime stays, and is an error. Where it cannot stay it is kept beside, as the error
-/// says.
+/// What a file must hold to be replaced; `most`: no more of it is read, in bytes.
+struct Expected {
+    std::function<bool(std::string_view)> is;
+    size_t most = 0;
+};
+
+/// Replaces a file as above, if it still holds what is expected: what somebody else has written in
+/// the meantime stays, and is an error. Where it cannot stay it is kept beside, as the error says.
+Result<void> exchangeAtomically(int directory, const std::string& name, const Expected& expected,
+                                std::string_view content, const Access& access);
+
+/// The error of what is not to be replaced, or removed, as it is another by now. It passes.
+Error changedMeanwhile(const std::string& context, const std::string& name);
+
+/// The same by path and whole text.
 Result<void> exchangeAtomically(const std::string& path, std::string_view expected,
                                 std::string_view content, const Access& access);
 

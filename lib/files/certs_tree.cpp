@@ -3,7 +3,7 @@
 #include "files/directory_swap.hpp"
 #include "files/entries.hpp"
 #include "files/placement.hpp"
-#include "hosts_toml/reader.hpp"
+#include "hosts_toml/directories.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -129,7 +129,7 @@ Result<std::string> CertsTree::write(const std::string& directory, std::string_v
     if (const auto closed = closeToOthers(parent->get(), status, directory); !closed)
         return closed.error();
     return placeHosts(parent->get(), directory, content, mode,
-                      keep.hosts.substr(keep.hosts.find('/') + 1));
+                      keep.hosts.substr(keep.hosts.find('/') + 1), keep.first);
 }
 
 std::vector<Result<void>> CertsTree::writeFresh(const std::vector<Fresh>& all) const {
@@ -222,7 +222,34 @@ Result<bool> CertsTree::discardUnused(const BackedUpEntry& entry, const Ownershi
     return true;
 }
 
-Result<void> CertsTree::remove(const std::string& directory) const {
+namespace {
+
+/// Takes an entry out under a temporary name, and gives it back where its hosts.toml has not the
+/// wanted digest. `path`: of that file.
+Result<void> takeOut(int parent, const std::string& name, const std::string& path,
+                     const std::optional<std::string>& sha256) {
+    const std::string temporary = temporaryName();
+    if (::renameat(parent, name.c_str(), parent, temporary.c_str()) != 0)
+        return Error::system("remove", path, errno);
+    const auto there =
+        sha256 ? observeEntry(parent, temporary) : Result<ObservedEntry>(ObservedEntry());
+    UniqueFd inner;
+    if (there && there->type == Type::Directory)
+        if (auto opened = openBelow(parent, temporary)) inner = std::move(*opened);
+    const auto hosts = inner ? observeEntry(inner.get(), kHosts) : there;
+    if (sha256 && (!hosts || hosts->sha256 != *sha256)) {
+        if (renameNoReplace(parent, temporary, name) != 0)
+            return Error::system("give back", path, errno);
+        return changedMeanwhile("remove", path);
+    }
+    discard(parent, temporary);
+    return syncDirectory(parent);
+}
+
+}  // namespace
+
+Result<void> CertsTree::remove(const std::string& directory,
+                               const std::optional<std::string>& sha256) const {
     const auto root = open();
     if (!root) return root.error();
     const auto type = typeOf(root->get(), directory);
@@ -232,27 +259,22 @@ Result<void> CertsTree::remove(const std::string& directory) const {
     if (!parent) return parent.error();
     const auto names = namesIn(parent->get());
     if (!names) return names.error();
+    const std::string path = directory + "/" + kHosts;
     const bool alone = std::all_of(names->begin(), names->end(), [](const std::string& name) {
         return name == kHosts || isTemporary(name);
     });
     if (alone) {
-        const std::string temporary = temporaryName();
-        if (::renameat(root->get(), directory.c_str(), root->get(), temporary.c_str()) == 0) {
-            discard(root->get(), temporary);
-            return syncDirectory(root->get());
-        }
-        if (errno != EXDEV) return Error::system("remove", directory, errno);
-        // Of overlayfs's lower layer no directory is renamed.
-        if (::unlinkat(parent->get(), kHosts, 0) != 0 && errno != ENOENT)
-            return Error::system("remove", directory + "/" + kHosts, errno);
-        removeLeftovers(directory);
-        if (::unlinkat(root->get(), directory.c_str(), AT_REMOVEDIR) != 0 && errno != ENOTEMPTY)
-            return Error::system("remove", directory, errno);
-        return syncDirectory(root->get());
+        const auto gone = takeOut(root->get(), directory, path, sha256);
+        if (gone || gone.error().code() != EXDEV) return gone;
     }
-    if (::unlinkat(parent->get(), kHosts, 0) != 0 && errno != ENOENT)
-        return Error::system("remove", directory + "/" + kHosts, errno);
-    return syncDirectory(parent->get());
+    // Of overlayfs's lower layer no directory is renamed.
+    const auto gone = takeOut(parent->get(), kHosts, path, sha256);
+    if (!gone && gone.error().code() != ENOENT) return gone;
+    if (!alone) return syncDirectory(parent->get());
+    removeLeftovers(directory);
+    if (::unlinkat(root->get(), directory.c_str(), AT_REMOVEDIR) != 0 && errno != ENOTEMPTY)
+        return Error::system("remove", directory, errno);
+    return syncDirectory(root->get());
 }
 
 Result<void> CertsTree::restore(const BackedUpEntry& entry, std::string_view content) const {

@@ -7,6 +7,7 @@
 #include "observed/ownership.hpp"
 #include "observed/registry_files.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,10 +42,15 @@ class CertsTree {
         mode_t mode = 0644;
     };
 
-    /// Under which names (nameToKeep) things are to be found later; empty: under any, or none.
+    /// What is kept of what a write finds in its place.
     struct Kept {
+        /// Under which names (nameToKeep) things are to be found later; empty: under any, or none.
         std::string directory;
         std::string hosts;
+        /// Of a first write: the digest of the hosts.toml that a copy is kept of, or "" where there
+        /// was none. Another that stands there by now is somebody's newer word: it stays, and is an
+        /// error that passes.
+        std::optional<std::string> first = std::nullopt;
     };
 
     explicit CertsTree(std::string root) : root_(std::move(root)) {}
@@ -91,8 +97,10 @@ class CertsTree {
     /// where there was such a thing.
     Result<bool> discardUnused(const BackedUpEntry& entry, const Ownership& owned) const;
 
-    /// Removes hosts.toml, and the directory with it in one step where nothing else is in it.
-    Result<void> remove(const std::string& directory) const;
+    /// Removes hosts.toml, and the directory with it in one step where nothing else is in it. With
+    /// `sha256` only a hosts.toml of that digest: another is somebody's newer word.
+    Result<void> remove(const std::string& directory,
+                        const std::optional<std::string>& sha256 = std::nullopt) const;
 
     /// Puts back one entry as it was; `content` is that of a file.
     Result<void> restore(const BackedUpEntry& entry, std::string_view content) const;

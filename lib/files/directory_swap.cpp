@@ -195,7 +195,7 @@ Result<std::string> placeDirectory(int root, const std::string& directory, std::
         if (exchange(root, *temporary, directory) != 0) {
             const int code = errno;
             discard(root, *temporary);
-            return Error::system("put in place", directory, code);
+            return notExchanged("put in place", directory, code);
         }
         auto kept = setAside(root, *temporary, directory);
         if (!kept) return kept.error();
@@ -219,7 +219,7 @@ Result<std::string> exchangeAside(int root, const std::string& temporary,
     if (exchange(root, aside, directory) != 0) {
         const int code = errno;
         discardMade(root, aside);
-        return Error::system("put in place", directory, code);
+        return notExchanged("put in place", directory, code);
     }
     if (const auto synced = syncDirectory(root); !synced) return synced.error();
     return aside;

@@ -1,5 +1,6 @@
 #include "files/placement.hpp"
 
+#include "base/digest.hpp"
 #include "files/directory_swap.hpp"
 #include "files/entries.hpp"
 
@@ -21,7 +22,7 @@ Result<void> writeBeside(int parent, std::string_view content, const Access& acc
     if (exchange(parent, keepAs, kHosts) != 0) {
         const int code = errno;
         ::unlinkat(parent, keepAs.c_str(), 0);
-        return Error::system("put in place", kHosts, code);
+        return notExchanged("put in place", kHosts, code);
     }
     return syncDirectory(parent);
 }
@@ -30,7 +31,7 @@ Result<void> writeBeside(int parent, std::string_view content, const Access& acc
 Result<void> putBack(int parent, const BackedUpEntry& entry, const std::string& name) {
     const std::string from = entry.stored.substr(entry.stored.rfind('/') + 1);
     if (renameNoReplace(parent, from, name) != 0) {
-        if (exchange(parent, from, name) != 0) return Error::system("put back", entry.path, errno);
+        if (exchange(parent, from, name) != 0) return notExchanged("put back", entry.path, errno);
         const auto type = typeOf(parent, from);
         if (!type) return type.error();
         if (*type == ObservedEntry::Type::Directory) {
@@ -42,30 +43,63 @@ Result<void> putBack(int parent, const BackedUpEntry& entry, const std::string& 
     return syncDirectory(parent);
 }
 
+/// Gives what was made under a temporary name its own. A registry's directory that has it goes in
+/// the same instant, but for what is in it beside hosts.toml: that is kept under another name.
+Result<void> putInPlace(int parent, const std::string& temporary, const std::string& name,
+                        const std::string& path) {
+    if (::renameat(parent, temporary.c_str(), parent, name.c_str()) == 0)
+        return syncDirectory(parent);
+    int code = errno;
+    const bool inTheWay = code == EISDIR && name != kHosts;
+    if (!inTheWay || exchange(parent, temporary, name) != 0) {
+        if (inTheWay) code = errno;
+        ::unlinkat(parent, temporary.c_str(), 0);
+        return notExchanged("put back", path, code);
+    }
+    discard(parent, temporary);
+    if (const auto kept = setAside(parent, temporary, name); !kept) return kept.error();
+    return syncDirectory(parent);
+}
+
 Result<void> putFile(int parent, const std::string& name, const BackedUpEntry& entry,
                      std::string_view content) {
     Access access;
     access.mode = entry.mode;
     access.uid = entry.uid;
     access.gid = entry.gid;
-    auto written = writeAtomically(parent, name, content, access);
-    if (written || !isForeign(entry.uid, entry.gid)) return written;
-    // Without CAP_CHOWN it cannot be given to whom it belonged: its content comes back.
-    access.uid = static_cast<uid_t>(-1);
-    access.gid = static_cast<gid_t>(-1);
-    return writeAtomically(parent, name, content, access);
+    const std::string temporary = temporaryName();
+    auto written = writeNew(parent, temporary, content, access);
+    if (!written && isForeign(entry.uid, entry.gid)) {
+        // Without CAP_CHOWN it cannot be given to whom it belonged: its content comes back.
+        access.uid = static_cast<uid_t>(-1);
+        access.gid = static_cast<gid_t>(-1);
+        written = writeNew(parent, temporary, content, access);
+    }
+    return written ? putInPlace(parent, temporary, name, entry.path) : written;
 }
 
 Result<void> putLink(int parent, const std::string& name, const BackedUpEntry& entry) {
     const std::string temporary = temporaryName();
     if (::symlinkat(entry.stored.c_str(), parent, temporary.c_str()) != 0)
         return Error::system("put back", entry.path, errno);
-    if (::renameat(parent, temporary.c_str(), parent, name.c_str()) != 0) {
-        const int code = errno;
-        ::unlinkat(parent, temporary.c_str(), 0);
-        return Error::system("put back", entry.path, code);
+    return putInPlace(parent, temporary, name, entry.path);
+}
+
+/// Puts hosts.toml in the place of nothing, of a link, or of the very text that a copy is kept of.
+Result<void> writeFirst(int parent, std::string_view content, const Access& access,
+                        const std::string& sha256) {
+    const auto type = typeOf(parent, kHosts);
+    if (!type) return type.error();
+    if (*type == ObservedEntry::Type::Absent) {
+        const auto written = writeAtomically(parent, kHosts, content, access, Existing::Keep);
+        if (written || written.error().code() != EEXIST) return written;
+        return changedMeanwhile("write", kHosts);
     }
-    return syncDirectory(parent);
+    if (*type != ObservedEntry::Type::File) return writeAtomically(parent, kHosts, content, access);
+    if (sha256.empty()) return changedMeanwhile("write", kHosts);
+    const Expected kept{[&sha256](std::string_view text) { return sha256Hex(text) == sha256; },
+                        static_cast<size_t>(kLargestHosts)};
+    return exchangeAtomically(parent, kHosts, kept, content, access);
 }
 
 }  // namespace
@@ -75,7 +109,8 @@ Error within(const std::string& directory, const Error& error) {
 }
 
 Result<std::string> placeHosts(int parent, const std::string& directory, std::string_view content,
-                               mode_t mode, const std::string& keepAs) {
+                               mode_t mode, const std::string& keepAs,
+                               const std::optional<std::string>& first) {
     Access access;
     access.mode = mode;
     struct stat there {};
@@ -89,7 +124,8 @@ Result<std::string> placeHosts(int parent, const std::string& directory, std::st
         seen && S_ISDIR(there.st_mode) && (free || ::unlinkat(parent, kHosts, AT_REMOVEDIR) != 0);
     const bool foreign = seen && S_ISREG(there.st_mode) && isForeign(there.st_uid, there.st_gid);
     if (!inTheWay && !(foreign && free)) {
-        const auto written = writeAtomically(parent, kHosts, content, access);
+        const auto written = first ? writeFirst(parent, content, access, *first)
+                                   : writeAtomically(parent, kHosts, content, access);
         return written ? Result<std::string>(std::string()) : within(directory, written.error());
     }
     const auto name = free ? Result<std::string>(keepAs) : asideName(parent, kHosts);

@@ -2,6 +2,7 @@
 #include "base/text.hpp"
 #include "files/entries.hpp"
 #include "files/writers.hpp"
+#include "hosts_toml/directories.hpp"
 #include "hosts_toml/reader.hpp"
 #include "reconcile/registry_keeper.hpp"
 
@@ -17,6 +18,37 @@ namespace {
 /// How many files wait for the disk together.
 constexpr size_t kAtOnce = 4096;
 
+/// What status shows of a chain that others wrote. There may be thousands, and it is kept of all.
+Chain shownOf(const Chain& hosts) {
+    constexpr size_t kMost = 32;
+    constexpr size_t kMostText = 4096;
+    Chain out;
+    size_t text = 0;
+    for (const auto& host : hosts) {
+        text += host.url().size();
+        if (out.size() == kMost || text > kMostText) break;
+        ChainHost shown;
+        shown.scheme = host.scheme;
+        shown.host = host.host;
+        shown.path = host.path;
+        shown.capabilities = host.capabilities;
+        out.push_back(std::move(shown));
+    }
+    return out;
+}
+
+std::vector<std::string> shownOf(const std::vector<Warning>& warnings) {
+    constexpr size_t kMost = 5;
+    constexpr size_t kLongest = 300;
+    std::vector<std::string> out;
+    for (size_t i = 0; i < std::min(kMost, warnings.size()); ++i)
+        out.push_back(shortened(warnings[i].text, kLongest));
+    if (warnings.size() > kMost)
+        out.push_back("and " + std::to_string(warnings.size() - kMost) +
+                      " more: nodemirrorctl inspect tells them");
+    return out;
+}
+
 }  // namespace
 
 /// Under which name what was in the place of a path is kept; empty where it is not.
@@ -28,9 +60,23 @@ std::string RegistryKeeper::keptName(const std::string& path) const {
     return "";
 }
 
+/// The digest of the hosts.toml that a copy is kept of; empty where there is none.
+std::string RegistryKeeper::keptDigest(const std::string& directory) const {
+    const auto owned = manifest_.find(directory);
+    if (owned == manifest_.end()) return "";
+    for (const auto& entry : owned->second.backups)
+        if (entry.type == BackedUpEntry::Type::File && !entry.legacy &&
+            entry.path == directory + "/hosts.toml")
+            return entry.sha256;
+    return "";
+}
+
 Result<void> RegistryKeeper::write(const WriteHosts& action) {
-    const files::CertsTree::Kept kept{keptName(action.directory),
-                                      keptName(action.directory + "/hosts.toml")};
+    files::CertsTree::Kept kept{
+        keptName(action.directory), keptName(action.directory + "/hosts.toml"), {}};
+    if (const auto owned = manifest_.find(action.directory);
+        owned != manifest_.end() && !owned->second.placed)
+        kept.first = keptDigest(action.directory);
     const auto aside = tree_.write(action.directory, action.rendered.text, action.mode, kept);
     if (!aside) return aside.error();
     if (!aside->empty())
@@ -46,8 +92,11 @@ Result<void> RegistryKeeper::putBack(const BackedUpEntry& entry, const std::stri
         if (!stored) return stored.error();
         content = std::move(*stored);
     }
-    if (entry.path == directory && entry.type != BackedUpEntry::Type::Aside)
-        if (const auto removed = tree_.remove(directory); !removed) return removed;
+    const auto back = tree_.restore(entry, content);
+    const bool whole = entry.path == directory && entry.type != BackedUpEntry::Type::Aside;
+    if (back || !whole || back.error().code() != EXDEV) return back;
+    // Of overlayfs's lower layer no directory is exchanged.
+    if (const auto removed = tree_.remove(directory); !removed) return removed;
     return tree_.restore(entry, content);
 }
 
@@ -75,7 +124,8 @@ Result<void> RegistryKeeper::release(const ReleaseHosts& action, const ObservedR
 }
 
 Result<void> RegistryKeeper::prune(const PruneHosts& action) {
-    return tree_.remove(action.directory);
+    const std::string kept = keptDigest(action.directory);
+    return tree_.remove(action.directory, kept.empty() ? std::nullopt : std::optional(kept));
 }
 
 void RegistryKeeper::failed(const std::string& directory, const Error& error, const Now& now) {
@@ -190,9 +240,10 @@ bool RegistryKeeper::apply(const Step& step, bool repeated,
 void RegistryKeeper::checkUndeclared(const std::string& directory, Track& track) const {
     const ChainReading reading =
         readChain(tree_.root(), registryOfDirectory(directory), containerd_);
-    track.chain = reading.hosts;
-    track.warnings = textsOf(reading.warnings);
-    track.problem = !reading.error.empty() ? reading.error : reading.ignored;
+    constexpr size_t kLongest = 1000;
+    track.chain = shownOf(reading.hosts);
+    track.warnings = shownOf(reading.warnings);
+    track.problem = shortened(!reading.error.empty() ? reading.error : reading.ignored, kLongest);
     const bool sound = track.problem.empty() || reading.unreadable;
     track.state = sound ? RegistryState::Unmanaged : RegistryState::Invalid;
 }

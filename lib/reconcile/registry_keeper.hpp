@@ -1,7 +1,6 @@
 #pragma once
 
 #include "files/certs_tree.hpp"
-#include "hosts_toml/reader.hpp"
 #include "plan/contest.hpp"
 #include "plan/look_pace.hpp"
 #include "plan/registry_plan.hpp"
@@ -134,6 +133,7 @@ class RegistryKeeper {
                const Now& now);
     void notePlaced(const std::string& directory);
     std::string keptName(const std::string& path) const;
+    std::string keptDigest(const std::string& directory) const;
     Result<void> write(const WriteHosts& action);
     Result<void> putBack(const BackedUpEntry& entry, const std::string& directory);
     Result<void> release(const ReleaseHosts& action, const ObservedRegistry& observed);

@@ -1,3 +1,4 @@
+#include "base/digest.hpp"
 #include "base/read_file.hpp"
 #include "files/certs_tree.hpp"
 #include "files/tree_watch.hpp"
@@ -7,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -133,6 +135,81 @@ TEST_CASE("a directory that is not empty is set aside and can be put back") {
     entry.stored = *aside;
     REQUIRE(tree.restore(entry, ""));
     CHECK(root.read("certs.d/docker.io/hosts.toml/inner") == "precious");
+}
+
+TEST_CASE("what came after a copy was kept stays") {
+    const TemporaryDirectory root;
+    const files::CertsTree tree(root / "certs.d");
+    fs::create_directories(root / "certs.d/docker.io");
+    const std::string path = "certs.d/docker.io/hosts.toml";
+    files::CertsTree::Kept kept;
+    kept.first = "";
+    SECTION("there was none, and is none") {
+        REQUIRE(tree.write("docker.io", "wanted", 0644, kept));
+        CHECK(root.read(path) == "wanted");
+    }
+    SECTION("there was none") {
+        root.write(path, "newer");
+        const auto written = tree.write("docker.io", "wanted", 0644, kept);
+        REQUIRE_FALSE(written);
+        CHECK(written.error().transient());
+        CHECK(root.read(path) == "newer");
+    }
+    SECTION("it is the one that was kept") {
+        root.write(path, "older");
+        kept.first = sha256Hex("older");
+        REQUIRE(tree.write("docker.io", "wanted", 0600, kept));
+        CHECK(root.read(path) == "wanted");
+        CHECK(modeOf(root / path) == 0600);
+    }
+    SECTION("it is another by now") {
+        root.write(path, "newer");
+        kept.first = sha256Hex("older");
+        const auto written = tree.write("docker.io", "wanted", 0644, kept);
+        REQUIRE_FALSE(written);
+        CHECK_THAT(written.error().text(), Catch::Contains("docker.io/hosts.toml: it changed"));
+        CHECK(root.read(path) == "newer");
+    }
+    SECTION("it is to be removed") {
+        root.write(path, "newer");
+        const bool alone = GENERATE(true, false);
+        if (!alone) root.write("certs.d/docker.io/ca.crt", "mine");
+        CHECK_FALSE(tree.remove("docker.io", sha256Hex("older")));
+        CHECK(root.read(path) == "newer");
+        REQUIRE(tree.remove("docker.io", sha256Hex("newer")));
+        CHECK_FALSE(root.exists(path));
+        CHECK(root.exists("certs.d/docker.io") == !alone);
+    }
+    for (const auto& entry : fs::recursive_directory_iterator(root / "certs.d"))
+        CHECK_THAT(entry.path().filename().string(), !Catch::StartsWith(".nodemirrord-"));
+}
+
+TEST_CASE("what was in a directory's place comes back, whatever was put into the directory") {
+    const TemporaryDirectory root;
+    const files::CertsTree tree(root / "certs.d");
+    root.write("outside/hosts.toml", "outside");
+    root.write("certs.d/docker.io/hosts.toml", "ours");
+    const bool filled = GENERATE(true, false);
+    if (filled) root.write("certs.d/docker.io/ca.crt", "mine");
+    BackedUpEntry entry;
+    entry.path = "docker.io";
+    SECTION("a link") {
+        entry.type = BackedUpEntry::Type::Symlink;
+        entry.stored = root / "outside";
+        REQUIRE(tree.restore(entry, ""));
+        CHECK(fs::is_symlink(root / "certs.d/docker.io"));
+        CHECK(root.read("certs.d/docker.io/hosts.toml") == "outside");
+    }
+    SECTION("a file") {
+        entry.uid = ::geteuid();
+        entry.gid = ::getegid();
+        REQUIRE(tree.restore(entry, "odd"));
+        CHECK(root.read("certs.d/docker.io") == "odd");
+    }
+    CHECK(root.read("outside/hosts.toml") == "outside");
+    CHECK(root.exists("certs.d/docker.io.aside-1") == filled);
+    if (filled) CHECK(root.read("certs.d/docker.io.aside-1/ca.crt") == "mine");
+    CHECK_FALSE(root.exists("certs.d/docker.io.aside-1/hosts.toml"));
 }
 
 TEST_CASE("what is there is seen as it is, and what cannot be looked at is unknown") {

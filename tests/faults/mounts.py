@@ -4,6 +4,7 @@ torn or lost meanwhile, and it converges when they are well again.
     mounts.py --build build/sanitize
 As root: it mounts in a namespace of its own."""
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,9 +53,9 @@ class Mounts(unittest.TestCase):
                 except OSError:
                     return filler
 
-    def start(self):
+    def start(self, *prefix):
         (self.work / "desired.yaml").write_text(desired("one.example"))
-        daemon = self.enterContext(Daemon(BUILD, self.work))
+        daemon = self.enterContext(Daemon(BUILD, self.work, prefix))
         daemon.wait(lambda: self.all_have("one.example"), "the files are there", 30)
         return daemon
 
@@ -141,6 +142,23 @@ class Mounts(unittest.TestCase):
         daemon.desire("apiVersion: nodemirrord/v1\nregistries: {}\n")
         daemon.wait(lambda: self.text() == EARLIER, "the user's file is back", 30)
         self.assertFalse((self.certs / "r0.example").exists())
+        self.nothing_left_over(daemon)
+
+    def test_a_file_system_whose_rename_takes_no_flags(self):
+        """As NFS and 9p: nothing is exchanged there, and nothing renamed only where a name is free."""
+        (self.certs / "r1.example").mkdir(parents=True)
+        (self.certs / "r1.example/hosts.toml").write_text(EARLIER)
+        daemon = self.start("strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=renameat2", "-e",
+                            "inject=renameat2:error=EINVAL")
+        shutil.rmtree(self.certs / "r0.example")
+        daemon.wait(lambda: self.all_have("one.example"), "a directory comes back", 30)
+        shutil.rmtree(self.certs / "r2.example")
+        (self.certs / "r2.example").write_text("in the way")
+        daemon.wait(lambda: self.told(daemon, "cannot exchange two names"), "it is told", 30)
+        (self.certs / "r2.example").unlink()
+        daemon.wait(lambda: self.all_have("one.example"), "the way is free", 60)
+        daemon.desire("apiVersion: nodemirrord/v1\nregistries: {}\n")
+        daemon.wait(lambda: self.text() == EARLIER, "the user's file is back", 30)
         self.nothing_left_over(daemon)
 
     def test_certs_d_is_mounted_over_and_uncovered(self):
