@@ -191,8 +191,10 @@ void Agent::armResync() {
     resyncTimer_.expires_after(polling_ ? std::chrono::milliseconds(kPoll) : kResync);
     resyncTimer_.async_wait([this](const error_code& error) {
         if (error || stopping_) return;
+        // Not every change of it brings an event: a directory far above may have been swapped, or a
+        // server have another file.
+        (void)takeDesired();
         if (polling_) {
-            (void)takeDesired();
             watchAgain();
             node_.trigger();
         }

@@ -14,6 +14,14 @@ std::optional<bool> resolves(const ObservedNode& node, const std::string& name) 
     return seen->second.value().resolves;
 }
 
+Reason unknownImage(const RequiredImage& image, const ObservedNode& node) {
+    const auto seen = node.images.find(image.name);
+    return makeReason(Reason::Weight::Degraded, "ImageUnknown", image.name,
+                      "whether it is on the node cannot be told" +
+                          (seen == node.images.end() ? "" : ": " + seen->second.why()),
+                      "journalctl -u containerd tells why");
+}
+
 }  // namespace
 
 std::optional<Reason> reasonOfCri(const Seen<CriState>& cri, const std::string& unit,
@@ -30,8 +38,15 @@ std::vector<Reason> reasonsOfImages(const std::vector<RequiredImage>& required,
                                     const ObservedNode& node,
                                     const std::map<std::string, std::string>& errors) {
     std::vector<Reason> out;
+    const bool asked = node.cri.isKnown() && node.cri.value().ready;
     for (const auto& image : required) {
-        if (resolves(node, image.name).value_or(true)) continue;
+        const auto there = resolves(node, image.name);
+        // Of what nobody could be asked about, the reason of CRI tells.
+        if (there ? *there : !asked) continue;
+        if (!there) {
+            out.push_back(unknownImage(image, node));
+            continue;
+        }
         const auto error = errors.find(image.name);
         const bool known = error != errors.end() && !error->second.empty();
         out.push_back(makeReason(

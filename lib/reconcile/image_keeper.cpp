@@ -180,7 +180,7 @@ bool ImageKeeper::wasRemovedSoon(const RequiredImage& image, Attempt& attempt, S
 Task<void> ImageKeeper::apply(ImagePlan plan) {
     const auto now = std::chrono::steady_clock::now();
     missing_.clear();
-    for (const auto& missing : plan.missing) missing_.insert(missing.image.name);
+    for (const auto& missing : plan.missing) missing_[missing.image.name] = missing.image.pause;
     // What fails again and again, or hangs, goes behind what has not been tried as often.
     std::stable_sort(plan.missing.begin(), plan.missing.end(),
                      [this](const EnsureImage& a, const EnsureImage& b) {
@@ -215,9 +215,11 @@ void ImageKeeper::forgetFailures() {
 
 SteadyTime ImageKeeper::due() const {
     SteadyTime earliest;
-    for (const auto& name : missing_) {
+    for (const auto& [name, pause] : missing_) {
         const auto attempt = attempts_.find(name);
         if (attempt == attempts_.end() || attempt->second.underWay) continue;
+        // What waits for the end of another pull is looked at then.
+        if (!pause && pulls_ >= kPullsAtOnce) continue;
         const SteadyTime time = attempt->second.retryAt;
         if (time != SteadyTime() && (earliest == SteadyTime() || time < earliest)) earliest = time;
     }

@@ -59,7 +59,7 @@ class ImageKeeper {
     Containerd& containerd_;
     std::function<void()> changed_;
     std::map<std::string, Attempt> attempts_;
-    std::set<std::string> missing_;  ///< of the last plan
+    std::map<std::string, bool> missing_;  ///< of the last plan; true: a pause image
     std::string lastSource_;
     size_t ensured_ = 0;
     int underWay_ = 0;

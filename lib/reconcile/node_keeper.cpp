@@ -42,6 +42,12 @@ Result<void> NodeKeeper::start() {
     config_.onEdit([this] {
         if (onReplaced_) onReplaced_(registriesOf(observed_.config.value()));
     });
+    restarter_.onRestart([this](const std::string& unit, const std::string& why) {
+        // The pass that waits for it tells what it found when it ends.
+        std::erase_if(view_.reasons, [](const Reason& told) { return told.code == "Restarting"; });
+        view_.reasons.push_back(makeReason(Reason::Weight::Degraded, "Restarting", unit,
+                                           "it is being restarted: " + why, "it ends by itself"));
+    });
     if (const auto started = restarter_.start(); !started) return started;
     const auto seen = state_.knowsConfig(paths_.containerdConfig);
     if (!seen) spdlog::error("msg={}", inQuotes(seen.error().text()));
@@ -53,6 +59,7 @@ Result<void> NodeKeeper::start() {
 
 void NodeKeeper::setDesired(std::shared_ptr<const Desired> desired) {
     desired_ = std::move(desired);
+    view_.ofDesired = false;
     restarter_.setDesired(*desired_);
     images_.forgetFailures();
     trigger();
@@ -145,6 +152,7 @@ Task<void> NodeKeeper::pass() {
     }
     passing_ = true;
     triggered_ = false;
+    const auto begunFor = desired_;
     reasons_.clear();
     auto look = observe();
     co_await std::move(look);
@@ -180,6 +188,7 @@ Task<void> NodeKeeper::pass() {
                    restarter_.view(desired_->kubelet.unit)};
     view_.reasons = reasons_;
     view_.passed = true;
+    view_.ofDesired = begunFor == desired_;
     passing_ = false;
     if (onPass_) onPass_();
 }

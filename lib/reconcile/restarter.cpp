@@ -154,6 +154,7 @@ Task<Restarter::Outcome> Restarter::restart(Service service, std::string why,
         co_return Outcome::NotNow;
     }
     spdlog::info("unit={} event=restarting reason={}", unit, inQuotes(why));
+    if (onRestart_) onRestart_(unit, why);
     auto task = units_.restart(unit);
     const RestartAnswer answer = co_await std::move(task);
     if (answer.end == RestartAnswer::End::NotAsked) {

@@ -6,6 +6,7 @@
 #include "state/state_dir.hpp"
 #include "views/node_view.hpp"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -30,6 +31,11 @@ class Restarter {
     Restarter(Units& units, StateDir state) : units_(units), state_(std::move(state)) {}
     Result<void> start();
     void setDesired(const Desired& desired) { budget_ = desired.budget; }
+
+    /// Called before a restart is asked for, with its reason.
+    void onRestart(std::function<void(const std::string& unit, const std::string& why)> handler) {
+        onRestart_ = std::move(handler);
+    }
 
     Task<void> observe(std::string unit);
     Task<Outcome> restart(Service service, std::string why, std::vector<Reason>* reasons);
@@ -69,6 +75,7 @@ class Restarter {
 
     Units& units_;
     StateDir state_;
+    std::function<void(const std::string&, const std::string&)> onRestart_;
     Budget budget_;
     RestartHistory history_;
     std::map<std::string, Seen<ObservedUnit>> seen_;

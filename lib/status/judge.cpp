@@ -107,7 +107,7 @@ void judge(Status& status, const TreeState& tree) {
                                                 "name the right unit under services"));
     std::stable_sort(status.reasons.begin(), status.reasons.end(),
                      [](const Reason& a, const Reason& b) { return a.weight > b.weight; });
-    const bool started = status.nodeView.passed || !status.desired.inForce;
+    const bool started = status.nodeView.ofDesired || !status.desired.inForce;
     const Reason::Weight worst =
         status.reasons.empty() ? Reason::Weight::Note : status.reasons.front().weight;
     status.phase = worst == Reason::Weight::Blocked    ? Phase::Blocked

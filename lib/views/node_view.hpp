@@ -36,7 +36,8 @@ struct NodeView {
     std::string pauseSource;
     std::vector<UnitView> units;
     std::vector<Reason> reasons;
-    bool passed = false;  ///< at least one pass has been made
+    bool passed = false;     ///< at least one pass has been made
+    bool ofDesired = false;  ///< and one that began with the desired state in force
 };
 
 }  // namespace nodemirror

@@ -1,6 +1,10 @@
 /// How images are brought, and brought back.
 #include "support/running_node.hpp"
 
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 using namespace nodemirror;
 
 namespace {
@@ -87,6 +91,40 @@ TEST_CASE("images are pulled two at a time, those that failed last, and pause im
     finish(node.io, keeper.apply(missing("r.test/bad:1")));
     CHECK(containerd.pulls.back() == "r.test/bad:1");
     CHECK_FALSE(keeper.busy());
+}
+
+TEST_CASE("an image that waits for the pulls of others is not due") {
+    struct Stuck : ScriptedContainerd {
+        boost::asio::steady_timer released;
+        explicit Stuck(boost::asio::io_context& io)
+            : released(io, boost::asio::steady_timer::time_point::max()) {}
+        Task<Result<void>> pull(std::string name, std::chrono::seconds) override {
+            if (name == "r.test/bad:1") co_return Error("pull", name, "not found");
+            boost::system::error_code ignored;
+            auto wait = released.async_wait(
+                boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+            co_await std::move(wait);
+            co_return Error("pull", name, "cut off");
+        }
+    };
+    Node node;
+    Stuck containerd(node.io);
+    ImageKeeper keeper(node.io, containerd, [] {});
+    finish(node.io, keeper.apply(missing("r.test/bad:1")));
+    CHECK(keeper.due() > SteadyTime());
+    ImagePlan plan = missing("r.test/bad:1");
+    for (const char* name : {"r.test/a:1", "r.test/b:1"})
+        plan.missing.push_back(missing(name).missing[0]);
+    SteadyTime meanwhile = SteadyTime::max();
+    const auto look = [&]() -> Task<void> {
+        auto task = keeper.apply(plan);
+        co_await std::move(task);
+        meanwhile = keeper.due();
+        containerd.released.cancel();
+    };
+    finish(node.io, look());
+    CHECK(meanwhile == SteadyTime());
+    CHECK(keeper.due() > SteadyTime());
 }
 
 TEST_CASE("an image that somebody removes again and again is not brought back at once for ever") {

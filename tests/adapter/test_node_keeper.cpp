@@ -239,6 +239,33 @@ TEST_CASE("a containerd whose configuration is seen to change is older than it")
     CHECK(node.units.restarts.size() == 1);
 }
 
+TEST_CASE(
+    "the view says whether it is of the desired state in force, and what is being restarted") {
+    RunningNode node;
+    node.containerd.bring("registry.k8s.io/pause:3.8");
+    CHECK_FALSE(node.keeper->view().ofDesired);
+    CHECK(node.pass().empty());
+    CHECK(node.keeper->view().ofDesired);
+    node.keeper->setDesired(desire({"docker.io", "quay.io"}));
+    CHECK_FALSE(node.keeper->view().ofDesired);
+    CHECK(node.keeper->view().passed);
+    node.root.write("config.toml", "version = 2\n");
+    std::vector<Reason> during;
+    node.units.onRestart = [&] {
+        if (during.empty()) during = node.keeper->view().reasons;
+        // Of another desired state the pass that goes on knows nothing.
+        node.keeper->setDesired(desire({"quay.io"}));
+    };
+    (void)node.pass();
+    REQUIRE(during.size() == 1);
+    CHECK(during.front().code == "Restarting");
+    CHECK(during.front().subject == "containerd.service");
+    CHECK_FALSE(node.keeper->view().ofDesired);
+    node.units.onRestart = nullptr;
+    CHECK_FALSE(has(node.pass(), "Restarting"));
+    CHECK(node.keeper->view().ofDesired);
+}
+
 TEST_CASE("a preview looks for itself where no pass has looked yet") {
     RunningNode node;
     const auto changes = finish(node.io, node.keeper->preview());

@@ -193,6 +193,13 @@ TEST_CASE("kubelet is restarted for the last pause image that comes back") {
     CHECK(follow(required).empty());
     CHECK(absence.any());
     CHECK(reasonsOfImages(required, node, {}).empty());
+    // Where CRI answers, and not of an image, that is no silence.
+    CriState ready;
+    ready.ready = true;
+    node.cri = Seen<CriState>::known(ready);
+    CHECK(reasonsOfImages(required, node, {}).front().code == "ImageUnknown");
+    CHECK_THAT(reasonsOfImages(required, node, {}).front().message,
+               Catch::Contains("CRI is not ready"));
     set("pause:2", true);
     CHECK(follow(required) == "pause:2");
     CHECK_FALSE(absence.any());

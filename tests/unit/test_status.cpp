@@ -14,6 +14,7 @@ Status sound() {
     status.desired.valid = true;
     status.desired.inForce = true;
     status.nodeView.passed = true;
+    status.nodeView.ofDesired = true;
     RegistryView view;
     view.name = "docker.io";
     view.directory = "docker.io";
@@ -60,7 +61,7 @@ TEST_CASE("the phase follows from the gravest reason") {
         CHECK(phaseOf(status) == Phase::Blocked);
     }
     SECTION("before the first pass it is starting, unless it is blocked") {
-        status.nodeView.passed = false;
+        status.nodeView.ofDesired = false;
         CHECK(phaseOf(status) == Phase::Starting);
         status.registries[0].state = RegistryState::Invalid;
         CHECK(phaseOf(status) == Phase::Blocked);
