@@ -60,9 +60,11 @@ HealthMonitor::HealthMonitor(asio::io_context& io, Handler handler)
     : io_(io), resolver_(io), handler_(std::move(handler)), slotTimer_(io) {}
 
 void HealthMonitor::watch(const std::vector<ChainHost>& hosts, const Settings& settings) {
-    // What was kept goes by way of what was set before.
-    if (settings.proxies != settings_.proxies || settings.version != settings_.version)
+    // What was kept, or is under way, goes by way of what was set before.
+    if (settings.proxies != settings_.proxies || settings.version != settings_.version) {
+        ++generation_;
         for (auto& [key, target] : targets_) target->kept.reset();
+    }
     // Nobody who asks for more frequent probes waits for the end of a longer pause.
     if (settings.interval < settings_.interval)
         for (auto& [key, target] : targets_)
@@ -148,10 +150,15 @@ Task<void> HealthMonitor::keepProbing(std::shared_ptr<Target> target) {
         const auto began = std::chrono::steady_clock::now();
         auto turn = takeTurn(target);
         co_await std::move(turn);
+        const size_t generation = generation_;
         auto task = probe(target);
         const ProbeOutcome outcome = co_await std::move(task);
         endTurn();
         if (target->stopped) co_return;
+        if (generation != generation_) {
+            target->kept.reset();
+            continue;
+        }
         handler_(target->key, outcome);
         // From the start of one probe to the start of the next.
         target->wait.expires_at(began + std::chrono::duration_cast<asio::steady_timer::duration>(

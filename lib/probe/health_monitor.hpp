@@ -56,6 +56,7 @@ class HealthMonitor {
     Resolver resolver_;
     Handler handler_;
     Settings settings_;
+    size_t generation_ = 0;  ///< of the way to mirrors: their probes begin anew when it changes
     std::map<std::string, std::shared_ptr<Target>> targets_;
     TlsContexts contexts_;
     SteadyTime lastStart_;                                          ///< of a connection

@@ -7,9 +7,12 @@
 #include <netdb.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <system_error>
+#include <thread>
 
 namespace nodemirror {
 
@@ -59,10 +62,12 @@ struct Resolver::LookUp {
     std::vector<std::shared_ptr<asio::steady_timer>> waiting;  ///< cancelled with the answer
 };
 
-/// What outlives the resolver while a thread hangs in getaddrinfo. All but `io` is the loop's own.
+/// What outlives the resolver while a thread hangs in getaddrinfo.
 struct Resolver::Shared {
-    std::mutex mutex;
+    std::mutex mutex;                ///< of `io`, `queue` and `threads`; the rest is the loop's own
     asio::io_context* io = nullptr;  ///< null once the resolver is gone
+    std::deque<std::string> queue;
+    size_t threads = 0;
     std::map<std::string, std::shared_ptr<LookUp>> underWay;
 
     void answered(const std::string& name, int code, Addresses addresses) {
@@ -84,19 +89,25 @@ Resolver::Resolver(asio::io_context& io) : shared_(std::make_shared<Shared>()) {
 
 Resolver::~Resolver() {
     const std::lock_guard lock(shared_->mutex);
-    shared_->io = nullptr;
-    shared_->underWay.clear();
     // A lookup that hangs is not waited for; programs with one end by _exit(2).
-    if (threads_) (void)threads_.release();
+    shared_->io = nullptr;
+    shared_->queue.clear();
+    shared_->underWay.clear();
 }
 
-/// The lookup of this name that is under way, begun if there is none.
-std::shared_ptr<Resolver::LookUp> Resolver::lookUp(const std::string& name) {
-    if (!threads_) threads_ = std::make_unique<asio::thread_pool>(kThreads);
-    auto& known = shared_->underWay[name];
-    if (known) return known;
-    known = std::make_shared<LookUp>();
-    auto ask = [shared = shared_, name]() {
+/// What a thread does until nothing is left.
+void Resolver::work(const std::shared_ptr<Shared>& shared) {
+    while (true) {
+        std::string name;
+        {
+            const std::lock_guard lock(shared->mutex);
+            if (shared->queue.empty()) {
+                --shared->threads;
+                return;
+            }
+            name = std::move(shared->queue.front());
+            shared->queue.pop_front();
+        }
         Addresses found;
         const int code = getAddresses(name, found);
         auto tell = [shared, name, code, found = std::move(found)]() mutable {
@@ -104,9 +115,37 @@ std::shared_ptr<Resolver::LookUp> Resolver::lookUp(const std::string& name) {
         };
         const std::lock_guard lock(shared->mutex);
         if (shared->io != nullptr) asio::post(*shared->io, std::move(tell));
-    };
-    asio::post(*threads_, std::move(ask));
-    return known;
+    }
+}
+
+/// False where there is no thread to look it up: the node has as many as it may.
+bool Resolver::enqueue(const std::string& name) {
+    {
+        const std::lock_guard lock(shared_->mutex);
+        shared_->queue.push_back(name);
+        if (shared_->threads >= kThreads) return true;
+        ++shared_->threads;
+    }
+    try {
+        std::thread([shared = shared_] { work(shared); }).detach();
+        return true;
+    } catch (const std::system_error&) {
+        const std::lock_guard lock(shared_->mutex);
+        --shared_->threads;
+        if (shared_->threads > 0) return true;
+        std::erase(shared_->queue, name);
+        return false;
+    }
+}
+
+/// The lookup of this name that is under way, begun if there is none.
+std::shared_ptr<Resolver::LookUp> Resolver::lookUp(const std::string& name) {
+    const auto found = shared_->underWay.find(name);
+    if (found != shared_->underWay.end()) return found->second;
+    const auto asked = std::make_shared<LookUp>();
+    shared_->underWay[name] = asked;
+    if (!enqueue(name)) shared_->answered(name, EAI_AGAIN, {});
+    return asked;
 }
 
 Task<Result<Addresses>> Resolver::resolve(std::string name, std::chrono::nanoseconds timeout) {
@@ -114,14 +153,14 @@ Task<Result<Addresses>> Resolver::resolve(std::string name, std::chrono::nanosec
     const auto literal = asio::ip::make_address(name, ignored);
     if (!ignored) co_return Addresses{literal};
     const auto state = lookUp(name);
-    const auto timer = std::make_shared<asio::steady_timer>(*shared_->io, timeout);
-    state->waiting.push_back(timer);
-    auto wait = timer->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    co_await std::move(wait);
     if (!state->answered) {
+        const auto timer = std::make_shared<asio::steady_timer>(*shared_->io, timeout);
+        state->waiting.push_back(timer);
+        auto wait = timer->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        co_await std::move(wait);
         std::erase(state->waiting, timer);
-        co_return notFound(name, "i/o timeout");
     }
+    if (!state->answered) co_return notFound(name, "i/o timeout");
     if (state->code == EAI_NONAME || state->code == EAI_NODATA)
         co_return notFound(name, "no such host");
     if (state->code != 0) co_return notFound(name, ::gai_strerror(state->code));

@@ -5,7 +5,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include <chrono>
 #include <memory>
@@ -15,9 +14,10 @@
 namespace nodemirror {
 
 /// Looks up names with getaddrinfo(3), as glibc does for everybody on the node. That call cannot be
-/// cancelled, so it runs in a few threads of its own and whoever waited long enough goes on without
-/// it; a name server that hangs holds up other lookups at most, never the loop. Whoever asks for a
-/// name that is being looked up waits for the same answer.
+/// cancelled, so it runs in a few threads of its own, which end when nothing is left to look up,
+/// and whoever waited long enough goes on without it; a name server that hangs holds up other
+/// lookups at most, never the loop. Whoever asks for a name that is being looked up waits for the
+/// same answer.
 class Resolver {
   public:
     explicit Resolver(boost::asio::io_context& io);
@@ -33,9 +33,10 @@ class Resolver {
     struct LookUp;
     struct Shared;
     std::shared_ptr<LookUp> lookUp(const std::string& name);
+    bool enqueue(const std::string& name);
+    static void work(const std::shared_ptr<Shared>& shared);
 
     std::shared_ptr<Shared> shared_;
-    std::unique_ptr<boost::asio::thread_pool> threads_;  ///< made with the first lookup
 };
 
 }  // namespace nodemirror
