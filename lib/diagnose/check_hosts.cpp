@@ -192,6 +192,9 @@ void proxies(const NodeFacts& facts, Findings& findings) {
             const auto answer = facts.answers.find(probeKey(host));
             if (answer == facts.answers.end() || answer->second.last().proxy.empty()) continue;
             if (judgeProbe(answer->second.last(), host.path).good) continue;
+            // In a tunnel the proxy says nothing: a status is the mirror's own.
+            if (answer->second.status > 0 && answer->second.last().url.starts_with("https://"))
+                continue;
             auto& [hosts, error] = failing[answer->second.last().proxy];
             hosts.insert(host.host);
             error = answer->second.status > 0 ? "status " + std::to_string(answer->second.status)

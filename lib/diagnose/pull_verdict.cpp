@@ -112,7 +112,9 @@ void judgeBrokenPiece(const ImageFindings& findings, const PieceFinding& piece,
         const bool late = piece.fault == Fault::Hang;
         out.summary = "The image resolves, but " + host +
                       (late ? " does not deliver the " : " serves a broken ") + name + ": " +
-                      piece.error + ". containerd asks no other host once a body has begun.";
+                      piece.error +
+                      (late ? ". containerd asks no other host while a body may still come."
+                            : ". containerd took it for good: it asks no other host.");
         out.kubeletError =
             late ? "no error for as long as the body may still come (containerd 1.7 and "
                    "later give up after 5 minutes without progress)"

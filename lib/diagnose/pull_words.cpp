@@ -36,7 +36,7 @@ std::string describeAnswer(const RegistryAnswer& answer, const ApiError& apiErro
     const std::string kind = answerClass(answer, apiError);
     const std::string status = answer.status > 0 ? " (" + std::to_string(answer.status) + ")" : "";
     const std::string code = apiError.code.empty() ? "" : ", " + apiError.code;
-    const bool token = answer.exchanges.size() > 1 && answer.last().purpose == "token";
+    const bool token = answer.last().purpose == "token";
     if (isCertificateFault(answer.fault)) return certificateWords(answer, host);
     if (kind == "denied")
         return host +

@@ -48,7 +48,16 @@ class Parser {
         return token;
     }
     static std::string what(const GoToken& token) {
-        return token.kind == Kind::End ? "end of file" : inQuotes(token.text);
+        // Values may be secrets that somebody forgot to quote.
+        switch (token.kind) {
+            case Kind::End: return "end of file";
+            case Kind::String: return "string";
+            case Kind::Number: return "number";
+            case Kind::Date:
+            case Kind::Clock:
+            case Kind::Offset: return "time";
+            default: return inQuotes(token.text);
+        }
     }
     [[noreturn]] static void refuse(const GoToken& token, std::string message) {
         SyntaxError error;
@@ -190,14 +199,13 @@ class Parser {
                 return value;
             }
             case Kind::Number:
-                if (!isGoNumber(token.text))
-                    refuse(token, "invalid number " + inQuotes(token.text));
+                if (!isGoNumber(token.text)) refuse(token, "invalid number");
                 return Value::ofKind(Value::Kind::Number, token.line);
             case Kind::Clock:
                 checkClock(token);
                 return Value::ofKind(Value::Kind::Time, token.line);
             case Kind::Date:
-                if (!isGoDate(token.text)) refuse(token, "invalid date " + inQuotes(token.text));
+                if (!isGoDate(token.text)) refuse(token, "invalid date");
                 if (peek().kind == Kind::Clock) {
                     checkClock(take());
                     if (peek().kind == Kind::Offset) take();
@@ -213,7 +221,7 @@ class Parser {
     }
 
     static void checkClock(const GoToken& token) {
-        if (!isGoClock(token.text)) refuse(token, "invalid time " + inQuotes(token.text));
+        if (!isGoClock(token.text)) refuse(token, "invalid time");
     }
 
     /// panic(fmt.Errorf("unhandled token")) in parseRvalue.

@@ -28,6 +28,19 @@ namespace nodemirror::toml_text {
 
 namespace {
 
+/// What toml++ says without a number that it quotes: that may be a secret which somebody forgot to
+/// quote.
+std::string withoutValue(std::string_view description) {
+    for (const std::string_view behind : {"' is not representable", "' could not be interpreted"}) {
+        const size_t end = description.find(behind);
+        const size_t begin = description.find('\'');
+        if (end == std::string_view::npos || begin >= end) continue;
+        return std::string(description.substr(0, begin)) + "it" +
+               std::string(description.substr(end + 1));
+    }
+    return std::string(description);
+}
+
 bool writtenBefore(const toml::node& a, const toml::node& b) {
     return a.source().begin < b.source().begin;
 }
@@ -176,7 +189,7 @@ ReadValue readTomlV2(std::string_view text) {
         out.valid = true;
         out.newer = firstNewer(text);
     } catch (const toml::parse_error& error) {
-        out.error.message = std::string(error.description());
+        out.error.message = withoutValue(error.description());
         out.error.line = static_cast<int>(error.source().begin.line);
     }
     return out;

@@ -1,5 +1,6 @@
 #include "trial/image_trial.hpp"
 
+#include "base/text.hpp"
 #include "diagnose/resolution.hpp"
 #include "trial/some_at_once.hpp"
 
@@ -32,11 +33,38 @@ std::string headerOf(const Exchange& exchange, const char* name) {
 /// The size of the whole resource that an answer tells; nothing where it tells none.
 std::optional<uint64_t> toldSize(const Exchange& exchange) {
     const std::string range = headerOf(exchange, "content-range");
-    if (const size_t slash = range.rfind('/'); slash != std::string::npos && exchange.status == 206)
+    if (const size_t slash = range.rfind('/');
+        slash != std::string::npos && exchange.status == 206) {
+        if (range.substr(slash) == "/*") return std::nullopt;
         return std::strtoull(range.c_str() + slash + 1, nullptr, 10);
+    }
     const std::string length = headerOf(exchange, "content-length");
     if (length.empty() || exchange.status != 200) return std::nullopt;
     return std::strtoull(length.c_str(), nullptr, 10);
+}
+
+/// Whether an answer goes on where a body broke off: from that byte, or from the beginning, of
+/// which what is there already is thrown away (dockerFetcher.open).
+bool continues(const RegistryAnswer& answer, uint64_t have) {
+    if (answer.status < 200 || answer.status > 299) return false;
+    const std::string range = headerOf(answer.last(), "content-range");
+    if (!range.empty()) return range.rfind("bytes " + std::to_string(have) + "-", 0) == 0;
+    return answer.last().bodySize >= have;
+}
+
+/// An image has hundreds of pieces, and a hostile mirror sends as much as it may for each: what the
+/// findings tell of one is what came last.
+void dropDetails(RegistryAnswer& answer) {
+    constexpr size_t kMostBody = 8 << 10;
+    constexpr size_t kMostUrl = 2000;
+    auto& exchanges = answer.exchanges;
+    if (exchanges.empty()) return;
+    exchanges.erase(exchanges.begin(), std::prev(exchanges.end()));
+    Exchange& last = exchanges.back();
+    last.headers.clear();
+    last.url = shortened(std::move(last.url), kMostUrl);
+    if (last.body.size() > kMostBody) last.body.resize(kMostBody);
+    last.body.shrink_to_fit();
 }
 
 /// Whether the host is known not to answer anything, so that it need not be waited for again.
@@ -86,11 +114,49 @@ Task<void> ImageTrial::askHost(size_t index) {
     if (finding.digest.empty()) finding.digest = "sha256:" + finding.get->last().bodySha256;
 }
 
-/// Reads a piece from the host that took the request, and once more from where it broke off, as
-/// containerd's httpReadSeeker does.
-Task<void> ImageTrial::readBody(PieceFinding& piece, size_t host, uint64_t limit) {
+/// Asks for the rest of a piece that broke off, as containerd's httpReadSeeker does: of every host
+/// in order, and up to three times in a row where that brings nothing. True when it came.
+Task<bool> ImageTrial::resume(PieceFinding& piece, uint64_t limit) {
+    constexpr int kTolerated = 3;  // maxRetry of httpreadseeker.go
+    constexpr int kMost = 8;       // what is cut off again and again comes in the end
+    const Exchange& first = piece.attempts.back().answer.last();
+    uint64_t have = first.bodySize;
+    RegistryClient::Ask rest;
+    rest.kind = first.url.find("/manifests/") == std::string::npos ? "blobs" : "manifests";
+    rest.object = piece.descriptor.digest;
+    rest.readLimit = limit;
+    rest.keepLimit = rest.kind == "blobs" ? 0 : kLargestManifest;
+    int inVain = 0;
+    for (int turn = 0; turn < kMost && inVain <= kTolerated; ++turn) {
+        rest.range = std::to_string(have) + "-";
+        std::optional<Exchange> came;
+        for (size_t i = 0; i < clients_.size() && !came; ++i) {
+            if (isOutOfReach(findings_.hosts[i].head)) continue;
+            auto task = clients_[i]->ask(rest);
+            const RegistryAnswer answer = co_await std::move(task);
+            if (continues(answer, have)) came = answer.last();
+        }
+        if (!came) break;
+        const bool whole = headerOf(*came, "content-range").empty();
+        const uint64_t already = whole ? have : 0;
+        const bool more = came->bodySize > already;
+        if (more && came->body.size() > already) lastBody_ += came->body.substr(already);
+        if (more) have += came->bodySize - already;
+        if (came->fault == Fault::None) co_return true;
+        if (came->fault != Fault::Truncated) break;
+        inVain = more ? 0 : inVain + 1;
+        if (turn + 1 == kMost && more) co_return true;
+    }
+    piece.fault = Fault::Truncated;
+    piece.error = "unexpected EOF";
+    piece.came = have;
+    co_return false;
+}
+
+/// Reads a piece from the host that took the request.
+Task<void> ImageTrial::readBody(PieceFinding& piece, uint64_t limit) {
     const Exchange& got = piece.attempts.back().answer.last();
-    uint64_t have = got.bodySize;
+    const uint64_t have = got.bodySize;
     lastBody_ = got.body;
     const auto told = toldSize(got);
     const bool known = piece.descriptor.size > 0;
@@ -98,20 +164,8 @@ Task<void> ImageTrial::readBody(PieceFinding& piece, size_t host, uint64_t limit
         piece.fault = Fault::Hang;
         piece.error = got.error + ", after " + std::to_string(have) + " bytes";
     } else if (got.fault == Fault::Truncated) {
-        RegistryClient::Ask rest;
-        rest.kind = piece.attempts.back().answer.last().url.find("/manifests/") == std::string::npos
-                        ? "blobs"
-                        : "manifests";
-        rest.object = piece.descriptor.digest;
-        rest.range = std::to_string(have) + "-";
-        rest.readLimit = limit;
-        auto task = clients_[host]->ask(rest);
-        const RegistryAnswer resumed = co_await std::move(task);
-        if (resumed.last().bodySize == 0) {
-            piece.fault = Fault::Truncated;
-            piece.error = "unexpected EOF";
-            piece.came = have;
-        }
+        auto task = resume(piece, limit);
+        (void)co_await std::move(task);
     } else if (known && told && *told != piece.descriptor.size) {
         piece.fault = *told < piece.descriptor.size ? Fault::Truncated : Fault::DigestMismatch;
         piece.came = *told;
@@ -169,17 +223,12 @@ Task<bool> ImageTrial::readPiece(Descriptor descriptor, std::string what, uint64
         if (!served && isEndless(piece.attempts.back().answer)) break;
     }
     if (piece.servedBy) {
-        auto read = readBody(piece, *piece.servedBy, limit);
+        auto read = readBody(piece, limit);
         co_await std::move(read);
     }
     const bool good = piece.servedBy && piece.fault == Fault::None;
-    // Of what was served the findings tell no content, and an image has hundreds of pieces.
-    if (piece.servedBy) {
-        auto& exchanges = piece.attempts.back().answer.exchanges;
-        exchanges.erase(exchanges.begin(), std::prev(exchanges.end()));
-        exchanges.back().headers.clear();
-        std::string().swap(exchanges.back().body);
-    }
+    for (auto& attempt : piece.attempts) dropDetails(attempt.answer);
+    if (piece.servedBy) std::string().swap(piece.attempts.back().answer.exchanges.back().body);
     findings_.pieces.push_back(std::move(piece));
     co_return good;
 }

@@ -1,5 +1,6 @@
 /// What asks the hosts of chains.
 #include "base/digest.hpp"
+#include "probe/health_monitor.hpp"
 #include "support/lying_registry.hpp"
 #include "support/result_printer.hpp"
 #include "trial/host_probes.hpp"
@@ -11,6 +12,9 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <catch2/catch.hpp>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <optional>
 #include <set>
@@ -122,6 +126,130 @@ TEST_CASE("layers that come slowly are not waited for without end") {
     CHECK(cut.layersLeft == 2);
     CHECK(cut.pieces.size() == 2);
     CHECK(tryWith(Duration::zero(), true).layersLeft == 0);
+}
+
+namespace {
+
+/// What a layer comes to that breaks off after four bytes, and whose rest is answered so.
+PieceFinding resumed(const std::string& rest) {
+    Served served;
+    const std::string layer = "a layer";
+    const std::string manifest =
+        "{\"config\":{\"digest\":\"sha256:" + sha256Hex("{}") +
+        "\",\"size\":2,\"mediaType\":\"x/y\"},\"layers\":[{\"digest\":\"sha256:" +
+        sha256Hex(layer) + "\",\"size\":7,\"mediaType\":\"x/y\"}]}";
+    const std::string type = "Content-Type: application/vnd.oci.image.manifest.v1+json\r\n";
+    // The manifest too breaks off once, and its rest comes.
+    const std::string half = std::to_string(manifest.size() / 2);
+    const std::string size = std::to_string(manifest.size());
+    served.registry.setAnswers(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n" + type +
+        "Docker-Content-Digest: sha256:" + sha256Hex(manifest) + "\r\nContent-Length: " + size +
+        "\r\n\r\n\n====\n" + "HTTP/1.1 200 OK\r\nConnection: close\r\n" + type +
+        "Content-Length: " + size + "\r\n\r\n" + manifest.substr(0, manifest.size() / 2) +
+        "\n====\n" + "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes " +
+        half + "-" + std::to_string(manifest.size() - 1) + "/" + size +
+        "\r\nContent-Length: " + std::to_string(manifest.size() - manifest.size() / 2) +
+        "\r\n\r\n" + manifest.substr(manifest.size() / 2) + "\n====\n" + answer("{}") +
+        "\n====\nHTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 7\r\n\r\na la\n====\n" +
+        rest);
+    ChainReading chain;
+    chain.registry = "docker.io";
+    chain.hosts = {served.host};
+    ImageTrial trial(served.io, served.resolver, TrialOptions());
+    const auto findings = finish(
+        served.io, trial.run(*parseImageReference("docker.io/library/x:1"), std::move(chain)));
+    CHECK(findings.problem.empty());
+    REQUIRE(findings.pieces.size() == 3);
+    CHECK(findings.pieces[0].fault == Fault::None);
+    return findings.pieces[2];
+}
+
+std::string partial(const std::string& range, const std::string& body) {
+    return "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes " + range +
+           "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+}  // namespace
+
+TEST_CASE("a body that breaks off goes on where containerd would go on") {
+    for (const std::string& rest :
+         {partial("4-6/7", "yer"), answer("a layer"), partial("4-6/*", "yer"),
+          // Twice more by pieces.
+          "HTTP/1.1 206 OK\r\nConnection: close\r\nContent-Range: bytes 4-6/7\r\n"
+          "Content-Length: 3\r\n\r\ny\n====\n" +
+              partial("5-6/7", "er")}) {
+        CAPTURE(rest);
+        CHECK(resumed(rest).fault == Fault::None);
+    }
+    for (const std::string& rest :
+         {std::string("HTTP/1.1 416 Range Not Satisfiable\r\nConnection: close\r\n"
+                      "Content-Length: 5\r\n\r\nnever"),
+          std::string("HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\n"
+                      "Content-Length: 5\r\n\r\nnever"),
+          partial("0-6/7", "a layer"),
+          // The same again and again: no progress.
+          std::string(
+              "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 7\r\n\r\na la"
+              "\n====\nHTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 7\r\n\r\na la"
+              "\n====\nHTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 7\r\n\r\na la"
+              "\n====\nHTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 7\r\n\r\na la"
+              "\n====\n") +
+              answer("a layer")}) {
+        CAPTURE(rest);
+        const PieceFinding piece = resumed(rest);
+        CHECK(piece.fault == Fault::Truncated);
+        CHECK(piece.error == "unexpected EOF");
+        CHECK(piece.came == 4);
+    }
+}
+
+TEST_CASE("a probe that went another way than is set by now is made again") {
+    Served served;
+    served.registry.setAnswers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    size_t askedAtFirst = 0;
+    HealthMonitor* known = nullptr;
+    HealthMonitor monitor(served.io, [&](const std::string&, const ProbeOutcome& outcome) {
+        CHECK(outcome.good);
+        askedAtFirst = served.registry.asked();
+        known->stop();
+    });
+    known = &monitor;
+    HealthMonitor::Settings settings;
+    settings.interval = std::chrono::hours(1);
+    settings.timeout = std::chrono::seconds(30);
+    monitor.watch({served.host}, settings);
+    while (served.registry.asked() == 0 && served.io.run_one() > 0) continue;
+    settings.proxies.http = "http://proxy.example:3128";
+    monitor.watch({served.host}, settings);
+    while (askedAtFirst == 0 && served.io.run_one() > 0) continue;
+    CHECK(askedAtFirst == 2);
+}
+
+TEST_CASE("where no thread can be had a lookup fails, and nothing waits") {
+    // In a process of its own, which may not have threads.
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        const rlimit none{0, 0};
+        const bool limited = ::setrlimit(RLIMIT_NPROC, &none) == 0 && ::setuid(65534) == 0;
+        boost::asio::io_context io;
+        Resolver resolver(io);
+        bool told = false;
+        const auto look = [&]() -> Task<void> {
+            auto task = resolver.resolve("mirror.example", std::chrono::minutes(1));
+            const auto found = co_await std::move(task);
+            told = !found && found.error().reason().find("i/o timeout") == std::string::npos;
+        };
+        ::alarm(30);
+        boost::asio::co_spawn(io, look(), boost::asio::detached);
+        io.run();
+        ::_exit(limited && told ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
 }
 
 TEST_CASE("hosts that others may name are not asked for them") {
