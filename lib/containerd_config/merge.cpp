@@ -108,13 +108,17 @@ void forgetRegistry(ContainerdConfig& out) {
     for (const char* legacy : {"mirrors", "configs", "auths"}) out.localPull.erase(legacy);
 }
 
+std::vector<std::string> sandboxPath(const std::string& plugin) {
+    return plugin == kImages ? std::vector<std::string>{"pinned_images", "sandbox"}
+                             : std::vector<std::string>{"sandbox_image"};
+}
+
 /// Merges one file's section of a plugin into what those before it said.
 void mergeSection(const ConfigFile& file, const std::string& plugin, ContainerdConfig& out) {
     const Value* section = at(file.root, {"plugins", plugin});
     if (section == nullptr) return;
     // An empty value is one too: it takes away what a file before it said.
-    const Value* sandbox = plugin == kImages ? at(*section, {"pinned_images", "sandbox"})
-                                             : at(*section, {"sandbox_image"});
+    const Value* sandbox = at(*section, sandboxPath(plugin));
     if (sandbox != nullptr) out.sandboxImage = sandbox->string;
     readLocalPull(*section, plugin != kImages, out.localPull);
     const Value* registry = at(*section, {"registry"});
@@ -219,10 +223,22 @@ void mergeMigrated(const ContainerdVersion& containerd, ContainerdConfig& out) {
 /// Four parts: what ValidateV2 of 1.6 wants, and of 1.7 at the least.
 bool isPluginUri(const std::string& name) { return std::count(name.begin(), name.end(), '.') >= 3; }
 
+/// The version that 2.x has to know: the last one, or an unknown one that a file of version 1, or
+/// of none, is to be migrated to, as it is to the version so far.
+int64_t versionAsked(const ContainerdConfig& config, int highest) {
+    int64_t soFar = 0;
+    for (const auto& file : config.files) {
+        if (file.declared < 2 && soFar > highest) break;
+        if (file.declared >= 2) soFar = file.declared;
+    }
+    return soFar;
+}
+
 /// What keeps containerd from starting, by the versions of the files.
 std::string wrongVersion(const ContainerdVersion& containerd, const ContainerdConfig& config) {
-    const int64_t version = lastVersion(config, 1).value_or(0);
     const int highest = containerd.highestConfigVersion();
+    const int64_t version = containerd.importsReplaceSections() ? lastVersion(config, 1).value_or(0)
+                                                                : versionAsked(config, highest);
     if (highest > 0 && version > highest)
         return "containerd " + containerd.text() + " knows no version " + std::to_string(version) +
                " of it, but up to " + std::to_string(highest);
@@ -246,7 +262,7 @@ std::string wrongKind(const ConfigFile& file) {
     const std::vector<std::string> plugin{"plugins", file.registryPlugin};
     for (const auto& [below, kind] :
          std::vector<Wanted>{{{}, Kind::Table},
-                             {{"sandbox_image"}, Kind::String},
+                             {sandboxPath(file.registryPlugin), Kind::String},
                              {{"registry"}, Kind::Table},
                              {{"registry", "config_path"}, Kind::String},
                              {{"registry", "mirrors"}, Kind::Table}}) {
@@ -260,6 +276,17 @@ std::string wrongKind(const ConfigFile& file) {
     return "";
 }
 
+/// The files whose section of the plugin counts: all, or the last one that has one.
+std::vector<const ConfigFile*> counting(const ContainerdVersion& containerd,
+                                        const ContainerdConfig& config) {
+    std::vector<const ConfigFile*> out;
+    for (const auto& file : config.files) {
+        if (containerd.importsReplaceSections() && hasCriSection(file)) out.clear();
+        out.push_back(&file);
+    }
+    return out;
+}
+
 }  // namespace
 
 Result<void> mergeFiles(const ContainerdVersion& containerd, ContainerdConfig& out) {
@@ -271,8 +298,8 @@ Result<void> mergeFiles(const ContainerdVersion& containerd, ContainerdConfig& o
         mergeMigrated(containerd, out);
     else
         mergeTogether(out);
-    for (const auto& file : out.files)
-        if (wrong.empty()) wrong = wrongKind(file);
+    for (const auto& file : counting(containerd, out))
+        if (wrong.empty()) wrong = wrongKind(*file);
     if (wrong.empty()) return {};
     return Error("read containerd's configuration", out.path, wrong,
                  "mend the file: containerd, or its CRI, does not start with it");
