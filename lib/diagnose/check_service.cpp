@@ -19,6 +19,17 @@ std::string selectorText(const Labels& selector) {
     return join(out, ",");
 }
 
+/// kubectl expose takes pods, Deployments and ReplicaSets.
+std::string exposure(const Pod& pod, const std::string& workload, const std::string& port) {
+    const std::string command = kubectl(pod.meta.space);
+    if (pod.meta.ownerKind == "StatefulSet")
+        return "create a Service for port " + port + " with the selector of its pods, which " +
+               command + "get " + workload + " -o jsonpath={.spec.selector.matchLabels} tells";
+    return command + "expose " + workload + " --port=" + port + " --target-port=" + port +
+           " --type=NodePort makes it reachable at every node's address (without --type only "
+           "inside the cluster)";
+}
+
 }  // namespace
 
 void unreachablePods(const ClusterObjects& objects, Findings& findings) {
@@ -36,7 +47,10 @@ void unreachablePods(const ClusterObjects& objects, Findings& findings) {
     std::set<std::string> told;
     for (const auto& pod : objects.pods) {
         if (pod.phase != "Running" || pod.hostNetwork || isSystem(pod.meta.space)) continue;
-        if (pod.meta.ownerKind == "Job" || pod.meta.ownerKind == "Node") continue;
+        // Agents on every node mostly serve nobody.
+        if (pod.meta.ownerKind == "Job" || pod.meta.ownerKind == "Node" ||
+            pod.meta.ownerKind == "DaemonSet")
+            continue;
         const auto& near = services[pod.meta.space];
         const bool selected = std::any_of(near.begin(), near.end(), [&](const auto* service) {
             return selects(service->selector, pod.meta.labels);
@@ -51,10 +65,7 @@ void unreachablePods(const ClusterObjects& objects, Findings& findings) {
             "its pods run at " + join(addresses[workload], ", ") +
                 ", and no Service selects them. A pod IP is reachable only inside the cluster, and "
                 "changes with every restart",
-            kubectl(pod.meta.space) + "expose " + workload.substr(pod.meta.space.size() + 1) +
-                " --port=" + number + " --target-port=" + number +
-                " --type=NodePort makes it reachable at every node's "
-                "address (without --type only inside the cluster)");
+            exposure(pod, workload.substr(pod.meta.space.size() + 1), number));
     }
 }
 

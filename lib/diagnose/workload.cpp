@@ -127,6 +127,7 @@ std::vector<WaitingImage> waitingImages(const ClusterObjects& objects) {
             waiting.pod = pod.meta.name;
             waiting.container = container.name;
             waiting.workload = owners.workloadOf(pod.meta);
+            waiting.isStatic = pod.meta.ownerKind == "Node";
             found.containers.push_back(std::move(waiting));
         }
     for (auto& waiting : out)
@@ -184,6 +185,15 @@ std::vector<std::string> setImageCommands(const WaitingImage& waiting, const std
             container.workload.empty() ? "pod/" + container.pod : container.workload;
         std::string command = kubectl(container.space) + "set image " + target + " " +
                               container.container + "=" + image;
+        // The template of a Job cannot be changed.
+        if (target.starts_with("job/"))
+            command = kubectl(container.space) + "delete " + target +
+                      ", then create it again with " + container.container + "=" + image;
+        if (container.isStatic)
+            command = "on the node of pod " + container.pod +
+                      ", in its manifest below "
+                      "/etc/kubernetes/manifests: " +
+                      container.container + "=" + image;
         if (std::find(out.begin(), out.end(), command) == out.end())
             out.push_back(std::move(command));
     }

@@ -13,8 +13,8 @@ struct WaitingContainer {
     std::string space;
     std::string pod;
     std::string container;
-    std::string
-        workload;  ///< deployment/NAME or the like, which kubectl set image can change; or ""
+    std::string workload;   ///< deployment/NAME or the like; empty where there is none
+    bool isStatic = false;  ///< kubelet has it from a manifest on its node
 };
 
 /// The reason of a container that waits for a pull which kubelet has begun and not ended: it may
@@ -40,7 +40,8 @@ struct WorkloadReport {
 /// cannot be reached.
 WorkloadReport examineWorkload(const ClusterObjects& objects);
 
-/// The commands that give these containers another image, one for each workload.
+/// What gives these containers another image, one line for each workload: a command where there is
+/// one.
 std::vector<std::string> setImageCommands(const WaitingImage& waiting, const std::string& image);
 
 }  // namespace nodemirror

@@ -7,6 +7,9 @@ namespace nodemirror {
 
 namespace {
 
+/// How long the layers of a reference that could be had instead are looked at.
+constexpr std::chrono::seconds kAlternative{20};
+
 TrialOptions trialOptions(const NodeFacts& facts, const ExplainOptions& options) {
     TrialOptions out;
     out.version = facts.version;
@@ -53,15 +56,16 @@ void judgeCredentials(const NodeFacts& facts, const ImageFindings& findings, Pul
         }
 }
 
-/// Whether another reference resolves on this node, by the chain of its own registry.
-Task<bool> resolvesHere(boost::asio::io_context& io, Resolver& resolver, const NodeFacts& facts,
-                        ImageReference reference, TrialOptions options) {
-    options.pieces = false;
+/// Whether another reference can be pulled on this node, by the chain of its own registry.
+Task<bool> pullsHere(boost::asio::io_context& io, Resolver& resolver, const NodeFacts& facts,
+                     ImageReference reference, TrialOptions options) {
+    options.full = false;
+    options.layersFor = kAlternative;
     ChainChoice choice = chooseChain(facts, reference.host);
     ImageTrial trial(io, resolver, std::move(options));
     auto run = trial.run(std::move(reference), std::move(choice.reading));
     const ImageFindings findings = co_await std::move(run);
-    co_return findings.winner.has_value();
+    co_return judgePull(findings, facts.version).works;
 }
 
 }  // namespace
@@ -83,14 +87,16 @@ Task<Explanation> explainImage(boost::asio::io_context& io, Resolver& resolver,
                                     "set config_path, so that the mirrors of certs.d are asked: "
                                     "nodemirrorctl doctor tells where");
     judgeRuntime(facts.node, facts.containerdUnit, out.verdict);
-    if (had) co_return out;
+    const bool nothingPulls =
+        out.verdict.errorClass == "cri" || out.verdict.errorClass == "containerd";
+    if (had || nothingPulls) co_return out;
     std::vector<ImageReference> candidates;
     if (auto official = officialImage(reference); official && lacksRepository(out.verdict))
         candidates.push_back(std::move(*official));
     for (auto& direct : directReferences(out.findings)) candidates.push_back(std::move(direct));
     for (const auto& candidate : candidates) {
         if (candidate.text() == reference.text()) continue;
-        auto ask = resolvesHere(io, resolver, facts, candidate, trialOf);
+        auto ask = pullsHere(io, resolver, facts, candidate, trialOf);
         if (co_await std::move(ask)) out.alternatives.push_back(candidate.text());
     }
     co_return out;

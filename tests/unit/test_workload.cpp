@@ -90,6 +90,43 @@ TEST_CASE("what is no name to Kubernetes is no part of a command") {
     }
 }
 
+TEST_CASE("commands are those that kubectl takes") {
+    const auto pod = [](const std::string& owner, const std::string& phase) {
+        return R"({"kind":"Pod","metadata":{"name":"p","namespace":"n","ownerReferences":)" +
+               (owner.empty() ? "[]"
+                              : R"([{"kind":")" + owner + R"(","name":"o","controller":true}])") +
+               R"(},"spec":{"containers":[{"name":"c","image":"r.test/x:1"}]},"status":{"phase":")" +
+               phase + R"(","podIP":"10.0.0.1","containerStatuses":[{"name":"c",)" +
+               R"("state":{"waiting":{"reason":"ImagePullBackOff"}}}]}})";
+    };
+    const std::string service =
+        R"(,{"kind":"Service","metadata":{"name":"s","namespace":"other"},"spec":{}})";
+    const auto report = [&](const std::string& owner, const std::string& phase) {
+        const auto objects = readClusterObjects("[" + pod(owner, phase) + service + "]");
+        REQUIRE(objects);
+        return examineWorkload(*objects);
+    };
+    const std::map<std::string, std::string> images{
+        {"", "kubectl -n n set image pod/p c=r.test/x:2"},
+        {"StatefulSet", "kubectl -n n set image statefulset/o c=r.test/x:2"},
+        {"Job", "kubectl -n n delete job/o, then create it again with c=r.test/x:2"},
+        {"Node",
+         "on the node of pod p, in its manifest below /etc/kubernetes/manifests: c=r.test/x:2"}};
+    for (const auto& [owner, wanted] : images) {
+        CAPTURE(owner);
+        const auto found = report(owner, "Pending");
+        REQUIRE(found.images.size() == 1);
+        CHECK(setImageCommands(found.images[0], "r.test/x:2") == std::vector{wanted});
+    }
+    CHECK(report("DaemonSet", "Running").findings.empty());
+    const auto set = report("StatefulSet", "Running").findings;
+    REQUIRE(set.size() == 1);
+    CHECK_THAT(set[0].remedy, Catch::Contains("kubectl -n n get statefulset/o -o jsonpath") &&
+                                  !Catch::Contains("expose"));
+    CHECK_THAT(report("ReplicaSet", "Running").findings.at(0).remedy,
+               Catch::Contains("kubectl -n n expose replicaset/o --port=PORT"));
+}
+
 TEST_CASE("what kubelet says of one pod's image is not told of another's") {
     const auto event = [](const std::string& pod, const std::string& image) {
         return R"({"kind":"Event","involvedObject":{"kind":"Pod","namespace":"default","name":")" +
