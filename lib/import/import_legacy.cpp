@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <regex>
+#include <set>
 
 namespace nodemirror {
 
@@ -27,6 +28,12 @@ std::string withK3sScheme(const std::string& endpoint) {
     const std::string port = url ? portOf(url->host) : "";
     const bool plain = url && isLocalhost(url->host) && !port.empty() && port != "443";
     return (plain ? "http://" : "https://") + endpoint;
+}
+
+std::string notCarriedOver(const LegacyHost& host) {
+    return "its credentials (configs." + host.host +
+           ".auth) are not carried over: leave them where they are, for they work beside "
+           "config_path, or give an Authorization header by headerFiles";
 }
 
 /// An endpoint as CRI reads it (registryHosts): a path stands as it is, none means /v2.
@@ -58,17 +65,11 @@ void importEndpoint(const std::string& endpoint, const std::vector<LegacyHost>& 
                     ClientPair{host->cert, host->key.empty() ? host->cert : host->key};
             item.mirror.skipVerify = host->skipVerify;
         }
-        if (host->hasAuth)
-            item.notes.push_back("its credentials (configs." + host->host +
-                                 ".auth) are not carried over: leave them in containerd's "
-                                 "config.toml, where they work beside config_path, or give an "
-                                 "Authorization header by headerFiles");
+        if (host->hasAuth) item.notes.push_back(notCarriedOver(*host));
     }
-    const bool twice =
-        std::any_of(out.mirrors.begin(), out.mirrors.end(), [&](const ImportedMirror& other) {
-            return other.mirror.url == item.mirror.url &&
-                   other.mirror.repositoryPrefix == item.mirror.repositoryPrefix;
-        });
+    const bool twice = std::any_of(
+        out.mirrors.begin(), out.mirrors.end(),
+        [&](const ImportedMirror& other) { return hostUrl(other.mirror) == hostUrl(item.mirror); });
     if (!twice) out.mirrors.push_back(std::move(item));
 }
 
@@ -134,35 +135,42 @@ ImportedRegistry k3sRegistry(const std::string& name, const YAML::Node& mirror,
     return out;
 }
 
+/// Settings of a registry that has no mirror: the upstream itself, with these.
+void addUnmirrored(const std::vector<LegacyHost>& hosts, std::vector<ImportedRegistry>& out) {
+    std::set<std::string> told;
+    for (const auto& registry : out) {
+        told.insert(registry.name);
+        for (const auto& item : registry.mirrors) told.insert(item.mirror.url.host);
+    }
+    for (const auto& host : hosts) {
+        const bool tls = !host.ca.empty() || !host.cert.empty() || host.skipVerify;
+        if ((!tls && !host.hasAuth) || !told.insert(host.host).second) continue;
+        ImportedRegistry registry;
+        registry.name = host.host;
+        if (tls) {
+            registry.fallback = Fallback::None;
+            registry.notes.push_back("from the legacy configs." + host.host + ".tls");
+            importEndpoint("https://" + host.host, hosts, "", registry);
+        } else {
+            registry.notes.push_back(notCarriedOver(host));
+        }
+        out.push_back(std::move(registry));
+    }
+}
+
 }  // namespace
 
 std::vector<ImportedRegistry> importConfig(const ContainerdConfig& config) {
     std::vector<ImportedRegistry> out;
-    std::vector<std::string> used;
     for (const auto& mirror : config.mirrors) {
         ImportedRegistry registry;
         registry.name = registryName(mirror.registry);
         registry.notes.push_back("from the legacy mirrors in " + mirror.file);
         for (const auto& endpoint : mirror.endpoints)
             importEndpoint(withDefaultScheme(endpoint), config.hosts, "", registry);
-        for (const auto& item : registry.mirrors) used.push_back(item.mirror.url.host);
         out.push_back(std::move(registry));
     }
-    // TLS of a registry that has no mirror: the upstream itself, with these settings.
-    for (const auto& host : config.hosts) {
-        const bool tls = !host.ca.empty() || !host.cert.empty() || host.skipVerify;
-        const bool told = std::find(used.begin(), used.end(), host.host) != used.end() ||
-                          std::any_of(out.begin(), out.end(), [&](const ImportedRegistry& other) {
-                              return other.name == host.host;
-                          });
-        if (!tls || told) continue;
-        ImportedRegistry registry;
-        registry.name = host.host;
-        registry.fallback = Fallback::None;
-        registry.notes.push_back("from the legacy configs." + host.host + ".tls");
-        importEndpoint("https://" + host.host, config.hosts, "", registry);
-        out.push_back(std::move(registry));
-    }
+    addUnmirrored(config.hosts, out);
     return out;
 }
 
@@ -186,9 +194,10 @@ Result<std::vector<ImportedRegistry>> importK3s(const std::string& yaml, const s
         if (!root.IsMap()) return out;
         const auto hosts = k3sHosts(root["configs"] ? root["configs"] : YAML::Node());
         const YAML::Node mirrors = root["mirrors"];
-        if (!mirrors || !mirrors.IsMap()) return out;
-        for (const auto& entry : mirrors)
-            out.push_back(k3sRegistry(scalar(entry.first), entry.second, hosts, path));
+        if (mirrors && mirrors.IsMap())
+            for (const auto& entry : mirrors)
+                out.push_back(k3sRegistry(scalar(entry.first), entry.second, hosts, path));
+        addUnmirrored(hosts, out);
     } catch (const YAML::Exception& error) {
         return Error(
             "read", path,

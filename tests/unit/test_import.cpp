@@ -156,6 +156,19 @@ TEST_CASE("legacy mirrors and k3s' registries.yaml") {
     CHECK(first.front().url() == "https://m.example:5000/v2/hub");
     CHECK(first.front().ca == std::vector<std::string>{"/etc/ca.pem"});
     CHECK(fromK3s.find("only a prefix can be had") != std::string::npos);
+    const auto alone = importK3s(
+        "configs:\n  private.example:5000: {tls: {ca_file: /etc/ca.pem}, auth: {password: "
+        "hunter2}}\n"
+        "  other.example: {auth: {password: hunter2}}\n  empty.example: {}\n",
+        "registries.yaml");
+    REQUIRE(alone);
+    const std::string fromAlone = writeDesired(*alone, {});
+    CHECK(fromAlone.find("hunter2") == std::string::npos);
+    const Chain own = chainOf(fromAlone, "private.example:5000");
+    REQUIRE(own.size() == 1);
+    CHECK(own.front().ca == std::vector<std::string>{"/etc/ca.pem"});
+    CHECK(fromAlone.find("other.example: its credentials") != std::string::npos);
+    CHECK(fromAlone.find("empty.example") == std::string::npos);
     CHECK_FALSE(importK3s("a: [", "registries.yaml"));
     CHECK(importK3s("", "registries.yaml")->empty());
 }
