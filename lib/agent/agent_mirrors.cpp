@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 namespace nodemirror {
 
@@ -98,8 +99,12 @@ Task<void> Agent::learnSurroundings() {
         learntOf_ = 0;  // with the next pass; until then the proxy that was known stays
     const auto& version = node_.view().observed.version;
     const ContainerdVersion known = version.isKnown() ? version.value() : kAssumedVersion;
+    std::set<std::string> withCredentials;
+    if (const auto& config = node_.view().observed.config; config.isKnown())
+        for (const auto& host : config.value().hosts)
+            if (host.hasAuth) withCredentials.insert(host.host);
     health_.setContainerd(known, proxies_);
-    prover_.setContainerd(known, proxies_);
+    prover_.setContainerd(known, proxies_, std::move(withCredentials));
 }
 
 }  // namespace nodemirror

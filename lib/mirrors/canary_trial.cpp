@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 #include "diagnose/pull_words.hpp"
+#include "diagnose/resolution.hpp"
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/directories.hpp"
 #include "hosts_toml/upstream.hpp"
@@ -29,9 +30,11 @@ Patience canaryPatience() {
 CanaryTrial::CanaryTrial(boost::asio::io_context& io, Containerd& containerd, std::string root)
     : io_(io), containerd_(containerd), root_(std::move(root)), resolver_(io) {}
 
-void CanaryTrial::setContainerd(ContainerdVersion version, ProxySettings proxies) {
+void CanaryTrial::setContainerd(ContainerdVersion version, ProxySettings proxies,
+                                std::set<std::string> withCredentials) {
     version_ = version;
     proxies_ = std::move(proxies);
+    withCredentials_ = std::move(withCredentials);
 }
 
 Chain CanaryTrial::decoded(const std::string& text, const std::string& registry) const {
@@ -60,7 +63,11 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
     const ImageFindings findings = co_await std::move(run);
     std::vector<std::string> words;
     for (const auto& host : findings.hosts) {
-        if (host.head.fault == Fault::ProxyUnknown) ++out.unasked;
+        const std::string kind = hostClass(host);
+        const bool refused = kind == "unauthorized" || kind == "denied" || kind == "forbidden";
+        if (host.head.fault == Fault::ProxyUnknown ||
+            (refused && withCredentials_.count(host.host.host) > 0))
+            ++out.unasked;
         if (!host.head.ok() || !host.resolves) {
             words.push_back(describeHost(host));
             continue;

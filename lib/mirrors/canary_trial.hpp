@@ -7,6 +7,7 @@
 #include "probe/tls_contexts.hpp"
 #include "registry_protocol/proxy.hpp"
 
+#include <set>
 #include <string>
 
 namespace nodemirror {
@@ -28,7 +29,10 @@ class CanaryTrial {
 
     /// `root` is the certs.d directory.
     CanaryTrial(boost::asio::io_context& io, Containerd& containerd, std::string root);
-    void setContainerd(ContainerdVersion version, ProxySettings proxies);
+    /// `withCredentials`: the hosts that containerd's own configuration has credentials for. What
+    /// such a host refuses to this process, it may give to containerd.
+    void setContainerd(ContainerdVersion version, ProxySettings proxies,
+                       std::set<std::string> withCredentials);
 
     /// The hosts that containerd finds in the text of a hosts.toml; none where it drops it.
     Chain decoded(const std::string& text, const std::string& registry) const;
@@ -48,6 +52,7 @@ class CanaryTrial {
     std::shared_ptr<TlsContexts> contexts_ = std::make_shared<TlsContexts>();
     ContainerdVersion version_ = kAssumedVersion;
     ProxySettings proxies_;
+    std::set<std::string> withCredentials_;
 };
 
 }  // namespace nodemirror

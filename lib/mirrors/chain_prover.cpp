@@ -30,8 +30,9 @@ ChainProver::ChainProver(asio::io_context& io, Containerd& containerd, RegistryK
       retry_(io),
       readiness_(io, SteadyTime::max()) {}
 
-void ChainProver::setContainerd(ContainerdVersion version, ProxySettings proxies) {
-    trial_.setContainerd(version, std::move(proxies));
+void ChainProver::setContainerd(ContainerdVersion version, ProxySettings proxies,
+                                std::set<std::string> withCredentials) {
+    trial_.setContainerd(version, std::move(proxies), std::move(withCredentials));
 }
 
 /// Whether a change may give way to the hosts.toml of before, be it a person's or one that was

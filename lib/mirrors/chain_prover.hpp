@@ -45,7 +45,8 @@ class ChainProver {
     /// Sets stand-ins for changes that are not to be tried (again) yet. Call it before the tree is
     /// reconciled to a new desired state.
     void setDesired(std::shared_ptr<const Desired> desired);
-    void setContainerd(ContainerdVersion version, ProxySettings proxies);
+    void setContainerd(ContainerdVersion version, ProxySettings proxies,
+                       std::set<std::string> withCredentials);
     /// Begins to prove what is due.
     void run();
     void stop();

@@ -1,8 +1,11 @@
 /// Changes that are proven by a real pull, and what must not count as one.
 #include "mirrors/chain_prover.hpp"
 #include "support/keeper_world.hpp"
+#include "support/lying_registry.hpp"
 #include "support/scripted_node.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -178,4 +181,43 @@ TEST_CASE("what a canary once saw is not needed to begin") {
     node.until([&] { return node.root.read("state/proofs.json").size() > 20; });
     CHECK_FALSE(node.knownGood().empty());
     node.prover->stop();
+}
+
+TEST_CASE("what a mirror refuses to this process it may give to containerd") {
+    Proving node;
+    LyingRegistry good(node.io);
+    LyingRegistry closed(node.io);
+    boost::asio::co_spawn(node.io, good.serve(), boost::asio::detached);
+    boost::asio::co_spawn(node.io, closed.serve(), boost::asio::detached);
+    good.setAnswers("HTTP/1.1 200 OK\r\nConnection: close\r\nDocker-Content-Digest: sha256:" +
+                    std::string(64, 'a') +
+                    "\r\nContent-Type: "
+                    "application/vnd.oci.image.manifest.v1+json\r\nContent-Length: 2\r\n\r\n");
+    closed.setAnswers(
+        "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    const std::string host = "127.0.0.1:" + closed.port();
+    const bool hasCredentials = GENERATE(true, false);
+    node.prover->setContainerd(
+        {1, 7, 24}, {}, hasCredentials ? std::set<std::string>{host} : std::set<std::string>());
+    node.prover->run();
+    node.want("127.0.0.1:" + good.port());
+    node.until([&] { return !node.knownGood().empty(); });
+    const size_t pulls = node.containerd.pulls.size();
+    node.want(host);
+    if (hasCredentials) {
+        node.until([&] { return node.knownGood().find(host) != std::string::npos; });
+        CHECK(node.containerd.pulls.size() > pulls);
+        CHECK_THAT(node.file(), Catch::Contains(host));
+    } else {
+        const auto rejected = [&] {
+            const auto reasons = node.prover->reasons();
+            return !reasons.empty() && reasons[0].code == "ChangeRolledBack";
+        };
+        node.until(rejected);
+        CHECK(node.containerd.pulls.size() == pulls);
+        CHECK_THAT(node.file(), !Catch::Contains(host));
+    }
+    node.prover->stop();
+    good.stop();
+    closed.stop();
 }
