@@ -110,11 +110,12 @@ void judgeBrokenPiece(const ImageFindings& findings, const PieceFinding& piece,
         const std::string& host = findings.hosts[*piece.servedBy].host.host;
         out.errorClass = faultName(piece.fault);
         const bool late = piece.fault == Fault::Hang;
-        out.summary = "The image resolves, but " + host +
-                      (late ? " does not deliver the " : " serves a broken ") + name + ": " +
-                      piece.error +
-                      (late ? ". containerd asks no other host while a body may still come."
-                            : ". containerd took it for good: it asks no other host.");
+        out.summary =
+            "The image resolves, but " + host +
+            (late ? " does not deliver the " : " serves a broken ") + name + ": " + piece.error +
+            (late ? ". containerd asks no other host while a body may still come."
+             : piece.error == kBrokeOff ? ". No host of the chain gives the rest."
+                                        : ". containerd took it for good: it asks no other host.");
         out.kubeletError =
             late ? "no error for as long as the body may still come (containerd 1.7 and "
                    "later give up after 5 minutes without progress)"

@@ -31,6 +31,9 @@ struct PieceAttempt {
     RegistryAnswer answer;
 };
 
+/// The error of a piece that broke off and that no host gives the rest of (io.ErrUnexpectedEOF).
+inline constexpr char kBrokeOff[] = "unexpected EOF";
+
 /// A piece of the image: index, manifest, config or a layer.
 struct PieceFinding {
     std::string what;  ///< "index", "manifest", "config", "layer 2 of 3"

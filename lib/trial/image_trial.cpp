@@ -115,46 +115,49 @@ Task<void> ImageTrial::askHost(size_t index) {
 }
 
 /// Asks for the rest of a piece that broke off, as containerd's httpReadSeeker does: of every host
-/// in order, and up to three times in a row where that brings nothing. True when it came.
-Task<bool> ImageTrial::resume(PieceFinding& piece, uint64_t limit) {
-    constexpr int kTolerated = 3;  // maxRetry of httpreadseeker.go
-    constexpr int kMost = 8;       // what is cut off again and again comes in the end
-    const Exchange& first = piece.attempts.back().answer.last();
-    uint64_t have = first.bodySize;
-    RegistryClient::Ask rest;
-    rest.kind = first.url.find("/manifests/") == std::string::npos ? "blobs" : "manifests";
-    rest.object = piece.descriptor.digest;
-    rest.readLimit = limit;
-    rest.keepLimit = rest.kind == "blobs" ? 0 : kLargestManifest;
+/// in order, and again where nothing comes, three times in a row (maxRetry; the first break counts
+/// as one). True when it came.
+Task<bool> ImageTrial::resume(PieceFinding& piece, RegistryClient::Ask ask) {
+    constexpr int kInVain = 3;
+    constexpr int kMost = 8;  // a blob that comes by pieces comes in the end
+    const uint64_t size = piece.descriptor.size;
+    const bool manifest = ask.kind == "manifests";
+    uint64_t have = piece.attempts.back().answer.last().bodySize;
     int inVain = 0;
-    for (int turn = 0; turn < kMost && inVain <= kTolerated; ++turn) {
-        rest.range = std::to_string(have) + "-";
+    for (int turn = 0; turn < kMost && inVain < kInVain; ++turn) {
+        // containerd asks for nothing behind the size that it knows.
+        if ((size > 0 && have >= size) || have > ask.readLimit) co_return true;
+        ask.range = std::to_string(have) + "-";
         std::optional<Exchange> came;
         for (size_t i = 0; i < clients_.size() && !came; ++i) {
             if (isOutOfReach(findings_.hosts[i].head)) continue;
-            auto task = clients_[i]->ask(rest);
+            auto task = clients_[i]->ask(ask);
             const RegistryAnswer answer = co_await std::move(task);
             if (continues(answer, have)) came = answer.last();
         }
         if (!came) break;
-        const bool whole = headerOf(*came, "content-range").empty();
-        const uint64_t already = whole ? have : 0;
+        const uint64_t already = headerOf(*came, "content-range").empty() ? have : 0;
         const bool more = came->bodySize > already;
         if (more && came->body.size() > already) lastBody_ += came->body.substr(already);
         if (more) have += came->bodySize - already;
+        if (came->fault == Fault::Hang) {
+            piece.fault = Fault::Hang;
+            piece.error = came->error + ", after " + std::to_string(have) + " bytes";
+            co_return false;
+        }
         if (came->fault == Fault::None) co_return true;
         if (came->fault != Fault::Truncated) break;
         inVain = more ? 0 : inVain + 1;
-        if (turn + 1 == kMost && more) co_return true;
+        if (turn + 1 == kMost && more && !manifest) co_return true;
     }
     piece.fault = Fault::Truncated;
-    piece.error = "unexpected EOF";
+    piece.error = kBrokeOff;
     piece.came = have;
     co_return false;
 }
 
 /// Reads a piece from the host that took the request.
-Task<void> ImageTrial::readBody(PieceFinding& piece, uint64_t limit) {
+Task<void> ImageTrial::readBody(PieceFinding& piece, RegistryClient::Ask ask) {
     const Exchange& got = piece.attempts.back().answer.last();
     const uint64_t have = got.bodySize;
     lastBody_ = got.body;
@@ -164,7 +167,7 @@ Task<void> ImageTrial::readBody(PieceFinding& piece, uint64_t limit) {
         piece.fault = Fault::Hang;
         piece.error = got.error + ", after " + std::to_string(have) + " bytes";
     } else if (got.fault == Fault::Truncated) {
-        auto task = resume(piece, limit);
+        auto task = resume(piece, std::move(ask));
         (void)co_await std::move(task);
     } else if (known && told && *told != piece.descriptor.size) {
         piece.fault = *told < piece.descriptor.size ? Fault::Truncated : Fault::DigestMismatch;
@@ -223,7 +226,7 @@ Task<bool> ImageTrial::readPiece(Descriptor descriptor, std::string what, uint64
         if (!served && isEndless(piece.attempts.back().answer)) break;
     }
     if (piece.servedBy) {
-        auto read = readBody(piece, limit);
+        auto read = readBody(piece, ask);
         co_await std::move(read);
     }
     const bool good = piece.servedBy && piece.fault == Fault::None;

@@ -35,8 +35,8 @@ class ImageTrial {
   private:
     Task<void> askHost(size_t index);
     Task<bool> readPiece(Descriptor descriptor, std::string what, uint64_t limit);
-    Task<void> readBody(PieceFinding& piece, uint64_t limit);
-    Task<bool> resume(PieceFinding& piece, uint64_t limit);
+    Task<void> readBody(PieceFinding& piece, RegistryClient::Ask ask);
+    Task<bool> resume(PieceFinding& piece, RegistryClient::Ask ask);
     std::string resolvedDigest() const;
     Task<void> readImage();
 
