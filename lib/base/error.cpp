@@ -52,6 +52,13 @@ std::string remedyFor(int code, const std::string& path) {
 
 }  // namespace
 
+Error Error::inWords(std::string reason, std::string remedy) const {
+    Error out = *this;
+    out.reason_ = std::move(reason);
+    out.remedy_ = std::move(remedy);
+    return out;
+}
+
 Error Error::of(std::string object) const {
     Error out = *this;
     out.object_ = std::move(object);

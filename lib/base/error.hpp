@@ -35,6 +35,8 @@ class Error {
 
     /// The same of another object.
     Error of(std::string object) const;
+    /// The same in words that tell more than errno does.
+    Error inWords(std::string reason, std::string remedy) const;
     /// The same failure of something larger that it was a part of.
     Error during(std::string context, std::string object) const;
     /// The same of a path that a reader can find, with what would mend it where errno tells that.

@@ -68,18 +68,23 @@ std::string parseCanary(YamlFields& fields, const Field& field, const std::strin
 
 /// At most what a registry's hosts.toml comes to, in bytes.
 size_t largestRendering(const Registry& registry) {
-    constexpr size_t kFrame = 300;  ///< the words around a mirror's values
-    size_t size = kFrame;
-    const auto add = [&size](const std::string& text) { size += quotedScalar(text).size() + 2; };
+    constexpr size_t kFile = 400;    ///< the words at its beginning
+    constexpr size_t kMirror = 160;  ///< the words around a mirror's values
+    constexpr size_t kHeaders = 20;
+    size_t size = kFile;
+    const auto add = [&size](const std::string& text) { size += quotedScalar(text).size() + 4; };
     for (const auto& mirror : registry.mirrors) {
-        size += kFrame + 2 * hostUrl(mirror).size() + mirror.dialTimeout.size();
+        const size_t url = hostUrl(mirror).size();
+        size += kMirror + url + mirror.dialTimeout.size();
         for (const auto& path : mirror.ca) add(path);
         if (mirror.client) {
             add(mirror.client->cert);
             add(mirror.client->key);
         }
+        if (!mirror.headers.empty()) size += kHeaders + url;
         for (const auto& [name, values] : mirror.headers) {
             add(name);
+            size += 4;
             for (const auto& value : values) add(value.reveal());
         }
     }

@@ -1,5 +1,6 @@
 #include "files/certs_tree.hpp"
 
+#include "base/digest.hpp"
 #include "files/directory_swap.hpp"
 #include "files/entries.hpp"
 #include "files/placement.hpp"
@@ -224,26 +225,35 @@ Result<bool> CertsTree::discardUnused(const BackedUpEntry& entry, const Ownershi
 
 namespace {
 
-/// Takes an entry out under a temporary name, and gives it back where its hosts.toml has not the
-/// wanted digest. `path`: of that file.
-Result<void> takeOut(int parent, const std::string& name, const std::string& path,
-                     const std::optional<std::string>& sha256) {
+/// Takes an entry out. `path`: of the hosts.toml that it is, or has in it.
+Result<void> takeOut(int parent, const std::string& name, const std::string& path) {
     const std::string temporary = temporaryName();
     if (::renameat(parent, name.c_str(), parent, temporary.c_str()) != 0)
         return Error::system("remove", path, errno);
-    const auto there =
-        sha256 ? observeEntry(parent, temporary) : Result<ObservedEntry>(ObservedEntry());
-    UniqueFd inner;
-    if (there && there->type == Type::Directory)
-        if (auto opened = openBelow(parent, temporary)) inner = std::move(*opened);
-    const auto hosts = inner ? observeEntry(inner.get(), kHosts) : there;
-    if (sha256 && (!hosts || hosts->sha256 != *sha256)) {
-        if (renameNoReplace(parent, temporary, name) != 0)
-            return Error::system("give back", path, errno);
-        return changedMeanwhile("remove", path);
-    }
     discard(parent, temporary);
     return syncDirectory(parent);
+}
+
+/// The same of what has the wanted digest: another is given back. Meanwhile it has a name under
+/// which nothing is ever cleared away.
+Result<void> takeOutOnly(int parent, const std::string& name, const std::string& path,
+                         const std::string& sha256) {
+    const auto aside = asideName(parent, name);
+    if (!aside) return aside.error();
+    if (::renameat(parent, name.c_str(), parent, aside->c_str()) != 0)
+        return Error::system("remove", path, errno);
+    const bool whole = name != kHosts;
+    const auto inner = whole ? openBelow(parent, *aside) : Result<UniqueFd>(UniqueFd());
+    const auto text = !inner ? Result<std::string>(inner.error())
+                             : readContent(whole ? inner->get() : parent, whole ? kHosts : *aside,
+                                           Unfinished::Refuse);
+    if (text && sha256Hex(*text) == sha256) {
+        discard(parent, *aside);
+        return syncDirectory(parent);
+    }
+    if (renameNoReplace(parent, *aside, name) != 0)
+        return Error("remove", path, "it changed meanwhile; one text is in " + *aside);
+    return changedMeanwhile("remove", path);
 }
 
 }  // namespace
@@ -264,11 +274,13 @@ Result<void> CertsTree::remove(const std::string& directory,
         return name == kHosts || isTemporary(name);
     });
     if (alone) {
-        const auto gone = takeOut(root->get(), directory, path, sha256);
+        const auto gone = sha256 ? takeOutOnly(root->get(), directory, path, *sha256)
+                                 : takeOut(root->get(), directory, path);
         if (gone || gone.error().code() != EXDEV) return gone;
     }
     // Of overlayfs's lower layer no directory is renamed.
-    const auto gone = takeOut(parent->get(), kHosts, path, sha256);
+    const auto gone = sha256 ? takeOutOnly(parent->get(), kHosts, path, *sha256)
+                             : takeOut(parent->get(), kHosts, path);
     if (!gone && gone.error().code() != ENOENT) return gone;
     if (!alone) return syncDirectory(parent->get());
     removeLeftovers(directory);

@@ -73,10 +73,11 @@ int renameNoReplace(int parent, const std::string& from, const std::string& to) 
 }
 
 Error notExchanged(const std::string& context, const std::string& name, int code) {
-    if (code != EINVAL) return Error::system(context, name, code);
-    return {context, name,
-            "something is in its place, and this file system cannot exchange two names in one step",
-            "move it away"};
+    const Error error = Error::system(context, name, code);
+    if (code != EINVAL) return error;
+    return error.inWords(
+        "something is in its place, and this file system cannot exchange two names in one step",
+        "move it away");
 }
 
 Result<Type> typeOf(int parent, const std::string& name) {

@@ -18,7 +18,18 @@ namespace {
 /// How many files wait for the disk together.
 constexpr size_t kAtOnce = 4096;
 
-/// What status shows of a chain that others wrote. There may be thousands, and it is kept of all.
+ChainHost shownOf(const ChainHost& host) {
+    constexpr size_t kLongest = 1000;
+    ChainHost out;
+    out.scheme = shortened(host.scheme, kLongest);
+    out.host = shortened(host.host, kLongest);
+    out.path = shortened(host.path, kLongest);
+    out.capabilities = host.capabilities;
+    return out;
+}
+
+/// What status shows of a chain that others wrote, the last host always. There may be thousands,
+/// and it is kept of all.
 Chain shownOf(const Chain& hosts) {
     constexpr size_t kMost = 32;
     constexpr size_t kMostText = 4096;
@@ -27,13 +38,9 @@ Chain shownOf(const Chain& hosts) {
     for (const auto& host : hosts) {
         text += host.url().size();
         if (out.size() == kMost || text > kMostText) break;
-        ChainHost shown;
-        shown.scheme = host.scheme;
-        shown.host = host.host;
-        shown.path = host.path;
-        shown.capabilities = host.capabilities;
-        out.push_back(std::move(shown));
+        out.push_back(shownOf(host));
     }
+    if (out.size() < hosts.size()) out.push_back(shownOf(hosts.back()));
     return out;
 }
 
@@ -94,8 +101,9 @@ Result<void> RegistryKeeper::putBack(const BackedUpEntry& entry, const std::stri
     }
     const auto back = tree_.restore(entry, content);
     const bool whole = entry.path == directory && entry.type != BackedUpEntry::Type::Aside;
-    if (back || !whole || back.error().code() != EXDEV) return back;
-    // Of overlayfs's lower layer no directory is exchanged.
+    // Of overlayfs's lower layer no directory is exchanged, and elsewhere (NFS) nothing is.
+    const int code = back ? 0 : back.error().code();
+    if (!whole || (code != EXDEV && code != EINVAL)) return back;
     if (const auto removed = tree_.remove(directory); !removed) return removed;
     return tree_.restore(entry, content);
 }
@@ -243,6 +251,9 @@ void RegistryKeeper::checkUndeclared(const std::string& directory, Track& track)
     constexpr size_t kLongest = 1000;
     track.chain = shownOf(reading.hosts);
     track.warnings = shownOf(reading.warnings);
+    if (track.chain.size() < reading.hosts.size())
+        track.warnings.push_back(std::to_string(reading.hosts.size()) +
+                                 " hosts in all: nodemirrorctl inspect tells them");
     track.problem = shortened(!reading.error.empty() ? reading.error : reading.ignored, kLongest);
     const bool sound = track.problem.empty() || reading.unreadable;
     track.state = sound ? RegistryState::Unmanaged : RegistryState::Invalid;
