@@ -5,6 +5,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <sys/un.h>
 
 #include <limits>
 
@@ -36,6 +37,9 @@ Result<DaemonAnswer> askDaemon(const std::string& socket, const std::string& met
     asio::io_context io;
     beast::basic_stream<asio::local::stream_protocol> stream(io);
     error_code error;
+    if (socket.size() >= sizeof sockaddr_un{}.sun_path)
+        return Error("reach the daemon at", socket, "the path is longer than a socket's may be",
+                     "name the socket that nodemirrord was given as --status-socket");
     stream.socket().connect(asio::local::stream_protocol::endpoint(socket), error);
     if (error) return unreachable(socket, error);
     beast::http::request<beast::http::empty_body> request(beast::http::string_to_verb(method),

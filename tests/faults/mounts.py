@@ -3,8 +3,8 @@
 torn or lost meanwhile, and it converges when they are well again.
     mounts.py --build build/sanitize
 As root: it mounts in a namespace of its own."""
+import ctypes
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +23,13 @@ EARLIER = '# by hand\nserver = "https://registry-1.docker.io"\n'
 def desired(host, count=3):
     return "apiVersion: nodemirrord/v1\nregistries:\n" + "".join(
         f"  r{n}.example: {{mirrors: [{{url: https://{host}}}]}}\n" for n in range(count))
+
+
+def exchange(one, other):
+    """renameat2(2) with RENAME_EXCHANGE."""
+    here = -100  # AT_FDCWD
+    if ctypes.CDLL(None).renameat2(here, os.fsencode(one), here, os.fsencode(other), 2) != 0:
+        raise OSError(f"{one} and {other} cannot be exchanged")
 
 
 class Mounts(unittest.TestCase):
@@ -150,10 +157,11 @@ class Mounts(unittest.TestCase):
         (self.certs / "r1.example/hosts.toml").write_text(EARLIER)
         daemon = self.start("strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=renameat2", "-e",
                             "inject=renameat2:error=EINVAL")
-        shutil.rmtree(self.certs / "r0.example")
+        (self.certs / "r0.example").rename(self.work / "gone0")
         daemon.wait(lambda: self.all_have("one.example"), "a directory comes back", 30)
-        shutil.rmtree(self.certs / "r2.example")
-        (self.certs / "r2.example").write_text("in the way")
+        # In one step, or the daemon is there first.
+        (self.work / "file").write_text("in the way")
+        exchange(self.work / "file", self.certs / "r2.example")
         daemon.wait(lambda: self.told(daemon, "cannot exchange two names"), "it is told", 30)
         (self.certs / "r2.example").unlink()
         daemon.wait(lambda: self.all_have("one.example"), "the way is free", 60)
