@@ -22,6 +22,7 @@ namespace {
 constexpr char kDoing[] = "call";
 constexpr char kCallee[] = "systemd over D-Bus";
 constexpr char kBroken[] = "the connection is broken";
+constexpr std::chrono::seconds kReady{10};
 
 Error asError(const sd_bus_error& error) {
     const std::string reason = printable(error.message != nullptr ? error.message : error.name);
@@ -48,12 +49,24 @@ Result<std::shared_ptr<Bus>> Bus::connect(boost::asio::io_context& io) {
     out->descriptor_.assign(copy.get(), error);
     if (error) return Error("connect to", "the system D-Bus", error.message());
     (void)copy.release();
+    out->expectAnswer();
     out->pump();
     return out;
 }
 
+/// The deadline of a call begins for sd-bus when the bus has let it in, for which it waits 90 s.
+void Bus::expectAnswer() {
+    ready_.expires_after(kReady);
+    ready_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+        const auto self = weak.lock();
+        if (error || !self || self->broken_ || sd_bus_is_ready(self->bus_.get()) > 0) return;
+        self->wasSilent_ = true;
+        self->fail();
+    });
+}
+
 Bus::Bus(boost::asio::io_context& io, BusPointer bus)
-    : io_(io), bus_(std::move(bus)), descriptor_(io), timer_(io) {}
+    : io_(io), bus_(std::move(bus)), descriptor_(io), timer_(io), ready_(io) {}
 
 Bus::~Bus() { close(); }
 
@@ -64,6 +77,7 @@ void Bus::close() {
     boost::system::error_code ignored;
     descriptor_.close(ignored);
     timer_.cancel();
+    ready_.cancel();
     bus_.reset();
 }
 
@@ -73,6 +87,7 @@ void Bus::fail() {
     boost::system::error_code ignored;
     descriptor_.close(ignored);
     timer_.cancel();
+    ready_.cancel();
     // No reply will come any more.
     const auto pending = pending_;
     for (PendingCall* call : pending) call->finish(nullptr);

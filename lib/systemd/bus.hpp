@@ -54,6 +54,8 @@ class Bus : public std::enable_shared_from_this<Bus> {
     };
 
     bool broken() const { return broken_; }
+    /// Whether it broke for want of any answer: whoever listens there may be frozen.
+    bool wasSilent() const { return wasSilent_; }
     /// Called once when the connection breaks by itself.
     void onBroken(std::function<void()> handler) { onBroken_ = std::move(handler); }
     sd_bus* raw() { return bus_.get(); }
@@ -74,15 +76,18 @@ class Bus : public std::enable_shared_from_this<Bus> {
   private:
     Bus(boost::asio::io_context& io, BusPointer bus);
     void arm();
+    void expectAnswer();
 
     boost::asio::io_context& io_;
     BusPointer bus_;
     boost::asio::posix::stream_descriptor descriptor_;
     boost::asio::steady_timer timer_;
+    boost::asio::steady_timer ready_;
     std::set<PendingCall*> pending_;
     std::function<void()> onBroken_;
     bool broken_ = false;
     bool pumping_ = false;
+    bool wasSilent_ = false;
     unsigned generation_ = 0;  ///< of the waits; those of an earlier one do nothing
 };
 

@@ -18,6 +18,7 @@ constexpr char kManagerPath[] = "/org/freedesktop/systemd1";
 constexpr char kManager[] = "org.freedesktop.systemd1.Manager";
 constexpr char kUnit[] = "org.freedesktop.systemd1.Unit";
 constexpr char kServiceInterface[] = "org.freedesktop.systemd1.Service";
+constexpr std::chrono::seconds kSilence{4};
 constexpr size_t kEnvironmentFile = 1U << 20;
 
 }  // namespace
@@ -25,6 +26,12 @@ constexpr size_t kEnvironmentFile = 1U << 20;
 Result<std::shared_ptr<Bus>> SystemdUnits::bus() {
     if (stopped_) return Error("call", "systemd over D-Bus", "the client is stopping");
     if (bus_ && !bus_->broken()) return bus_;
+    // Not for each unit anew: whoever asks for several would wait as often.
+    const auto now = std::chrono::steady_clock::now();
+    if (bus_ && bus_->wasSilent() && now < connectAgain_)
+        return Error("call", "systemd over D-Bus", "the bus does not answer",
+                     "systemctl status dbus");
+    connectAgain_ = now + kCall + kSilence;
     jobSignals_.reset();
     ownerSignals_.reset();
     unitSignals_.clear();

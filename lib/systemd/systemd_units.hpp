@@ -58,6 +58,7 @@ class SystemdUnits : public Units {
 
     boost::asio::io_context& io_;
     std::shared_ptr<Bus> bus_;
+    std::chrono::steady_clock::time_point connectAgain_;  ///< where the bus was silent
     bool subscribed_ = false;
     bool stopped_ = false;
     std::string systemd_;  ///< the unique name that it has on the bus

@@ -75,6 +75,9 @@ Task<Result<void>> SystemdUnits::subscribe(std::shared_ptr<Bus> bus) {
         bus->fail();
         co_return reply.error();
     }
+    // Another connection may have been made meanwhile, and that one has subscribed to nothing.
+    if (bus != bus_ || bus->broken())
+        co_return Error("subscribe to", "systemd over D-Bus", "the connection is broken");
     const char* sender = sd_bus_message_get_sender(reply->get());
     systemd_ = sender == nullptr ? "" : sender;
     subscribed_ = true;
