@@ -114,9 +114,7 @@ Result<void> Agent::start(Mode mode) {
     });
     node_.onReplaced(
         [this](const std::vector<Registry>& replaced) { registries_.keepReplaced(replaced); });
-    registries_.onContested([this](const std::string& directory) {
-        if (!stopping_) spawn(nameWriters(directory));
-    });
+    registries_.onContested([this](const std::string& directory) { nameWriterSoon(directory); });
     registries_.onProgress([] { systemd::notify("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000"); });
     units_.onChange([this] { node_.trigger(); });
     node_.onPass([this] {

@@ -70,6 +70,7 @@ class Agent {
     std::vector<std::string> configFiles() const;
     void followTree();
     void watchMounts();
+    void followMounts();
     void lookBelowMounts();
     void armDue();
     void armResync();
@@ -81,7 +82,8 @@ class Agent {
     void shutDown();
     Task<void> followImages();
     Task<void> learnSurroundings();
-    Task<void> nameWriters(std::string directory);
+    void nameWriterSoon(const std::string& directory);
+    Task<void> nameWriters();
     void orderSoon(const std::set<std::string>& registries);
     void armOrder(std::chrono::milliseconds wait);
     void orderChains();
@@ -128,6 +130,8 @@ class Agent {
     boost::asio::steady_timer streamTimer_;
     boost::asio::steady_timer subscribedTimer_;
     boost::asio::signal_set signals_;
+    std::set<std::string> unnamed_;  ///< contested directories, of which nobody knows by whom
+    bool naming_ = false;            ///< somebody is finding out
     std::set<std::string> toOrder_;  ///< registries whose mirrors' health changed
     SteadyTime orderedAt_;
     std::chrono::milliseconds readAgainIn_;  ///< while the desired state cannot be read

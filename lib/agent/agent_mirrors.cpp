@@ -1,11 +1,13 @@
 /// The daemon's dealings with mirrors: their order by health, and the proof of their chains.
 #include "agent/agent.hpp"
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <unistd.h>
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace nodemirror {
 
@@ -78,13 +80,26 @@ ChainProver::Hooks Agent::proverHooks() {
     return hooks;
 }
 
-/// Looks for who may be changing a contested file.
-Task<void> Agent::nameWriters(std::string directory) {
-    auto ask = units_.processes();
-    const auto processes = co_await std::move(ask);
-    if (!processes) co_return;
-    registries_.setWriters(directory, possibleWriters(*processes, options_.certsDir, ::getpid()));
-    statusBody_.reset();
+/// Looks for who may be changing a contested file, once for all that are contested by then: systemd
+/// goes through all processes for it.
+void Agent::nameWriterSoon(const std::string& directory) {
+    unnamed_.insert(directory);
+    if (naming_ || stopping_) return;
+    naming_ = true;
+    boost::asio::post(io_, [this] { spawn(nameWriters()); });
+}
+
+Task<void> Agent::nameWriters() {
+    while (!unnamed_.empty() && !stopping_) {
+        const auto directories = std::exchange(unnamed_, {});
+        auto ask = units_.processes();
+        const auto processes = co_await std::move(ask);
+        if (!processes) continue;
+        const auto writers = possibleWriters(*processes, options_.certsDir, ::getpid());
+        for (const auto& directory : directories) registries_.setWriters(directory, writers);
+        statusBody_.reset();
+    }
+    naming_ = false;
 }
 
 /// What the probes need to know of containerd: its version, and the proxy that it goes through.

@@ -39,6 +39,8 @@ bool hear(asio::posix::stream_descriptor& ready, UniqueFd fd) {
 /// Without a watch (fs.inotify.max_user_instances) the daemon looks every few seconds: a node whose
 /// limits are used up by others must not lose its mirrors too.
 void Agent::openWatches() {
+    // Before what it is to tell of: a mount in between is told.
+    auto mounts = files::openMountTable();
     auto tree = files::TreeWatch::open(options_.certsDir);
     auto desired = files::FilesWatch::open();
     auto config = files::FilesWatch::open();
@@ -64,7 +66,7 @@ void Agent::openWatches() {
     watchTree();
     watchDesired();
     watchConfig();
-    if (hear(mountsChanged_, files::openMountTable())) watchMounts();
+    if (hear(mountsChanged_, std::move(mounts))) watchMounts();
 }
 
 void Agent::closeWatches() {
@@ -151,15 +153,23 @@ void Agent::watchMounts() {
     mountsChanged_.async_wait(asio::posix::stream_descriptor::wait_error,
                               [this](const error_code& error) {
                                   if (error || stopping_) return;
-                                  if (desiredWatch_->moved()) reloadDesired();
-                                  if (tree_->moved())
-                                      (void)reconcileEverything();
-                                  else
-                                      lookBelowMounts();
-                                  if (configWatch_->moved()) node_.trigger();
-                                  pollWhileUnwatched();
+                                  // First: the kernel tells of a change once, and only to who waits
+                                  // (mounts_poll of fs/proc_namespace.c).
                                   watchMounts();
+                                  followMounts();
                               });
+}
+
+/// Watches what lies where the files are now.
+void Agent::followMounts() {
+    if (!tree_) return;
+    if (desiredWatch_->moved()) reloadDesired();
+    if (tree_->moved())
+        (void)reconcileEverything();
+    else
+        lookBelowMounts();
+    if (configWatch_->moved()) node_.trigger();
+    pollWhileUnwatched();
 }
 
 /// Something may have been mounted on a registry's directory or file, which no watch tells. Where
