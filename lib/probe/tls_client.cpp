@@ -3,6 +3,7 @@
 #include "base/read_file.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "tls/explicit_curve.hpp"
 #include "tls/pem.hpp"
 
 #include <arpa/inet.h>
@@ -12,6 +13,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <ctime>
 #include <set>
 
@@ -99,6 +101,20 @@ void fail(CertificateCheck& out, Fault fault, const std::string& error) {
 constexpr size_t kLargestPem = 1 << 20;
 constexpr size_t kLargestPems = 4 << 20;  ///< together
 
+/// Called with each message before it is parsed. No other hook comes before the keys in the
+/// certificates are decoded, and none can refuse them: a message that begins so is none
+/// (tls_get_message_body and tls_process_server_certificate of OpenSSL 3.0).
+void refuseSlowCertificates(int written, int, int type, const void* bytes, size_t size, SSL*,
+                            void*) {
+    constexpr size_t kHeader = 4;  // RFC 8446, 4: the kind of the message, its length
+    constexpr unsigned char kCertificate = 11;
+    auto* message = static_cast<unsigned char*>(const_cast<void*>(bytes));
+    if (written != 0 || type != SSL3_RT_HANDSHAKE || size < 2 * kHeader) return;
+    if (message[0] != kCertificate) return;
+    if (hasExplicitCurve({static_cast<const char*>(bytes), size}))
+        std::fill(message + kHeader, message + 2 * kHeader, 0xff);
+}
+
 Error cannotLoad(const std::string& path, const std::string& why) {
     return {"load the certificate", path, why, "check the file"};
 }
@@ -113,6 +129,7 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
     SSL_CTX_set_security_level(context->native_handle(), 1);
     // Connections are kept for long and used seldom: their buffers need not be.
     SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_msg_callback(context->native_handle(), refuseSlowCertificates);
     SSL_CTX_set_default_verify_dir(context->native_handle());
     X509_STORE* store = SSL_CTX_get_cert_store(context->native_handle());
     useSystemRoots(store, std::move(roots));
@@ -142,6 +159,8 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
         if (!certificatePem) return certificatePem.error();
         const auto keyPem = readWholeFile(key, kLargestPem);
         if (!keyPem) return keyPem.error();
+        if (hasExplicitCurveIn(*certificatePem))
+            return cannotLoad(pair[0], "it has an elliptic curve that is not named");
         if (context->use_certificate_chain(asio::buffer(*certificatePem), error))
             return cannotLoad(pair[0], error.message());
         const auto privateKey = privateKeyIn(*keyPem);

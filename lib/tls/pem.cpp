@@ -1,5 +1,7 @@
 #include "tls/pem.hpp"
 
+#include "tls/explicit_curve.hpp"
+
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -47,6 +49,7 @@ std::optional<Block> decoded(std::string_view text) {
 }
 
 Certificate parseCertificate(const std::string& der) {
+    if (hasExplicitCurve(der)) return {};
     const auto* bytes = reinterpret_cast<const unsigned char*>(der.data());
     return Certificate(d2i_X509(nullptr, &bytes, static_cast<long>(der.size())));
 }
@@ -54,6 +57,7 @@ Certificate parseCertificate(const std::string& der) {
 /// PKCS#8 is told from the others first: OpenSSL would take any algorithm for the one asked for,
 /// and work it out, before it says no.
 PrivateKey parseKey(const std::string& der) {
+    if (hasExplicitCurve(der)) return {};
     const auto begin = reinterpret_cast<const unsigned char*>(der.data());
     const auto size = static_cast<long>(der.size());
     const unsigned char* bytes = begin;
@@ -151,6 +155,13 @@ std::string caProblem(std::string_view pem) {
     if (found.good.empty()) return "holds no PEM certificate (a block BEGIN CERTIFICATE is needed)";
     if (found.bad > 0) return "has a certificate block that cannot be read";
     return "";
+}
+
+bool hasExplicitCurveIn(std::string_view pem) {
+    for (const auto text : pemBlocks(pem))
+        if (const auto block = decoded(text); block && hasExplicitCurve(block->bytes)) return true;
+    ERR_clear_error();
+    return false;
 }
 
 bool holdsCertificate(std::string_view pem) { return !certificatesIn(pem).empty(); }

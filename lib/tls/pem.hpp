@@ -31,6 +31,9 @@ PrivateKey privateKeyIn(std::string_view pem);
 /// load (1.6 to 2.x, ConfigureHosts).
 std::string caProblem(std::string_view pem);
 
+/// Whether anything in the text is what hasExplicitCurve tells of: OpenSSL must not get to it.
+bool hasExplicitCurveIn(std::string_view pem);
+
 /// Whether Go's CertPool.AppendCertsFromPEM would take at least one certificate from the text.
 bool holdsCertificate(std::string_view pem);
 

@@ -3,8 +3,10 @@
 #include "probe/tls_contexts.hpp"
 #include "support/result_printer.hpp"
 #include "support/temporary_directory.hpp"
+#include "unit/pem_samples.hpp"
 
 #include <catch2/catch.hpp>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -20,6 +22,8 @@ struct Free {
     void operator()(X509* certificate) const { X509_free(certificate); }
     void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
     void operator()(BIO* bio) const { BIO_free(bio); }
+    void operator()(SSL* end) const { SSL_free(end); }
+    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
     void operator()(X509_STORE_CTX* context) const { X509_STORE_CTX_free(context); }
 };
 
@@ -188,4 +192,56 @@ TEST_CASE("a FIFO in the place of a certificate is not waited for") {
     settings.client.clear();
     settings.ca = {directory.write("empty.crt", "words")};
     CHECK_FALSE(makeTlsContext(settings, roots));
+}
+
+namespace {
+
+/// Whether a client comes to terms with a server that shows a further certificate beside its own.
+bool shakesHands(const TlsContext& context, int version, const Party& leaf, X509* further) {
+    const std::unique_ptr<SSL_CTX, Free> serving(SSL_CTX_new(TLS_server_method()));
+    SSL_CTX_set_max_proto_version(serving.get(), version);
+    SSL_CTX_use_certificate(serving.get(), leaf.certificate.get());
+    SSL_CTX_use_PrivateKey(serving.get(), leaf.key.get());
+    SSL_CTX_add1_chain_cert(serving.get(), further);
+    const std::unique_ptr<SSL, Free> server(SSL_new(serving.get()));
+    const std::unique_ptr<SSL, Free> client(SSL_new(context->native_handle()));
+    SSL_set_verify(client.get(), SSL_VERIFY_NONE, nullptr);
+    SSL_set_accept_state(server.get());
+    SSL_set_connect_state(client.get());
+    BIO* one = nullptr;
+    BIO* other = nullptr;
+    constexpr size_t kRoom = 64 << 10;
+    BIO_new_bio_pair(&one, kRoom, &other, kRoom);
+    SSL_set_bio(client.get(), one, one);
+    SSL_set_bio(server.get(), other, other);
+    for (int turn = 0; turn < 5; ++turn) {
+        SSL_do_handshake(client.get());
+        SSL_do_handshake(server.get());
+    }
+    ERR_clear_error();
+    return SSL_is_init_finished(client.get()) == 1 && SSL_is_init_finished(server.get()) == 1;
+}
+
+}  // namespace
+
+TEST_CASE("certificates with a curve that is spelt out are refused before they are decoded") {
+    const Party leaf = issue("leaf", false);
+    const Party other = issue("other", true);
+    const std::unique_ptr<BIO, Free> text(BIO_new_mem_buf(samples::kExplicitCurve, -1));
+    const std::unique_ptr<X509, Free> spelt(
+        PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr));
+    REQUIRE(spelt);
+    TlsContexts contexts;
+    const TlsContext context = contextOf(contexts);
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        CHECK(shakesHands(context, version, leaf, other.certificate.get()));
+        CHECK_FALSE(shakesHands(context, version, leaf, spelt.get()));
+    }
+    const TemporaryDirectory directory;
+    TlsSettings settings;
+    settings.client = {{directory.write("c.pem", pem(leaf) + samples::kExplicitCurve),
+                        directory.write("k.pem", samples::kKey)}};
+    const auto made = contexts.get(settings);
+    REQUIRE_FALSE(made);
+    CHECK_THAT(made.error().text(), Catch::Contains("elliptic curve"));
 }

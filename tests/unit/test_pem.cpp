@@ -113,3 +113,16 @@ TEST_CASE("certificates are those that Go's pool would take") {
     CHECK_FALSE(clientPairProblem(good, samples::kOtherKey).empty());
     CHECK_FALSE(clientPairProblem(samples::kKey, samples::kKey).empty());
 }
+
+TEST_CASE("a curve that is spelt out is not worked out") {
+    CHECK(certificatesIn(samples::kExplicitCurve).empty());
+    CHECK_FALSE(holdsCertificate(samples::kExplicitCurve));
+    CHECK_FALSE(caProblem(samples::kExplicitCurve).empty());
+    CHECK(holdsCertificate(std::string(samples::kExplicitCurve) + samples::kCertificate));
+    for (const char* key : {samples::kExplicitCurveKey, samples::kExplicitCurvePkcs8}) {
+        CHECK_FALSE(privateKeyIn(key));
+        CHECK(hasExplicitCurveIn(key));
+        CHECK_FALSE(clientPairProblem(samples::kExplicitCurve, key).empty());
+    }
+    CHECK_FALSE(hasExplicitCurveIn(std::string(samples::kCertificate) + samples::kKey));
+}
