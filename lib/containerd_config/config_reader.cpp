@@ -24,6 +24,8 @@ using toml_text::Value;
 
 constexpr size_t kLargest = 512U << 10;  // of one file
 constexpr size_t kMostFiles = 128;
+/// Of all together, in bytes: what they say takes a hundred times as much memory.
+constexpr size_t kLargestTogether = 1U << 20;
 
 /// The value tree of go-toml 1.x keeps of a number only that it is one.
 int64_t versionOf(const ConfigFile& file, const Value& version) {
@@ -85,6 +87,7 @@ Result<ContainerdConfig> readContainerdConfig(const std::string& path,
     std::deque<std::string> pending{path};
     std::set<std::string> loaded;
     ImportSearch search(kMostFiles);
+    size_t left = kLargestTogether;
     while (!pending.empty()) {
         const std::string next = pending.front();
         pending.pop_front();
@@ -94,6 +97,10 @@ Result<ContainerdConfig> readContainerdConfig(const std::string& path,
                          "it imports more than " + std::to_string(kMostFiles) + " files");
         auto file = loadFile(next, containerd);
         if (!file) return file.error();
+        if (file->text.size() > left)
+            return Error("read containerd's configuration", path,
+                         "with what it imports it is larger than 1 MiB");
+        left -= file->text.size();
         auto imported = search.importsOf(*file, containerd);
         if (!imported) return imported.error();
         for (auto& import : *imported) pending.push_back(std::move(import));

@@ -25,7 +25,15 @@ bool has(const std::vector<std::string>& words, const std::string& word) {
     return std::find(words.begin(), words.end(), word) != words.end();
 }
 
+/// No more are made than anybody would read: a small file can bring thousands.
+constexpr size_t kMostMade = 2000;
+constexpr size_t kLongest = 200;  ///< of a name in it
+
+std::string shownKey(const std::string& key) { return inQuotes(shortened(key, kLongest)); }
+std::string shownName(const std::string& name) { return shortened(shownHost(name), kLongest); }
+
 void add(std::vector<Warning>& warnings, const char* code, std::string text) {
+    if (warnings.size() >= kMostMade) return;
     Warning warning;
     warning.code = code;
     warning.text = std::move(text);
@@ -38,9 +46,10 @@ void unknownKeys(const Value& table, const std::string& where, bool root,
     if (root) known.insert(known.end(), {"server", "host"});
     for (const auto& [key, value] : table.entries) {
         if (has(known, lower(key))) continue;
-        const std::string meant = nearest(key, known);
+        if (warnings.size() >= kMostMade) return;
+        const std::string meant = key.size() < kLongest ? nearest(key, known) : "";
         add(warnings, "unknown-key",
-            "unknown key " + inQuotes(key) + where + " is ignored" +
+            "unknown key " + shownKey(key) + where + " is ignored" +
                 (meant.empty() ? "" : "; did you mean " + meant + "?"));
     }
 }
@@ -51,18 +60,18 @@ void hostTables(const Value& root, const Chain& hosts, const ContainerdVersion& 
     if (tables == nullptr) return;
     size_t inlineTables = 0;
     for (const auto& [name, table] : tables->entries) {
-        unknownKeys(table, " of host " + shownHost(name), false, warnings);
+        if (warnings.size() >= kMostMade) return;
+        const std::string shown = shownName(name);
+        unknownKeys(table, " of host " + shown, false, warnings);
         if (table.isInline) ++inlineTables;
         if (!version.knowsDialTimeout() && table.find("dial_timeout") != nullptr)
             add(warnings, "dial-timeout-ignored",
-                "dial_timeout of host " + shownHost(name) + " is ignored before 2.0.11");
+                "dial_timeout of host " + shown + " is ignored before 2.0.11");
         if (name.compare(0, 4, "http") != 0)
-            add(warnings, "host-without-scheme",
-                "host " + shownHost(name) + " has no scheme: https is used");
+            add(warnings, "host-without-scheme", "host " + shown + " has no scheme: https is used");
         else if (const auto url = parseGoUrl(name, false); url && url->host.empty())
             add(warnings, "host-leads-nowhere",
-                "host " + shownHost(name) +
-                    " begins with http but has no scheme: it leads nowhere");
+                "host " + shown + " begins with http but has no scheme: it leads nowhere");
     }
     if (version.readsWithGoTomlV1()) {
         if (inlineTables > 1)
@@ -80,13 +89,14 @@ void decodedHosts(const Chain& hosts, const ContainerdVersion& version,
     for (const auto& host : hosts) {
         if (host.host.empty()) continue;
         if (!seen.insert(host.url()).second)
-            add(warnings, "tried-twice", host.url() + " is tried twice");
+            add(warnings, "tried-twice", shortened(host.url(), kLongest) + " is tried twice");
         if (isTriedInHttpsFirst(host, version))
             add(warnings, "tls-on-http",
-                host.url() + " has TLS options: https is tried before http");
+                shortened(host.url(), kLongest) + " has TLS options: https is tried before http");
         if (host.host == "docker.io" || host.host == "index.docker.io")
             add(warnings, "docker-io-server",
-                host.url() + " serves no images; Docker Hub's registry is registry-1.docker.io");
+                shortened(host.url(), kLongest) +
+                    " serves no images; Docker Hub's registry is registry-1.docker.io");
     }
     const bool resolves = std::any_of(hosts.begin(), hosts.end(), [](const ChainHost& host) {
         return host.host.empty() ||

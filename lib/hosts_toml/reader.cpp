@@ -156,8 +156,8 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
     if (!hidden) lintHostsToml(text, decoded.hosts, out.registry, version, out.warnings);
     if (out.warnings.size() > kMostWarnings) {
         Warning rest = out.warnings.back();
-        rest.text =
-            "and " + std::to_string(out.warnings.size() - kMostWarnings) + " more like these";
+        rest.text = "and at least " + std::to_string(out.warnings.size() - kMostWarnings) +
+                    " more like these";
         out.warnings.resize(kMostWarnings);
         out.warnings.push_back(std::move(rest));
     }

@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kAtOnce = 4096;
 
 ChainHost shownOf(const ChainHost& host) {
-    constexpr size_t kLongest = 1000;
+    constexpr size_t kLongest = 300;
     ChainHost out;
     out.scheme = shortened(host.scheme, kLongest);
     out.host = shortened(host.host, kLongest);
@@ -31,8 +31,8 @@ ChainHost shownOf(const ChainHost& host) {
 /// What status shows of a chain that others wrote, the last host always. There may be thousands,
 /// and it is kept of all.
 Chain shownOf(const Chain& hosts) {
-    constexpr size_t kMost = 32;
-    constexpr size_t kMostText = 4096;
+    constexpr size_t kMost = 8;
+    constexpr size_t kMostText = 1024;
     Chain out;
     size_t text = 0;
     for (const auto& host : hosts) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace nodemirror {
 
@@ -17,7 +18,7 @@ namespace {
 constexpr std::chrono::hours kProofLasts{1};
 constexpr size_t kProgressEvery = 64;
 /// Of a certs.d that something fills, no more than these are looked at beside what is declared.
-constexpr size_t kMostUndeclared = 5000;
+constexpr size_t kMostUndeclared = 1000;
 
 }  // namespace
 
@@ -267,8 +268,17 @@ size_t RegistryKeeper::reconcileAll(const Now& now) {
         for (const auto& [directory, ownership] : manifest_) tree_.removeLeftovers(directory);
         swept_ = true;
     }
-    const auto directories = unproven(now, &leftOut_);
-    return reconcile(directories, now);
+    auto declared = unproven(now, &leftOut_);
+    // What others put there may take its time: not before what is to be in place.
+    std::set<std::string> others;
+    for (auto name = declared.begin(); name != declared.end();) {
+        const auto next = std::next(name);
+        if (!intents_.declares(*name) && manifest_.count(*name) == 0)
+            others.insert(others.end(), declared.extract(name).value());
+        name = next;
+    }
+    const size_t changed = reconcile(declared, now);
+    return changed + reconcile(others, now);
 }
 
 SteadyTime RegistryKeeper::due() const {

@@ -249,6 +249,18 @@ TEST_CASE("a small file that stands for a huge chain is not read") {
     CHECK(decodeHostsToml("[host.a]\n" + header + "}\n", "/c", k21).valid);
 }
 
+TEST_CASE("warnings are as many as can be read, and short") {
+    std::string text = "[host.'https://a.b/" + std::string(30'000, '"') + "']\n";
+    for (int i = 0; i < 9'000; ++i) text += "K" + std::to_string(i) + " = 1\n";
+    REQUIRE(text.size() < kLargestHostsToml);
+    for (const auto& version : {k17, k21}) {
+        std::vector<Warning> made;
+        lintHostsToml(text, {}, "a.b", version, made);
+        CHECK(made.size() <= 2000);
+        for (const auto& warning : made) REQUIRE(warning.text.size() < 1000);
+    }
+}
+
 TEST_CASE("an empty list of ca is an option of TLS") {
     const auto decoded =
         decodeHostsToml("[host.\"http://a:5000\"]\nca = []\n[host.\"http://b:5000\"]\n", "/c", k17);
