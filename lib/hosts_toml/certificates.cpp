@@ -34,6 +34,8 @@ std::string Certificates::errorOf(const ChainHost& host) {
         if (look(path) != Look::New) continue;
         const auto pem = readFile(path);
         if (!pem) return "unable to read CA cert " + inQuotes(path) + ": " + pem.error().reason();
+        blocks_ += pemBlockCount(*pem);
+        if (blocks_ > kMostBlocks) continue;
         if (!holdsCertificate(*pem)) return "unable to load CA cert " + inQuotes(path);
     }
     for (const auto& pair : host.client) {

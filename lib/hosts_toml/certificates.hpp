@@ -30,9 +30,11 @@ class Certificates {
 
     static constexpr size_t kMostPairs = 64;             ///< a key costs half a millisecond
     static constexpr off_t kMostCertificates = 4 << 20;  ///< bytes in all
+    static constexpr size_t kMostBlocks = 200;           ///< more than a system's bundle has
 
     std::map<std::string, Look> seen_;
     off_t left_ = kMostCertificates;
+    size_t blocks_ = 0;
     size_t pairs_ = 0;
 };
 

@@ -99,7 +99,8 @@ void fail(CertificateCheck& out, Fault fault, const std::string& error) {
 
 /// OpenSSL sorts its store anew with each certificate: many are slow.
 constexpr size_t kLargestPem = 1 << 20;
-constexpr size_t kLargestPems = 4 << 20;  ///< together
+constexpr size_t kLargestPems = 4 << 20;   ///< together
+constexpr size_t kMostAuthorities = 1000;  ///< of one file
 
 /// Called with each message before it is parsed. No other hook comes before the keys in the
 /// certificates are decoded, and none can refuse them: a message that begins so is none
@@ -129,6 +130,9 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
     SSL_CTX_set_security_level(context->native_handle(), 1);
     // Connections are kept for long and used seldom: their buffers need not be.
     SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
+    // Go has neither of them, and a server may ask for seconds of work with either.
+    SSL_CTX_set_cipher_list(context->native_handle(), "DEFAULT:!DHE");
+    SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_msg_callback(context->native_handle(), refuseSlowCertificates);
     SSL_CTX_set_default_verify_dir(context->native_handle());
     X509_STORE* store = SSL_CTX_get_cert_store(context->native_handle());
@@ -149,6 +153,8 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
             return Error("load the certificate", path,
                          "those of this host are larger than 4 MiB together");
         left -= pem->size();
+        if (pemBlockCount(*pem) > kMostAuthorities)
+            return cannotLoad(path, "it holds more than 1000 certificates");
         const auto authorities = certificatesIn(*pem);
         if (authorities.empty()) return cannotLoad(path, "it holds no certificate");
         for (const auto& authority : authorities) X509_STORE_add_cert(store, authority.get());

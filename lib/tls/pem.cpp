@@ -7,6 +7,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -65,7 +66,12 @@ PrivateKey parseKey(const std::string& der) {
         d2i_PKCS8_PRIV_KEY_INFO(nullptr, &bytes, size));
     if (info) {
         const ASN1_OBJECT* algorithm = nullptr;
-        if (PKCS8_pkey_get0(&algorithm, nullptr, nullptr, nullptr, info.get()) != 1) return {};
+        const unsigned char* inner = nullptr;
+        int length = 0;
+        if (PKCS8_pkey_get0(&algorithm, &inner, &length, nullptr, info.get()) != 1) return {};
+        // In BER it may have been in pieces.
+        if (hasExplicitCurve({reinterpret_cast<const char*>(inner), static_cast<size_t>(length)}))
+            return {};
         const int kind = OBJ_obj2nid(algorithm);
         // Those of x509.ParsePKCS8PrivateKey that tls takes.
         const bool taken =
@@ -101,9 +107,10 @@ std::vector<std::string_view> pemBlocks(std::string_view text) {
 }
 
 /// Of the CERTIFICATE blocks; those of other types, or with headers, are passed over, as Go does.
-Certificates readCertificates(std::string_view pem) {
+Certificates readCertificates(std::string_view pem, size_t most = SIZE_MAX) {
     Certificates out;
     for (const auto text : pemBlocks(pem)) {
+        if (out.good.size() >= most) break;
         static constexpr std::string_view kFirstLine = "-----BEGIN CERTIFICATE-----";
         if (text.substr(0, kFirstLine.size()) != kFirstLine) continue;
         const auto block = decoded(text);
@@ -164,7 +171,9 @@ bool hasExplicitCurveIn(std::string_view pem) {
     return false;
 }
 
-bool holdsCertificate(std::string_view pem) { return !certificatesIn(pem).empty(); }
+bool holdsCertificate(std::string_view pem) { return !readCertificates(pem, 1).good.empty(); }
+
+size_t pemBlockCount(std::string_view pem) { return pemBlocks(pem).size(); }
 
 std::string clientPairProblem(std::string_view certPem, std::string_view keyPem) {
     const Certificate certificate = leafIn(certPem);

@@ -34,6 +34,10 @@ std::string caProblem(std::string_view pem);
 /// Whether anything in the text is what hasExplicitCurve tells of: OpenSSL must not get to it.
 bool hasExplicitCurveIn(std::string_view pem);
 
+/// How many blocks, of whatever type, the text begins. To decode one takes up to a millisecond (a
+/// compressed point on some curves), and a file has thousands.
+size_t pemBlockCount(std::string_view pem);
+
 /// Whether Go's CertPool.AppendCertsFromPEM would take at least one certificate from the text.
 bool holdsCertificate(std::string_view pem);
 
