@@ -28,6 +28,13 @@ WallTime wallTimeOf(Unit sinceEpoch) {
     return WallTime(std::clamp(sinceEpoch, inUnits(WallTime::min()), inUnits(WallTime::max())));
 }
 
+/// How long to wait after so many failures: the first pause, doubled as often, and no longer than
+/// the longest.
+constexpr Duration doubled(Duration first, int times, Duration longest) {
+    for (; times > 0 && first < longest; --times) first *= 2;
+    return std::min(first, longest);
+}
+
 /// RFC 3339 in UTC, with milliseconds: 2026-01-02T03:04:05.678Z
 std::string rfc3339(WallTime time);
 

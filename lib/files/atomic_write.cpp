@@ -171,10 +171,6 @@ Result<void> exchangeAtomically(int directory, const std::string& name, const Ex
     return changedMeanwhile("edit", name);
 }
 
-Error changedMeanwhile(const std::string& context, const std::string& name) {
-    return Error::passing(context, name, "it changed meanwhile", "it is tried again by itself");
-}
-
 Result<void> exchangeAtomically(const std::string& path, std::string_view expected,
                                 std::string_view content, const Access& access) {
     const size_t slash = path.rfind('/');

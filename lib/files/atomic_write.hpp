@@ -55,9 +55,6 @@ struct Expected {
 Result<void> exchangeAtomically(int directory, const std::string& name, const Expected& expected,
                                 std::string_view content, const Access& access);
 
-/// The error of what is not to be replaced, or removed, as it is another by now. It passes.
-Error changedMeanwhile(const std::string& context, const std::string& name);
-
 /// The same by path and whole text.
 Result<void> exchangeAtomically(const std::string& path, std::string_view expected,
                                 std::string_view content, const Access& access);

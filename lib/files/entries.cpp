@@ -80,6 +80,10 @@ Error notExchanged(const std::string& context, const std::string& name, int code
         "move it away");
 }
 
+Error changedMeanwhile(const std::string& context, const std::string& name) {
+    return Error::passing(context, name, "it changed meanwhile", "it is tried again by itself");
+}
+
 Result<Type> typeOf(int parent, const std::string& name) {
     struct stat status {};
     if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0)

@@ -23,6 +23,9 @@ int exchange(int parent, const std::string& one, const std::string& other);
 /// The error of an exchange that failed with `code`.
 Error notExchanged(const std::string& context, const std::string& name, int code);
 
+/// The error of what is not to be replaced, or removed, as it is another by now. It passes.
+Error changedMeanwhile(const std::string& context, const std::string& name);
+
 /// Renames where nothing has the new name (RENAME_NOREPLACE; without it where the file system knows
 /// no flags, as NFS and 9p do not). 0, or -1 with errno.
 int renameNoReplace(int parent, const std::string& from, const std::string& to);

@@ -17,6 +17,7 @@ using std::chrono::seconds;
 namespace {
 
 constexpr seconds kAgain{5};
+constexpr seconds kLastAgain{160};
 constexpr seconds kAgainAtMost{600};  ///< for a change that was worse than what is there
 constexpr seconds kFirstRetry{60};
 constexpr seconds kLastRetry{3600};
@@ -57,9 +58,9 @@ ChainProver::Waiting& ChainProver::noteWaiting(const Case& subject, const std::s
 /// Nothing could be proven: it is tried again by and by.
 void ChainProver::postpone(const Case& subject, const std::string& why) {
     Waiting& waiting = noteWaiting(subject, why);
-    const seconds pause = kAgain * (1 << std::min(waiting.tries, 5));
-    waiting.retryAt =
-        std::chrono::steady_clock::now() + (wasRejected(subject) ? kAgainAtMost : pause);
+    const Duration pause =
+        wasRejected(subject) ? kAgainAtMost : doubled(kAgain, waiting.tries, kLastAgain);
+    waiting.retryAt = std::chrono::steady_clock::now() + pause;
     ++waiting.tries;
 }
 
@@ -167,8 +168,8 @@ Task<std::optional<std::string>> ChainProver::tryOnce(const Case& subject, unsig
 void ChainProver::fail(const Case& subject, const std::string& evidence) {
     Failing& failing = failing_[subject.registry.name];
     failing.evidence = evidence;
-    failing.retryAt = std::chrono::steady_clock::now() +
-                      std::min(kFirstRetry * (1 << std::min(failing.failures, 6)), kLastRetry);
+    failing.retryAt =
+        std::chrono::steady_clock::now() + doubled(kFirstRetry, failing.failures, kLastRetry);
     ++failing.failures;
     spdlog::warn("registry={} event=unproven canary={} msg={}", subject.registry.name,
                  subject.registry.canary, inQuotes(evidence));

@@ -31,11 +31,11 @@ void Contest::healed(SteadyTime now) {
     while (!heals_.empty() && heals_.front() + kWindow < now) heals_.pop_front();
     if (!contested_ && heals_.size() < kHealsBeforeContest) return;
     contested_ = true;
-    const auto wait = std::min(kLongestWait, kFirstWait * (1 << std::min(level_, 6)));
+    const Duration wait = doubled(kFirstWait, level_, kLongestWait);
     level_ = std::min(level_ + 1, 6);
     notBefore_ = now + wait;
     due_ = notBefore_;
-    calmAt_ = now + std::max(kCalm, 2 * wait);
+    calmAt_ = now + std::max<Duration>(kCalm, 2 * wait);
 }
 
 bool Contest::quiet(SteadyTime now) const {

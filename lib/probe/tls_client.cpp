@@ -101,6 +101,7 @@ void fail(CertificateCheck& out, Fault fault, const std::string& error) {
 constexpr size_t kLargestPem = 1 << 20;
 constexpr size_t kLargestPems = 4 << 20;   ///< together
 constexpr size_t kMostAuthorities = 1000;  ///< of one file
+constexpr size_t kMostOfClient = 100;      ///< certificates, with those that its issuers have
 
 /// Called with each message before it is parsed. No other hook comes before the keys in the
 /// certificates are decoded, and none can refuse them: a message that begins so is none
@@ -165,6 +166,8 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
         if (!certificatePem) return certificatePem.error();
         const auto keyPem = readWholeFile(key, kLargestPem);
         if (!keyPem) return keyPem.error();
+        if (pemBlockCount(*certificatePem) > kMostOfClient)
+            return cannotLoad(pair[0], "it holds more than 100 certificates");
         if (hasExplicitCurveIn(*certificatePem))
             return cannotLoad(pair[0], "it has an elliptic curve that is not named");
         if (context->use_certificate_chain(asio::buffer(*certificatePem), error))

@@ -260,18 +260,10 @@ void ConfigKeeper::tellContest(std::vector<Reason>* reasons) {
 
 Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>* reasons,
                                 bool settled) {
-    using Stage = ConfigEditRecord::Stage;
     if (unreadable_) readRecord();
     forgetWhatIsBack();
     tellContest(reasons);
-    const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
-    const std::string state = unit.isKnown() ? unit.value().activeState : "";
-    const bool failed = runs == Runs::Nothing && state == "failed";
-    // What is being started, or ended and is started anew, is waited for; what a person stopped is
-    // none of ours.
-    const bool gone = runs == Runs::Nothing && !failed;
-    const bool comes = state == "activating" || state == "active";
-    if (record_.stage == Stage::RolledBack && record_.restartOwed) {
+    if (record_.stage == ConfigEditRecord::Stage::RolledBack && record_.restartOwed) {
         const auto back = putBack();
         if (!back) {
             tellNotPutBack(back.error(), reasons);
@@ -280,26 +272,39 @@ Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>*
         // Until now the edit stood there, and what was started after it has read that.
         if (*back && runs == Runs::Configured) runs = Runs::Older;
     }
-    if (record_.stage == Stage::RolledBack && record_.restartOwed && !gone) {
-        if (runs != Runs::Configured) {
+    EditStep step = planResumption(record_, runs, restarter_.observed(service.unit));
+    // Of one that is under way.
+    if (step == EditStep::TakeBack || step == EditStep::Judge || step == EditStep::Prove)
+        if (!standsWhole(service, settled, reasons)) step = EditStep::Nothing;
+    switch (step) {
+        case EditStep::Nothing: co_return false;
+        case EditStep::NoteRestarted:
+            record_.restartOwed = false;
+            save();
+            co_return false;
+        case EditStep::RestartOwed: {
             auto restart = restartOwed(service, reasons);
             co_return co_await std::move(restart);
         }
-        record_.restartOwed = false;  // whoever restarted it
-        save();
-        co_return false;
+        case EditStep::TakeBack: {
+            auto back = takeBack(service, kDoesNotStart, reasons);
+            co_await std::move(back);
+            co_return true;
+        }
+        case EditStep::Judge: {
+            auto judged = judge(service, runs, reasons);
+            co_return co_await std::move(judged);
+        }
+        case EditStep::Prove: {
+            auto proof = proveOfBefore(service, reasons);
+            co_return co_await std::move(proof);
+        }
     }
-    if (record_.stage != Stage::Applying || (gone && !comes)) co_return false;
-    if (!standsWhole(service, settled, reasons)) co_return false;
-    if (failed) {
-        auto back = takeBack(service, kDoesNotStart, reasons);
-        co_await std::move(back);
-        co_return true;
-    }
-    if (runs != Runs::Older) {
-        auto task = judge(service, runs, reasons);
-        co_return co_await std::move(task);
-    }
+    co_return false;
+}
+
+/// Of an edit that was written before: nothing may stand against its proof by now.
+Task<bool> ConfigKeeper::proveOfBefore(Service service, std::vector<Reason>* reasons) {
     auto look = restarter_.observe(service.unit);
     co_await std::move(look);
     const std::string why = "containerd has not read its edited configuration yet";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plan/config_plan.hpp"
+#include "plan/edit_resumption.hpp"
 #include "ports/containerd.hpp"
 #include "reconcile/loaded_config.hpp"
 #include "reconcile/restarter.hpp"
@@ -51,12 +52,7 @@ class ConfigKeeper {
     /// Makes the edits and proves them. True when containerd was restarted.
     Task<bool> apply(ConfigPlan plan, Service service, std::vector<Reason>* reasons);
 
-    /// What process of containerd there is.
-    enum class Runs {
-        Nothing,     ///< none answers
-        Older,       ///< one that was started before the edit was written, or may have
-        Configured,  ///< one that was started after
-    };
+    using Runs = ContainerdRuns;
     /// Takes up an edit that a crash interrupted, or with which containerd does not start. True
     /// when containerd was restarted. `settled`: nobody is changing the configuration just now.
     Task<bool> resume(Service service, Runs runs, std::vector<Reason>* reasons,
@@ -87,6 +83,7 @@ class ConfigKeeper {
                                                std::vector<Reason>* reasons);
     Task<bool> restartAlone(Service service, std::string why, std::vector<Reason>* reasons);
     Task<bool> prove(Service service, std::string reason, std::vector<Reason>* reasons);
+    Task<bool> proveOfBefore(Service service, std::vector<Reason>* reasons);
     Task<bool> restartOwed(Service service, std::vector<Reason>* reasons);
     Task<void> takeBack(Service service, std::string error, std::vector<Reason>* reasons);
     void tellNotPutBack(const Error& error, std::vector<Reason>* reasons) const;

@@ -19,6 +19,7 @@ using std::chrono::seconds;
 namespace {
 
 constexpr seconds kFirstRetry{2};
+constexpr seconds kLastRetry{256};
 /// A pause image is a few hundred kilobytes: a mirror that hangs must not keep the sources waiting.
 constexpr seconds kPausePull{60};
 /// Others may be large: what a pull that is given up has brought is thrown away by containerd. One
@@ -27,22 +28,22 @@ constexpr seconds kImagePull{3600};
 /// containerd fetches three layers of each at once, and a fleet asks its mirror for all that it
 /// lacks at the same moment.
 constexpr int kPullsAtOnce = 2;
-constexpr int kMostDoublings = 7;  // 2 s, 4 s, … 256 s
 /// What is removed sooner after it was brought is removed by somebody who will do it again.
 constexpr minutes kStays{10};
 constexpr int kTolerated = 2;
-constexpr seconds kAfterRemoval{120};  // 2 min, 4 min, … 256 min
+constexpr minutes kAfterRemoval{2};
+constexpr minutes kAfterRemovalAtMost{256};
 /// How long CRI may take to notice a name that was made in the image store.
 constexpr milliseconds kNotice{5000};
 constexpr milliseconds kPoll{50};
 
-}  // namespace
-
 /// Not all nodes of a fleet again at the same moment: up to a quarter longer.
-milliseconds spread(milliseconds pause) {
+Duration spread(Duration pause) {
     static thread_local std::minstd_rand random{std::random_device{}()};
     return pause + pause * (random() % 256) / 1024;
 }
+
+}  // namespace
 
 /// CRI learns of a new name by an event: asked until it knows it.
 Task<bool> ImageKeeper::resolves(std::string name) {
@@ -142,7 +143,7 @@ void ImageKeeper::finished(const RequiredImage& image, const Result<std::string>
     } else {
         attempt.error = source.error().brief();
         attempt.retryAt = std::chrono::steady_clock::now() +
-                          spread(kFirstRetry * (1 << std::min(attempt.failures, kMostDoublings)));
+                          spread(doubled(kFirstRetry, attempt.failures, kLastRetry));
         ++attempt.failures;
         spdlog::error("image={} event=absent msg={}", image.name, inQuotes(attempt.error));
     }
@@ -168,8 +169,8 @@ bool ImageKeeper::wasRemovedSoon(const RequiredImage& image, Attempt& attempt, S
     attempt.broughtAt = SteadyTime();
     attempt.removals = soon ? attempt.removals + 1 : 0;
     if (attempt.removals <= kTolerated) return false;
-    const int doublings = std::min(attempt.removals - kTolerated - 1, kMostDoublings);
-    attempt.retryAt = now + kAfterRemoval * (1 << doublings);
+    attempt.retryAt =
+        now + doubled(kAfterRemoval, attempt.removals - kTolerated - 1, kAfterRemovalAtMost);
     attempt.error =
         "again and again somebody removed it soon after it was brought: kubelet does so when the "
         "disk is nearly full (imageGCHighThresholdPercent)";

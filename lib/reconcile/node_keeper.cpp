@@ -20,6 +20,9 @@ using std::chrono::seconds;
 constexpr minutes kResync{10};
 /// Nothing that time brings makes passes more frequent than this.
 constexpr milliseconds kSoonest{250};
+/// Of a containerd that does not answer.
+constexpr milliseconds kFirstRetry{500};
+constexpr milliseconds kLastRetry{8000};
 /// Events come in bursts: one pass for what comes within this time.
 constexpr milliseconds kGather{20};
 
@@ -85,7 +88,7 @@ SteadyTime NodeKeeper::due(SteadyTime now) const {
     if (observed_.config.isUnknown() && !observed_.config.why().empty())
         consider(now + seconds(30));
     if (unreachableFor_ > 0)
-        consider(now + milliseconds(250) * (1 << std::min(unreachableFor_, 5)));
+        consider(now + doubled(kFirstRetry, unreachableFor_ - 1, kLastRetry));
     else
         consider(images_.due());
     for (const auto& reason : reasons_) {
@@ -187,7 +190,7 @@ Task<void> NodeKeeper::pass() {
     view_.units = {restarter_.view(desired_->containerd.unit),
                    restarter_.view(desired_->kubelet.unit)};
     view_.reasons = reasons_;
-    view_.passed = true;
+    passed_ = true;
     view_.ofDesired = begunFor == desired_;
     passing_ = false;
     if (onPass_) onPass_();

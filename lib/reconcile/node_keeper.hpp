@@ -118,6 +118,7 @@ class NodeKeeper {
     boost::asio::steady_timer wake_;
     bool triggered_ = true;
     bool passing_ = false;
+    bool passed_ = false;  ///< at least one pass has been made
     bool stopped_ = false;
 };
 

@@ -22,7 +22,7 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
     // A pass that is under way has the observation in hand; then the last one is shown.
     std::vector<Reason> found;
     // One that is due goes first, however many ask for previews; where there is none, this looks.
-    if (!passing_ && (!triggered_ || !view_.passed)) {
+    if (!passing_ && (!triggered_ || !passed_)) {
         passing_ = true;
         std::vector<Reason> ofLastPass = std::exchange(reasons_, {});
         const auto reachable = view_.reachable;
@@ -35,11 +35,11 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
         found = std::move(reasons_);
         reasons_ = std::move(ofLastPass);
         // What has come or gone since the last pass is that of another one to tell.
-        if (view_.passed && view_.reachable != reachable) trigger();
+        if (passed_ && view_.reachable != reachable) trigger();
     }
     const ConfigPlan config = planConfig(*desired_, observed_, surroundings());
     // What a pass found stands: it knows of pulls and restarts too.
-    if (!view_.passed) {
+    if (!passed_) {
         found.insert(found.end(), config.reasons.begin(), config.reasons.end());
         view_.reasons = std::move(found);
     }

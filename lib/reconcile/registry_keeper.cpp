@@ -1,9 +1,7 @@
 #include "reconcile/registry_keeper.hpp"
 
-#include "base/text.hpp"
 #include "hosts_toml/directories.hpp"
 
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,31 +14,24 @@ namespace {
 /// Even what nothing seems to have changed is read now and then: a clock that was set back, or a
 /// write through a mapping, could have kept a change from showing.
 constexpr std::chrono::hours kProofLasts{1};
+constexpr std::chrono::seconds kFirstPause{2};
+constexpr std::chrono::seconds kLongestPause{64};
 constexpr size_t kProgressEvery = 64;
 /// Of a certs.d that something fills, no more than these are looked at beside what is declared.
 constexpr size_t kMostUndeclared = 1000;
 
 }  // namespace
 
-RegistryKeeper::RegistryKeeper(files::CertsTree tree, StateDir state)
-    : tree_(std::move(tree)), state_(std::move(state)) {}
-
-Result<void> RegistryKeeper::start() {
-    auto manifest = state_.loadManifest();
-    if (!manifest) return manifest.error();
-    manifest_ = std::move(*manifest);
-    return {};
+/// How long what failed so often in turn is left alone.
+Duration RegistryKeeper::pauseAfter(int failures) {
+    return doubled(kFirstPause, failures - 1, kLongestPause);
 }
 
+RegistryKeeper::RegistryKeeper(files::CertsTree tree, StateDir state)
+    : tree_(tree), claims_(std::move(tree), std::move(state)) {}
+
 std::string RegistryKeeper::earlierText(const std::string& registry) const {
-    const std::string directory = ownDirectoryName(registry);
-    const auto owned = manifest_.find(directory);
-    if (owned == manifest_.end()) return "";
-    const auto& backups = owned->second.backups;
-    const bool aside = std::any_of(backups.begin(), backups.end(), [](const auto& entry) {
-        return entry.type == BackedUpEntry::Type::Aside;
-    });
-    return aside ? "" : earlierIn(directory);
+    return claims_.earlierOfRoot(ownDirectoryName(registry));
 }
 
 bool RegistryKeeper::isInPlace(const std::string& registry) const {
@@ -52,25 +43,12 @@ bool RegistryKeeper::isInPlace(const std::string& registry) const {
            seen.value().hosts.content == intended->rendered.text;
 }
 
-std::string RegistryKeeper::earlierIn(const std::string& directory) const {
-    const auto owned = manifest_.find(directory);
-    if (owned == manifest_.end()) return "";
-    for (const auto& entry : owned->second.backups) {
-        if (entry.type == BackedUpEntry::Type::Aside) return tree_.keptText(entry);
-        if (entry.path != directory + "/hosts.toml") continue;
-        if (entry.type != BackedUpEntry::Type::File) continue;
-        if (auto stored = state_.loadBackup(entry.stored)) return std::move(*stored);
-    }
-    return "";
-}
-
 std::optional<RegistryKeeper::Step> RegistryKeeper::planFor(
     const std::string& directory, const Seen<ObservedRegistry>& observed) const {
     Step step;
     step.directory = directory;
     step.observed = observed;
-    const auto owned = manifest_.find(directory);
-    const Ownership* ownership = owned == manifest_.end() ? nullptr : &owned->second;
+    const Ownership* ownership = claims_.find(directory);
     // What cannot be rendered stays as it is: it is declared, so nothing of it may go.
     if (intents_.problem(directory) != nullptr) return std::nullopt;
     const IntendedHosts* intended = intents_.find(directory);
@@ -86,9 +64,13 @@ std::optional<RegistryKeeper::Step> RegistryKeeper::planFor(
 /// Whether the step undoes what somebody did to a file that was in place, or pruned, before.
 bool RegistryKeeper::isRepeated(const Step& step) const {
     if (const auto* write = std::get_if<WriteHosts>(&step.action)) return write->drifted;
-    const auto owned = manifest_.find(step.directory);
-    return std::holds_alternative<PruneHosts>(step.action) && owned != manifest_.end() &&
-           owned->second.pruned;
+    const Ownership* owned = claims_.find(step.directory);
+    return std::holds_alternative<PruneHosts>(step.action) && owned != nullptr && owned->pruned;
+}
+
+/// Whether the directory is declared or owned: what others put there may wait.
+bool RegistryKeeper::isOurs(const std::string& directory) const {
+    return intents_.declares(directory) || claims_.find(directory) != nullptr;
 }
 
 /// Whether the directory is fought over and its next turn has not come, or is nobody's here and
@@ -100,7 +82,7 @@ bool RegistryKeeper::mustWait(const std::string& directory, const Now& now) {
     const Contest& contest = track->second.contest;
     if (contest.contested() && !contest.mayHeal(now.steady)) return true;
     LookPace& pace = track->second.pace;
-    if (intents_.declares(directory) || manifest_.count(directory) > 0) pace = LookPace();
+    if (isOurs(directory)) pace = LookPace();
     return !pace.mayLook(now.steady);
 }
 
@@ -156,7 +138,7 @@ void RegistryKeeper::look(const std::string& directory, const files::CertsTree::
     }
     observeOnly(directory, observed, now);
     const IntendedHosts* intended = intents_.find(directory);
-    if (intended != nullptr && observed.isKnown()) notePlaced(directory);
+    if (intended != nullptr && observed.isKnown()) claims_.notePlaced(directory);
     const auto track = tracks_.find(directory);
     if (!seal || intended == nullptr || track == tracks_.end()) return;
     if (track->second.state != RegistryState::InSync) return;
@@ -174,27 +156,44 @@ size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const
         look(directory, seals, steps, now);
         if (progress_ && ++looked % kProgressEvery == 0) progress_();
     }
-    std::vector<std::pair<const Step*, bool>> claimed;
-    for (auto& step : steps) {
-        const bool repeated = isRepeated(step);
-        if (const auto done = claim(step); !done)
-            failed(step.directory, done.error(), now);
-        else
-            claimed.emplace_back(&step, repeated);
-    }
-    saveClaims(claimed, now);
+    const auto claimed = claim(steps, now);
     auto written = writeFresh(claimed);
     size_t count = 0;
     size_t changed = 0;
-    for (const auto& [step, repeated] : claimed) {
+    for (const Step* step : claimed) {
         std::optional<Result<void>> done;
         if (const auto found = written.find(step->directory); found != written.end())
             done = std::move(found->second);
-        if (apply(*step, repeated, done, now)) ++changed;
+        if (apply(*step, done, now)) ++changed;
         if (progress_ && ++count % kProgressEvery == 0) progress_();
     }
-    saveReleases();
+    claims_.flush();
     return changed;
+}
+
+/// Claims what the steps are about to change. Gives those that may go on: where the manifest cannot
+/// be saved, what it has already is healed all the same.
+std::vector<const RegistryKeeper::Step*> RegistryKeeper::claim(std::vector<Step>& steps,
+                                                               const Now& now) {
+    std::vector<const Step*> out;
+    std::vector<const RegistryClaims::Claim*> claims;
+    for (auto& step : steps) {
+        step.repeated = isRepeated(step);
+        auto claim = claims_.claim(step.directory, step.action, step.observed.value());
+        if (!claim) {
+            failed(step.directory, claim.error(), now);
+            continue;
+        }
+        step.claim = std::move(*claim);
+        out.push_back(&step);
+        claims.push_back(&step.claim);
+    }
+    const auto saved = claims_.save(claims);
+    if (saved) return out;
+    for (const Step* step : out)
+        if (step->claim.unsaved) failed(step->directory, saved.error(), now);
+    std::erase_if(out, [](const Step* step) { return step->claim.unsaved; });
+    return out;
 }
 
 /// All directories that are, or should be, but those that are sealed as they were when they were
@@ -228,14 +227,14 @@ std::set<std::string> RegistryKeeper::unproven(const Now& now, size_t* leftOut) 
     for (const auto& [directory, problem] : intents_.problems()) out.insert(directory);
     if (const auto names = tree_.list())
         for (const auto& name : *names) {
-            const bool other = !intents_.declares(name) && !manifest_.count(name);
+            const bool other = !isOurs(name);
             if (other && ++undeclared > kMostUndeclared)
                 ++*leftOut;
             else
                 addOther(name);
         }
     known = proven.begin();
-    for (const auto& [directory, ownership] : manifest_) addOther(directory);
+    for (const auto& [directory, ownership] : claims_.all()) addOther(directory);
     known = proven.begin();
     for (const auto& [directory, seen] : tracks_) addOther(directory);
     return out;
@@ -246,9 +245,8 @@ std::set<std::string> RegistryKeeper::unproven(const Now& now, size_t* leftOut) 
 bool RegistryKeeper::ensureTree(const Now& now) {
     const auto made = intents_.desired()->registries.empty() ? Result<void>() : tree_.ensureRoot();
     treeProblem_ = made ? std::nullopt : std::optional(made.error());
-    treeFailures_ = made ? 0 : std::min(treeFailures_ + 1, 6);
-    treeRetryAt_ =
-        made ? SteadyTime() : now.steady + std::chrono::seconds(1) * (1 << treeFailures_);
+    treeFailures_ = made ? 0 : treeFailures_ + 1;
+    treeRetryAt_ = made ? SteadyTime() : now.steady + pauseAfter(treeFailures_);
     if (made) return true;
     for (const auto& [directory, intended] : intents_.all()) {
         Track& track = tracks_[directory];
@@ -265,7 +263,7 @@ size_t RegistryKeeper::reconcileAll(const Now& now) {
     if (!ensureTree(now)) return 0;
     if (!swept_) {
         tree_.removeLeftovers("");
-        for (const auto& [directory, ownership] : manifest_) tree_.removeLeftovers(directory);
+        for (const auto& [directory, ownership] : claims_.all()) tree_.removeLeftovers(directory);
         swept_ = true;
     }
     auto declared = unproven(now, &leftOut_);
@@ -273,8 +271,7 @@ size_t RegistryKeeper::reconcileAll(const Now& now) {
     std::set<std::string> others;
     for (auto name = declared.begin(); name != declared.end();) {
         const auto next = std::next(name);
-        if (!intents_.declares(*name) && manifest_.count(*name) == 0)
-            others.insert(others.end(), declared.extract(name).value());
+        if (!isOurs(*name)) others.insert(others.end(), declared.extract(name).value());
         name = next;
     }
     const size_t changed = reconcile(declared, now);

@@ -4,8 +4,8 @@
 #include "plan/contest.hpp"
 #include "plan/look_pace.hpp"
 #include "plan/registry_plan.hpp"
+#include "reconcile/registry_claims.hpp"
 #include "reconcile/registry_intents.hpp"
-#include "state/state_dir.hpp"
 #include "views/registry_view.hpp"
 
 #include <functional>
@@ -17,24 +17,23 @@
 
 namespace nodemirror {
 
-/// Keeps the certs.d tree as desired: observes, plans and applies one registry at a time, keeps
-/// what was there before, and gives it back. Its work is bounded by what it is asked to look at, so
-/// that a heal costs the same whatever the tree's size.
+/// Keeps the certs.d tree as desired: observes, plans and applies one registry at a time. What was
+/// there before is RegistryClaims' to keep, and to give back. Its work is bounded by what it is
+/// asked to look at, so that a heal costs the same whatever the tree's size.
 class RegistryKeeper {
   public:
     RegistryKeeper(files::CertsTree tree, StateDir state);
 
     /// Reads what it owns. On an error it must not be used: it would not know what is the user's.
-    Result<void> start();
+    Result<void> start() { return claims_.load(); }
 
     /// What is desired, and what stands in for it. Setting it does not touch the tree.
     RegistryIntents& intents() { return intents_; }
     /// Root's own hosts.toml that was there before the daemon's first one; empty when there was
     /// none. What is kept aside is of others, who may write it at any time.
     std::string earlierText(const std::string& registry) const;
-    /// What led to registries before their hosts.toml did (legacy tables that go): where none was
-    /// there before, it is given back as one.
-    void keepReplaced(const std::vector<Registry>& replaced);
+    /// See RegistryClaims.
+    void keepReplaced(const std::vector<Registry>& replaced) { claims_.keepReplaced(replaced); }
     /// Whether the hosts.toml of a declared registry is the intended one, to the byte.
     bool isInPlace(const std::string& registry) const;
     /// The containerd whose reading of undeclared registries is reported.
@@ -101,52 +100,35 @@ class RegistryKeeper {
         std::string directory;
         RegistryAction action;
         Seen<ObservedRegistry> observed;
-        std::optional<Ownership> ownedBefore;  ///< what the manifest said before the claim
-        bool claims = false;  ///< the manifest must say more before anything is changed
+        bool repeated = false;  ///< it undoes what somebody did to what was in place
+        RegistryClaims::Claim claim;
     };
 
-    std::string earlierIn(const std::string& directory) const;
     RegistryView declaredView(const Registry& registry) const;
     std::optional<Step> planFor(const std::string& directory,
                                 const Seen<ObservedRegistry>& observed) const;
     void look(const std::string& directory, const files::CertsTree::Seals& seals,
               std::vector<Step>& steps, const Now& now);
-    std::map<std::string, Result<void>> writeFresh(
-        const std::vector<std::pair<const Step*, bool>>& claimed);
-    void saveClaims(std::vector<std::pair<const Step*, bool>>& claimed, const Now& now);
-    void saveReleases();
+    std::vector<const Step*> claim(std::vector<Step>& steps, const Now& now);
+    std::map<std::string, Result<void>> writeFresh(const std::vector<const Step*>& claimed);
     void observeOnly(const std::string& directory, const Seen<ObservedRegistry>& observed,
                      const Now& now);
+    bool isOurs(const std::string& directory) const;
     bool mustWait(const std::string& directory, const Now& now);
-    Result<void> claim(Step& step);
-    Result<void> claimAgain(Step& step, Ownership& ownership);
-    Result<void> keepEarlier(const Step& step, Ownership& ownership);
-    Result<void> keepEntry(const std::string& path, const ObservedEntry& entry, bool asItIs,
-                           Ownership& ownership);
-    Result<bool> settleAsides(const std::string& directory, Ownership& ownership);
-    Result<void> discardUnclaimed(const std::string& path, const Ownership& ownership);
+    static Duration pauseAfter(int failures);
     bool ensureTree(const Now& now);
     bool isRepeated(const Step& step) const;
     void tellContest(Track& track) const;
     /// False where it failed.
-    bool apply(const Step& step, bool repeated, const std::optional<Result<void>>& written,
-               const Now& now);
-    void notePlaced(const std::string& directory);
-    std::string keptName(const std::string& path) const;
-    std::string keptDigest(const std::string& directory) const;
+    bool apply(const Step& step, const std::optional<Result<void>>& written, const Now& now);
     Result<void> write(const WriteHosts& action);
-    Result<void> putBack(const BackedUpEntry& entry, const std::string& directory);
-    Result<void> release(const ReleaseHosts& action, const ObservedRegistry& observed);
     Result<void> prune(const PruneHosts& action);
     void failed(const std::string& directory, const Error& error, const Now& now);
     void checkUndeclared(const std::string& directory, Track& track) const;
     std::set<std::string> unproven(const Now& now, size_t* leftOut) const;
 
     files::CertsTree tree_;
-    StateDir state_;
-    Manifest manifest_;
-    bool manifestDirty_ = false;         ///< more was released or placed than the one on disk says
-    std::vector<std::string> obsolete_;  ///< backups to drop once the manifest is saved
+    RegistryClaims claims_;
     RegistryIntents intents_;
     std::map<std::string, Track> tracks_;  ///< by directory
     ContainerdVersion containerd_ = kAssumedVersion;

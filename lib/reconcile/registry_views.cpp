@@ -124,7 +124,7 @@ std::vector<PlannedChange> RegistryKeeper::preview() const {
         } else if (const auto* release = std::get_if<ReleaseHosts>(&step->action)) {
             reason = release->reason;
             if (release->leaveFile) after = before;
-            if (!release->leaveFile) after = redactHostsToml(earlierIn(directory));
+            if (!release->leaveFile) after = redactHostsToml(claims_.earlier(directory));
         } else if (const auto* prune = std::get_if<PruneHosts>(&step->action)) {
             reason = prune->reason;
         }

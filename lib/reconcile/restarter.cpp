@@ -115,8 +115,8 @@ std::optional<Restarter::Outcome> Restarter::refusal(const Service& service, con
 
 void Restarter::noteFailure(const std::string& unit, const std::string& message) {
     Failing& failing = failing_[unit];
-    const auto pause = kAfterFailure * (1 << std::min(failing.failures, 5));
-    failing.retryAt = std::chrono::steady_clock::now() + std::min(kAfterFailureAtMost, pause);
+    failing.retryAt = std::chrono::steady_clock::now() +
+                      doubled(kAfterFailure, failing.failures, kAfterFailureAtMost);
     failing.message = message;
     ++failing.failures;
 }

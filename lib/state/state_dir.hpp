@@ -2,6 +2,7 @@
 
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "observed/config_edit_record.hpp"
 #include "observed/ownership.hpp"
 
 #include <map>
@@ -17,23 +18,6 @@ using RestartHistory = std::map<std::string, std::vector<WallTime>>;
 struct LastGood {
     std::string yaml;
     std::map<std::string, std::string> headerFiles;  ///< content by path; secret
-};
-
-/// An edit of containerd's configuration that is under way or has been taken back.
-struct ConfigEditRecord {
-    enum class Stage { None, Applying, RolledBack };
-    struct File {
-        std::string path;
-        bool existed = true;
-        std::string backup;  ///< name in the state directory's backups
-        std::string afterSha256;
-    };
-    Stage stage = Stage::None;
-    std::vector<File> files;
-    std::string fingerprint;   ///< of what was attempted; the same is not attempted again
-    std::string error;         ///< containerd's own text, when rolled back
-    bool restartOwed = false;  ///< the old files are back, and containerd has not read them yet
-    std::string unreadBy;      ///< the containerd that ran as it was written (LoadedConfig)
 };
 
 /// What canary pulls have shown of a registry's hosts.toml.

@@ -165,10 +165,13 @@ std::string caProblem(std::string_view pem) {
 }
 
 bool hasExplicitCurveIn(std::string_view pem) {
-    for (const auto text : pemBlocks(pem))
-        if (const auto block = decoded(text); block && hasExplicitCurve(block->bytes)) return true;
+    bool any = false;
+    for (const auto text : pemBlocks(pem)) {
+        const auto block = decoded(text);
+        any = any || (block && hasExplicitCurve(block->bytes));
+    }
     ERR_clear_error();
-    return false;
+    return any;
 }
 
 bool holdsCertificate(std::string_view pem) { return !readCertificates(pem, 1).good.empty(); }

@@ -36,8 +36,7 @@ struct NodeView {
     std::string pauseSource;
     std::vector<UnitView> units;
     std::vector<Reason> reasons;
-    bool passed = false;     ///< at least one pass has been made
-    bool ofDesired = false;  ///< and one that began with the desired state in force
+    bool ofDesired = false;  ///< a pass that began with the desired state in force has been made
 };
 
 }  // namespace nodemirror

@@ -30,6 +30,13 @@ TEST_CASE("durations as Go reads and prints them") {
           "2023-11-14T22:13:20.042Z");
 }
 
+TEST_CASE("pauses double, and have an end") {
+    CHECK(doubled(seconds(2), 0, seconds(64)) == seconds(2));
+    CHECK(doubled(seconds(2), 3, seconds(64)) == seconds(16));
+    CHECK(doubled(seconds(15), 5, seconds(300)) == seconds(300));
+    CHECK(doubled(seconds(1), 1'000'000, std::chrono::hours(24)) == std::chrono::hours(24));
+}
+
 TEST_CASE("a unified diff") {
     CHECK(unifiedDiff("a", "x\n", "b", "x\n").empty());
     CHECK(unifiedDiff("/dev/null", "", "b", "x\ny\n") ==

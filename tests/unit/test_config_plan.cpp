@@ -1,5 +1,6 @@
 #include "plan/config_plan.hpp"
 #include "plan/config_settling.hpp"
+#include "plan/edit_resumption.hpp"
 #include "support/temporary_directory.hpp"
 #include "unit/config_samples.hpp"
 
@@ -219,4 +220,41 @@ TEST_CASE("a configuration that somebody sets up is left alone until it has sett
         CHECK(settling.heldUntil(start + seconds(60)) == start + seconds(61));
         CHECK_FALSE(settling.heldUntil(start + seconds(61)));
     }
+}
+
+TEST_CASE("how an edit goes on depends on what runs, and on who stopped it") {
+    using Stage = ConfigEditRecord::Stage;
+    using Runs = ContainerdRuns;
+    const auto step = [](Stage stage, bool owed, Runs runs, const std::string& state) {
+        ConfigEditRecord record;
+        record.stage = stage;
+        record.restartOwed = owed;
+        ObservedUnit unit;
+        unit.activeState = state;
+        const auto seen = state.empty() ? Seen<ObservedUnit>::unknown("D-Bus is away")
+                                        : Seen<ObservedUnit>::known(unit);
+        return planResumption(record, runs, seen);
+    };
+    for (const Runs runs : {Runs::Nothing, Runs::Older, Runs::Configured})
+        for (const std::string state : {"active", "activating", "inactive", "failed", ""}) {
+            CAPTURE(state);
+            CHECK(step(Stage::None, false, runs, state) == EditStep::Nothing);
+            CHECK(step(Stage::RolledBack, false, runs, state) == EditStep::Nothing);
+        }
+    for (const std::string state : {"active", "activating", "inactive", "failed", ""}) {
+        CAPTURE(state);
+        CHECK(step(Stage::RolledBack, true, Runs::Older, state) == EditStep::RestartOwed);
+        CHECK(step(Stage::RolledBack, true, Runs::Configured, state) == EditStep::NoteRestarted);
+        CHECK(step(Stage::Applying, false, Runs::Older, state) == EditStep::Prove);
+        CHECK(step(Stage::Applying, false, Runs::Configured, state) == EditStep::Judge);
+    }
+    // One that does not answer.
+    CHECK(step(Stage::RolledBack, true, Runs::Nothing, "failed") == EditStep::RestartOwed);
+    CHECK(step(Stage::RolledBack, true, Runs::Nothing, "inactive") == EditStep::Nothing);
+    CHECK(step(Stage::RolledBack, true, Runs::Nothing, "") == EditStep::Nothing);
+    CHECK(step(Stage::Applying, false, Runs::Nothing, "failed") == EditStep::TakeBack);
+    CHECK(step(Stage::Applying, false, Runs::Nothing, "activating") == EditStep::Judge);
+    CHECK(step(Stage::Applying, false, Runs::Nothing, "active") == EditStep::Judge);
+    CHECK(step(Stage::Applying, false, Runs::Nothing, "inactive") == EditStep::Nothing);
+    CHECK(step(Stage::Applying, false, Runs::Nothing, "") == EditStep::Nothing);
 }

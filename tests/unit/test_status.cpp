@@ -13,7 +13,6 @@ Status sound() {
     Status status;
     status.desired.valid = true;
     status.desired.inForce = true;
-    status.nodeView.passed = true;
     status.nodeView.ofDesired = true;
     RegistryView view;
     view.name = "docker.io";
