@@ -10,6 +10,7 @@
 #include <yaml-cpp/exceptions.h>
 
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <set>
 
@@ -303,6 +304,9 @@ ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
         fields.problemAt(error.mark, "", error.msg);
     } catch (const YAML::Exception& error) {
         fields.problemAt(error.mark, "", "is no valid YAML: " + error.msg);
+    } catch (const std::bad_alloc&) {
+        fields.problemAt(YAML::Mark::null_mark(), "",
+                         "takes more memory to read than there is: a bracket may be left open");
     } catch (const std::exception& error) {
         // No file that somebody writes may end the daemon, whatever was overlooked here.
         fields.problemAt(YAML::Mark::null_mark(), "",

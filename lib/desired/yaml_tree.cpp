@@ -5,6 +5,7 @@
 #include <yaml-cpp/parser.h>
 
 #include <sstream>
+#include <string_view>
 
 namespace nodemirror {
 
@@ -70,7 +71,43 @@ class YamlTreeBuilder : public YAML::EventHandler {
     std::vector<const YamlNode*> anchors_;  ///< by their numbers, which begin with 1
 };
 
+namespace {
+
+bool isBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+/// Brackets in quotes count as well: it is no more than an estimate.
+void refuseEndlessBrackets(const std::string& text) {
+    static constexpr std::string_view kSigns = "[]{},:\"'";
+    const auto isSign = [](char c) { return kSigns.find(c) != std::string_view::npos; };
+    YAML::Mark here;
+    YAML::Mark opened;
+    size_t depth = 0;
+    size_t words = 0;
+    bool comment = false;
+    char before = '\n';
+    for (const char c : text) {
+        comment = c != '\n' && (comment || (c == '#' && isBlank(before)));
+        const bool opens = !comment && (c == '[' || c == '{');
+        if (opens && depth++ == 0) {
+            opened = here;
+            words = 0;
+        }
+        const bool begins = isSign(c) || isBlank(before) || isSign(before);
+        if (depth > 0 && !comment && !isBlank(c) && begins && ++words > kMostInBrackets)
+            throw YAML::ParserException(
+                opened, "a bracket that is not closed within what a desired state may have");
+        if (!comment && depth > 0 && (c == ']' || c == '}')) --depth;
+        ++here.pos;
+        here.column = c == '\n' ? 0 : here.column + 1;
+        here.line += c == '\n' ? 1 : 0;
+        before = c;
+    }
+}
+
+}  // namespace
+
 YamlTree::YamlTree(const std::string& text) {
+    refuseEndlessBrackets(text);
     std::istringstream in(text);
     YAML::Parser parser(in);
     YamlTreeBuilder first(*this);

@@ -39,6 +39,10 @@ class TooManyValues : public YAML::ParserException {
         : YAML::ParserException(place, "more values than a desired state may have") {}
 };
 
+/// The most words and signs between a bracket ([ or {) and the one that closes it. yaml-cpp keeps
+/// them all until then (Scanner::EnsureTokensInQueue), with 200 bytes each and more.
+inline constexpr size_t kMostInBrackets = 500'000;
+
 /// The first document of a text, read in one pass. yaml-cpp's own nodes are several allocations
 /// each, which counts where there are thousands of registries; and its LoadAll finds documents
 /// without end in a text such as ",".

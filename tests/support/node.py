@@ -153,7 +153,7 @@ http:
         # that the limit is on.
         (sanitized / "sanitizers.conf").write_text(
             "[Service]\nEnvironment=ASAN_OPTIONS=quarantine_size_mb=8:detect_leaks=0\n"
-            "MemoryMax=infinity\n")
+            "MemoryMax=infinity\nLimitDATA=infinity\n")
         runc = etc / "usr/local/sbin/runc"
         runc.write_text(RUNC)
         runc.chmod(0o755)
