@@ -251,6 +251,7 @@ Status Agent::status() const {
 
 Status Agent::once() {
     (void)reconcileEverything();
+    while (registries_.areWaiting()) (void)registries_.reconcileDue(now());
     if (desired_.current()) {
         // The connection to D-Bus would keep run() waiting: it is ended by hand.
         const auto done = [this](std::exception_ptr failure) {

@@ -51,6 +51,7 @@ std::string Certificates::errorOf(const ChainHost& host) {
 }
 
 Certificates::Look Certificates::look(const std::string& path) {
+    if (seen_.size() >= kMostPaths && seen_.count(path) == 0) return Look::Beyond;
     const auto [found, fresh] = seen_.try_emplace(path, Look::Known);
     if (!fresh) return found->second;
     struct stat status {};

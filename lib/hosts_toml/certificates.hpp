@@ -28,6 +28,7 @@ class Certificates {
     };
     Look look(const std::string& path);
 
+    static constexpr size_t kMostPaths = 512;            ///< one behind links costs milliseconds
     static constexpr size_t kMostPairs = 64;             ///< a key costs half a millisecond
     static constexpr off_t kMostCertificates = 4 << 20;  ///< bytes in all
     static constexpr size_t kMostBlocks = 200;           ///< more than a system's bundle has

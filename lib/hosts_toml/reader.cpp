@@ -2,6 +2,7 @@
 
 #include "base/read_file.hpp"
 #include "base/text.hpp"
+#include "base/unique_fd.hpp"
 #include "hosts_toml/certificates.hpp"
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/directories.hpp"
@@ -10,12 +11,13 @@
 #include "hosts_toml/upstream.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
+#include <climits>
 #include <cstring>
 #include <memory>
 
@@ -49,9 +51,15 @@ std::string findDirectory(const std::string& root, ChainReading& out) {
     return "";
 }
 
+/// Whether nothing is said of the certificates.
+bool arePassedOver(CertificateFiles files, const ChainReading& reading) {
+    return files == CertificateFiles::OfRoot && !reading.others.empty();
+}
+
 /// loadCertFiles: Docker's layout of *.crt, *.cert and *.key, for the registry's own upstream.
-Chain loadCertFiles(const std::string& directory, ChainReading& out) {
+Chain loadCertFiles(const std::string& directory, CertificateFiles files, ChainReading& out) {
     Chain hosts(1);
+    if (arePassedOver(files, out)) return hosts;
     const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(directory.c_str()), ::closedir);
     if (!dir) {
         if (!isNotExist(errno))
@@ -89,18 +97,24 @@ Chain loadCertFiles(const std::string& directory, ChainReading& out) {
     return hosts;
 }
 
+/// Where a path leads, in one system call however many links there are; empty where it cannot be
+/// told.
+std::string realPath(const std::string& path) {
+    const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC));
+    if (!place) return "";
+    char real[PATH_MAX];
+    const std::string link = "/proc/self/fd/" + std::to_string(place.get());
+    const ssize_t size = ::readlink(link.c_str(), real, sizeof real);
+    return size < 0 ? "" : std::string(real, static_cast<size_t>(size));
+}
+
 /// Whether a path is a link to somewhere else: what stands there may be a secret, and whoever made
 /// the link another user. Errors quote what they are about.
 bool leadsElsewhere(const std::string& path, const std::string& directory) {
     struct stat status {};
     if (::lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return false;
-    const auto real = [](const std::string& name) {
-        const std::unique_ptr<char, decltype(&std::free)> found(::realpath(name.c_str(), nullptr),
-                                                                &std::free);
-        return found ? std::string(found.get()) : "";
-    };
-    const std::string home = real(directory);
-    return home.empty() || real(path).compare(0, home.size() + 1, home + "/") != 0;
+    const std::string home = realPath(directory);
+    return home.empty() || realPath(path).compare(0, home.size() + 1, home + "/") != 0;
 }
 
 /// Who else may write a hosts.toml, or put another in its place; empty where nobody but root and
@@ -118,7 +132,7 @@ std::string othersOf(const std::string& root, const std::string& directory) {
 
 /// loadHostDir
 Chain loadDirectory(const std::string& directory, const ContainerdVersion& version,
-                    ChainReading& out) {
+                    CertificateFiles files, ChainReading& out) {
     const std::string path = directory + "/hosts.toml";
     struct stat status {};
     std::string text;
@@ -135,7 +149,7 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
         out.error = "cannot read " + path + ": " + std::strerror(errno);
         return {};
     }
-    if (text.empty()) return loadCertFiles(directory, out);
+    if (text.empty()) return loadCertFiles(directory, files, out);
     Decoded decoded = decodeHostsToml(text, directory, version);
     const bool hidden = !out.others.empty() && leadsElsewhere(path, directory);
     const std::string why =
@@ -151,7 +165,7 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
     }
     if (!decoded.valid) {
         out.ignored = "hosts.toml cannot be used: " + why;
-        return loadCertFiles(directory, out);
+        return loadCertFiles(directory, files, out);
     }
     if (!hidden) lintHostsToml(text, decoded.hosts, out.registry, version, out.warnings);
     if (out.warnings.size() > kMostWarnings) {
@@ -173,19 +187,20 @@ std::vector<std::string> textsOf(const std::vector<Warning>& warnings) {
 }
 
 ChainReading readChain(const std::string& root, const std::string& registry,
-                       const ContainerdVersion& version) {
+                       const ContainerdVersion& version, CertificateFiles files) {
     ChainReading out;
     out.registry = registry;
     Chain hosts;
     const std::string directory = findDirectory(root, out);
     if (!directory.empty()) {
         out.others = othersOf(root, directory);
-        hosts = loadDirectory(directory, version, out);
+        hosts = loadDirectory(directory, version, files, out);
     }
     if (out.error.empty()) {
         fillDefaultHost(hosts, registry, version);
         Certificates certificates;
         for (const auto& host : hosts) {
+            if (arePassedOver(files, out)) break;
             out.error = certificates.errorOf(host);
             if (!out.error.empty()) break;
         }

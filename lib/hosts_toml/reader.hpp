@@ -31,11 +31,16 @@ struct ChainReading {
 /// The texts of warnings.
 std::vector<std::string> textsOf(const std::vector<Warning>& warnings);
 
+/// Which certificates are read. OfRoot: none where others may write the hosts.toml, who may name
+/// files that take the kernel seconds to find; of theirs nothing is said.
+enum class CertificateFiles { All, OfRoot };
+
 /// Reads `root` for `registry` as containerd of that version does at every pull: HostDirFromRoot,
 /// loadHostDir and ConfigureHosts of remotes/docker/config/hosts.go (1.x) and
 /// core/remotes/docker/config/hosts.go (2.x). Certificates are read as containerd would read them.
 ChainReading readChain(const std::string& root, const std::string& registry,
-                       const ContainerdVersion& version);
+                       const ContainerdVersion& version,
+                       CertificateFiles files = CertificateFiles::All);
 
 /// Whether what was read says anything that containerd would not do without it: another host, or
 /// other settings of the registry's own.

@@ -105,7 +105,8 @@ void NodeKeeper::lookElsewhere(const std::string& configPath, ConfigSurroundings
 
 /// What is in certs.d for a registry itself, if it is read at all.
 std::optional<ChainReading> NodeKeeper::readBelow(const std::string& registry) const {
-    auto reading = readChain(paths_.certsDir, registry, observed_.version.value());
+    auto reading =
+        readChain(paths_.certsDir, registry, observed_.version.value(), CertificateFiles::OfRoot);
     const bool fallback = reading.directory == "_default" && registry != "_default";
     if (reading.directory.empty() || fallback || !reading.error.empty() || !reading.ignored.empty())
         return std::nullopt;

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iterator>
 
 namespace nodemirror {
 
@@ -17,6 +16,9 @@ constexpr std::chrono::hours kProofLasts{1};
 constexpr std::chrono::seconds kFirstPause{2};
 constexpr std::chrono::seconds kLongestPause{64};
 constexpr size_t kProgressEvery = 64;
+/// How long a turn has for what others put there, and how many directories are one piece of it.
+constexpr std::chrono::milliseconds kTurn{50};
+constexpr size_t kAtATime = 8;
 /// Of a certs.d that something fills, no more than these are looked at beside what is declared.
 constexpr size_t kMostUndeclared = 1000;
 
@@ -133,6 +135,8 @@ void RegistryKeeper::look(const std::string& directory, const files::CertsTree::
     const auto seal = seals.of(directory);
     const auto observed = tree_.observe(directory);
     if (auto step = planFor(directory, observed)) {
+        // What is to be kept of it is read again then: thousands of them would be too much.
+        step->observed.value().hosts.content = {};
         steps.push_back(std::move(*step));
         return;
     }
@@ -149,6 +153,29 @@ void RegistryKeeper::look(const std::string& directory, const files::CertsTree::
 
 size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const Now& now) {
     if (intents_.desired() == nullptr) return 0;
+    std::set<std::string> ours;
+    for (const auto& directory : directories)
+        (isOurs(directory) ? ours : waiting_).insert(directory);
+    const size_t changed = carryOut(ours, now);
+    return changed + reconcileWaiting(now);
+}
+
+size_t RegistryKeeper::reconcileWaiting(const Now& now) {
+    const auto end = std::chrono::steady_clock::now() + kTurn;
+    size_t changed = 0;
+    do {
+        std::set<std::string> part;
+        while (!waiting_.empty() && part.size() < kAtATime)
+            part.insert(waiting_.extract(waiting_.begin()));
+        changed += carryOut(part, now);
+    } while (!waiting_.empty() && std::chrono::steady_clock::now() < end);
+    waitingSince_ = waiting_.empty() ? SteadyTime() : now.steady;
+    return changed;
+}
+
+/// Observes, plans and applies.
+size_t RegistryKeeper::carryOut(const std::set<std::string>& directories, const Now& now) {
+    if (directories.empty()) return 0;
     std::vector<Step> steps;
     const files::CertsTree::Seals seals(tree_);
     size_t looked = 0;
@@ -266,16 +293,7 @@ size_t RegistryKeeper::reconcileAll(const Now& now) {
         for (const auto& [directory, ownership] : claims_.all()) tree_.removeLeftovers(directory);
         swept_ = true;
     }
-    auto declared = unproven(now, &leftOut_);
-    // What others put there may take its time: not before what is to be in place.
-    std::set<std::string> others;
-    for (auto name = declared.begin(); name != declared.end();) {
-        const auto next = std::next(name);
-        if (!isOurs(*name)) others.insert(others.end(), declared.extract(name).value());
-        name = next;
-    }
-    const size_t changed = reconcile(declared, now);
-    return changed + reconcile(others, now);
+    return reconcile(unproven(now, &leftOut_), now);
 }
 
 SteadyTime RegistryKeeper::due() const {
@@ -284,6 +302,7 @@ SteadyTime RegistryKeeper::due() const {
         if (time != SteadyTime() && (earliest == SteadyTime() || time < earliest)) earliest = time;
     };
     consider(treeRetryAt_);
+    consider(waitingSince_);
     for (const auto& [directory, track] : tracks_) consider(track.due());
     return earliest;
 }
@@ -293,7 +312,7 @@ size_t RegistryKeeper::reconcileDue(const Now& now) {
     std::set<std::string> directories;
     for (const auto& [directory, track] : tracks_)
         if (track.due() != SteadyTime() && track.due() <= now.steady) directories.insert(directory);
-    return directories.empty() ? 0 : reconcile(directories, now);
+    return directories.empty() && waiting_.empty() ? 0 : reconcile(directories, now);
 }
 
 }  // namespace nodemirror

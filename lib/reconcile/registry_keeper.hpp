@@ -48,8 +48,11 @@ class RegistryKeeper {
     /// Brings these directories, or all, to what is desired. Says how many files it changed.
     size_t reconcile(const std::set<std::string>& directories, const Now& now);
     size_t reconcileAll(const Now& now);
-    /// Looks at what is due again: contested files, and writes that failed.
+    /// Looks at what is due again: contested files, writes that failed, what waits for its turn.
     size_t reconcileDue(const Now& now);
+    /// Whether directories of others wait to be looked at. They may take their time: a turn of the
+    /// loop has a part of them, after what is to be in place.
+    bool areWaiting() const { return !waiting_.empty(); }
     /// Called now and then in a long pass, so that nobody takes the process for hung.
     void onProgress(std::function<void()> handler) { progress_ = std::move(handler); }
     /// When something is due; the epoch when nothing is.
@@ -113,6 +116,8 @@ class RegistryKeeper {
     std::map<std::string, Result<void>> writeFresh(const std::vector<const Step*>& claimed);
     void observeOnly(const std::string& directory, const Seen<ObservedRegistry>& observed,
                      const Now& now);
+    size_t carryOut(const std::set<std::string>& directories, const Now& now);
+    size_t reconcileWaiting(const Now& now);
     bool isOurs(const std::string& directory) const;
     bool mustWait(const std::string& directory, const Now& now);
     static Duration pauseAfter(int failures);
@@ -131,6 +136,8 @@ class RegistryKeeper {
     RegistryClaims claims_;
     RegistryIntents intents_;
     std::map<std::string, Track> tracks_;  ///< by directory
+    std::set<std::string> waiting_;
+    SteadyTime waitingSince_;  ///< the epoch where none waits
     ContainerdVersion containerd_ = kAssumedVersion;
     std::function<void(const std::string&)> contested_;
     std::function<void()> progress_;

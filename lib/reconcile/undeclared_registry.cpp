@@ -51,7 +51,8 @@ std::vector<std::string> shownOf(const std::vector<Warning>& warnings) {
 UndeclaredRegistry readUndeclared(const std::string& root, const std::string& directory,
                                   const ContainerdVersion& containerd) {
     constexpr size_t kLongest = 1000;
-    const ChainReading reading = readChain(root, registryOfDirectory(directory), containerd);
+    const ChainReading reading =
+        readChain(root, registryOfDirectory(directory), containerd, CertificateFiles::OfRoot);
     UndeclaredRegistry out;
     out.chain = shownOf(reading.hosts);
     out.warnings = shownOf(reading.warnings);

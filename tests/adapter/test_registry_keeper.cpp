@@ -142,6 +142,22 @@ TEST_CASE("a tree that cannot be made is tried again by itself") {
     CHECK(world.keeper->due() == SteadyTime());
 }
 
+TEST_CASE("what others put there is looked at a part at a time, and all of it in the end") {
+    World world;
+    constexpr int kMany = 600;
+    for (int i = 0; i < kMany; ++i)
+        world.root.write("certs.d/a" + std::to_string(i) + ".example/hosts.toml",
+                         "server = \"https://a.example\"\n" + std::string(16 << 10, '#'));
+    world.want(desire({"z.example"}));
+    CHECK(world.view("z.example").state == RegistryState::InSync);
+    while (world.keeper->areWaiting()) {
+        REQUIRE(world.keeper->due() == world.now.steady);
+        (void)world.keeper->reconcileDue(world.now);
+    }
+    CHECK(world.keeper->views().size() == kMany + 1);
+    CHECK(world.keeper->due() == SteadyTime());
+}
+
 TEST_CASE("a directory of others that changes all the time is looked at now and then") {
     World world;
     world.root.write("certs.d/theirs.example/hosts.toml", "server = \"https://0.example\"\n");

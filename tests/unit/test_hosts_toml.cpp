@@ -9,6 +9,7 @@
 #include "support/result_printer.hpp"
 #include "support/temporary_directory.hpp"
 #include "toml/expressions.hpp"
+#include "unit/pem_samples.hpp"
 
 #include <catch2/catch.hpp>
 #include <sys/stat.h>
@@ -205,6 +206,36 @@ TEST_CASE("who else may write a registry's file is known") {
     REQUIRE(::chown(hosts.c_str(), 0, 0) == 0);
     REQUIRE(::chown((root / "certs.d/a.example").c_str(), 1234, 1234) == 0);
     CHECK_THAT(others(), Catch::Contains("belongs to uid 1234"));
+}
+
+TEST_CASE("of certificates that others name the daemon says nothing") {
+    const TemporaryDirectory root;
+    const std::string certs = root / "certs.d";
+    root.write("certs.d/a.example/hosts.toml", "ca = \"/nowhere.pem\"\n");
+    root.write("certs.d/b.example/ca.crt", "no certificate");
+    const auto reading = [&](const std::string& registry, CertificateFiles files) {
+        return readChain(certs, registry, k21, files).error;
+    };
+    for (const std::string registry : {"a.example", "b.example"}) {
+        CAPTURE(registry);
+        CHECK_FALSE(reading(registry, CertificateFiles::OfRoot).empty());
+        REQUIRE(::chown((certs + "/" + registry).c_str(), 1234, 1234) == 0);
+        CHECK(reading(registry, CertificateFiles::OfRoot).empty());
+        CHECK_FALSE(reading(registry, CertificateFiles::All).empty());
+    }
+    // However many there are.
+    std::string ca = "ca = [";
+    for (int i = 0; i < 513; ++i) {
+        const std::string name = "x" + std::to_string(i);
+        ca += "\"" + root.write(name, samples::kCertificate) + "\",";
+    }
+    root.write("certs.d/c.example/hosts.toml", ca + "\"/nowhere.pem\"]\n");
+    CHECK(reading("c.example", CertificateFiles::All).empty());
+}
+
+TEST_CASE("what is too large to be told is not shown") {
+    CHECK(redactHostsToml("x = [" + std::string(128 << 10, ' ') + "]\n") ==
+          "# <not shown: it is larger than 128 KiB>\n");
 }
 
 TEST_CASE("names that something of a user's is kept under") {
