@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
+
 namespace nodemirror::http {
 
 namespace asio = boost::asio;
@@ -27,6 +29,7 @@ namespace {
 
 constexpr size_t kMostConnections = 160;
 constexpr size_t kMostOfOthers = 128;
+constexpr size_t kMostOfOne = 64;  ///< of them, so that one user keeps no other out
 constexpr std::chrono::seconds kIdle{30};
 constexpr size_t kLargestBody = 64 * 1024;
 constexpr size_t kLargestHeader = 8 * 1024;
@@ -178,12 +181,18 @@ Task<void> UnixServer::accept() {
     }
 }
 
-/// Some places are kept for root; root may have any, others only those of others.
+/// Some places are kept for root; root may have any, others only those of others, and who has many
+/// only those of their own.
 bool UnixServer::makeRoom(uid_t peer) {
+    const auto ofPeer =
+        std::count_if(sessions_.begin(), sessions_.end(),
+                      [peer](const auto& session) { return session->peer == peer; });
+    const bool many = peer != 0 && static_cast<size_t>(ofPeer) >= kMostOfOne;
     const size_t most = peer == 0 ? kMostConnections : kMostOfOthers;
-    if (sessions_.size() < most) return true;
+    if (!many && sessions_.size() < most) return true;
     for (const auto& session : sessions_) {
         if (!session->waiting || (peer != 0 && session->peer == 0)) continue;
+        if (many && session->peer != peer) continue;
         session->waiting = false;  // its place is given away once
         session->stream.close();
         return true;

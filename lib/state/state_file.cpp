@@ -92,8 +92,13 @@ Result<StateJson> readStateJson(const std::string& path, const std::string& loss
     if (::stat(path.c_str(), &status) != 0 && errno == ENOENT) return StateJson();
     const auto text = readWholeFile(path, kLargestState, Writers::RootOnly);
     if (!text) return text.error();
-    StateJson json = StateJson::parse(*text, nullptr, false);
-    if (json.is_discarded() || !json.is_object())
+    bool deep = false;
+    const auto isShallow = [&deep](int depth, StateJson::parse_event_t, const StateJson&) {
+        deep = deep || depth > kDeepestState;
+        return depth <= kDeepestState;
+    };
+    StateJson json = StateJson::parse(*text, isShallow, false);
+    if (deep || json.is_discarded() || !json.is_object())
         return unreadableState(path, "it is no valid JSON", loss);
     if (const auto version = json.find("version");
         version != json.end() && (!version->is_number_integer() || *version > kStateVersion))

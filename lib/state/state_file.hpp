@@ -16,6 +16,7 @@ namespace nodemirror {
 using StateJson = nlohmann::ordered_json;
 
 constexpr size_t kLargestState = 256U << 20;
+constexpr int kDeepestState = 32;
 /// Written into every file; raised when an older daemon must not act on what a newer one wrote.
 constexpr int kStateVersion = 1;
 

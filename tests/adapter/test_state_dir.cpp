@@ -18,6 +18,15 @@ TEST_CASE("a manifest that cannot be read stops everything, and so does an empty
     CHECK_THAT(started.error().text(), Catch::Contains("manifest.json"));
 }
 
+TEST_CASE("state that is nested without end is an error and nothing worse") {
+    const TemporaryDirectory root;
+    const StateDir state(root / "state");
+    REQUIRE(state.ensure());
+    root.write("state/mirrors.json",
+               "{\"x\": " + std::string(200'000, '[') + std::string(200'000, ']') + "}");
+    CHECK_FALSE(state.loadDownMirrors());
+}
+
 TEST_CASE("state that is no UTF-8 comes back as it was") {
     const TemporaryDirectory root;
     const StateDir state(root / "state");

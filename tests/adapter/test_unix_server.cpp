@@ -99,6 +99,25 @@ TEST_CASE("fields and extensions that are too long are an error of the peer's an
     CHECK(served.statusLine(peer) == "HTTP/1.1 200 OK");
 }
 
+TEST_CASE("one user who takes all places keeps no other out") {
+    Served served;
+    served.size = 1 << 20;
+    std::vector<UniqueFd> slow;
+    // None of them waits for a request: they do not read their answers.
+    for (int i = 0; i < 200; ++i) {
+        slow.push_back(served.connect(kNobody));
+        served.send(slow.back(), std::string(kGet) + "\r\n");
+    }
+    const auto ask = [&](uid_t peer) {
+        const UniqueFd fd = served.connect(peer);
+        served.send(fd, std::string(kGet) + "\r\n");
+        return served.statusLine(fd);
+    };
+    CHECK(ask(kNobody).empty());
+    CHECK_FALSE(ask(1234).empty());
+    CHECK(ask(0) == "HTTP/1.1 200 OK");
+}
+
 TEST_CASE("answers that nobody reads are bounded, and root is answered all the same") {
     Served served;
     served.size = 30 << 20;
