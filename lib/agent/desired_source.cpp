@@ -3,6 +3,7 @@
 #include "base/digest.hpp"
 #include "base/read_file.hpp"
 #include "base/text.hpp"
+#include "base/trusted_path.hpp"
 #include "desired/load.hpp"
 
 #include <spdlog/spdlog.h>
@@ -61,7 +62,10 @@ void DesiredSource::keepCopy(const LastGood& lastGood) {
 }
 
 bool DesiredSource::reload(bool keep) {
-    auto text = readWholeFile(view_.path, kLargestDesired, Writers::RootOnly, Unfinished::Refuse);
+    const auto ours = refuseOthersOnTheWay(view_.path);
+    const auto text =
+        ours ? readWholeFile(view_.path, kLargestDesired, Writers::RootOnly, Unfinished::Refuse)
+             : ours.error();
     worthRetrying_ = !text && text.error().transient();
     if (!text) {
         view_.valid = false;

@@ -7,8 +7,8 @@
 namespace nodemirror {
 
 /// Whose word a file may be. RootOnly: when root reads, a file that another user owns or may write
-/// is refused. Of its directories nothing is asked: whoever swaps the file for another must own
-/// that one.
+/// is refused. Of its directories nothing is asked here: whoever swaps the file for another has
+/// none but those of root's to swap it for (base/trusted_path asks).
 enum class Writers { Anyone, RootOnly };
 
 /// What of a file that somebody has open for writing. Refuse: what is there may be the half of it,

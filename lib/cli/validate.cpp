@@ -2,6 +2,7 @@
 
 #include "base/read_file.hpp"
 #include "base/text.hpp"
+#include "base/trusted_path.hpp"
 #include "desired/load.hpp"
 #include "desired/parse.hpp"
 #include "hosts_toml/render.hpp"
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -32,6 +34,8 @@ void warnOfAccess(const std::string& path) {
     if (::geteuid() != 0 || ::stat(path.c_str(), &status) != 0) return;
     const auto read = readWholeFile(path, kLargestDesired, Writers::RootOnly);
     std::string why = read ? "" : read.error().text();
+    if (const auto ours = refuseOthersOnTheWay(std::filesystem::absolute(path)); !ours)
+        why = ours.error().text();
     if (status.st_uid == 0 && (status.st_mode & 0400) == 0)
         why = "its mode does not let root read it; chmod u+r " + path;
     if (!why.empty()) complain("nodemirrord will not take it as it is: " + why);

@@ -1,6 +1,7 @@
 #include "desired/load.hpp"
 
 #include "base/read_file.hpp"
+#include "base/trusted_path.hpp"
 
 namespace nodemirror {
 
@@ -11,6 +12,7 @@ Result<std::string> readReferencedFile(const std::string& path) {
             return Error("read", path,
                          "it lies in a home directory, which the service does not see",
                          "put it below /etc/nodemirrord");
+    if (const auto ours = refuseOthersOnTheWay(path); !ours) return ours.error();
     return readWholeFile(path, kMost, Writers::RootOnly, Unfinished::Refuse);
 }
 
