@@ -2,7 +2,7 @@
 """Holds the folders of lib to what they link: what a file includes of another folder must be among
 the folders that its own links, directly or through others, so that data goes one way; there is no
 cycle; the core includes nothing of Asio, gRPC's wire, systemd, logging or clocks; and every code of
-a finding is in the manual.
+a finding, and of a reason, is in the manual.
     structure.py LIB
 """
 import re
@@ -65,9 +65,26 @@ def unexplained(lib):
                 yield f"{path}: nodemirrorctl(1) does not tell of the code {code}"
 
 
+# Words of two humps and more where reasons are made, and those that are no reason.
+REASON = re.compile(r'"((?:[A-Z][a-z]+){2,}|Restarting)"')
+NO_REASON = {"InSync"}
+
+
+def untold(lib):
+    """The codes of reasons that nodemirrord(8) does not list, and those that it lists for nothing."""
+    manual = (lib.parent / "packaging/man/nodemirrord.8").read_text()
+    listed = set(re.findall(r"^\.B (\w+)$", manual.split(".SH REASONS")[1].split(".SH ")[0], re.M))
+    found = set()
+    for folder in ("plan", "status", "reconcile", "mirrors"):
+        for path in (lib / folder).glob("*.cpp"):
+            found |= set(REASON.findall(path.read_text())) - NO_REASON
+    for code in sorted(found ^ listed):
+        yield f"nodemirrord(8) and the sources do not agree on the reason {code}"
+
+
 def main():
     lib = Path(sys.argv[1])
-    found = [*problems(lib), *unexplained(lib)]
+    found = [*problems(lib), *unexplained(lib), *untold(lib)]
     print("\n".join(found) or "every include is linked, the core keeps to itself, codes are told")
     sys.exit(1 if found else 0)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 SUPPORT = Path(__file__).resolve().parent.parent / "support"
 sys.path.insert(0, str(SUPPORT))
 
+from containerds import RELEASES, SANDBOXES  # noqa: E402
 from faulty_registry import PORT  # noqa: E402
 from node import Node, wait_until  # noqa: E402
 
@@ -15,8 +16,8 @@ VERSION = os.environ.get("NODE_CONTAINERD", "1.6")
 BUILD = os.environ.get("NODE_BUILD", "")
 CACHE = os.environ.get("NODE_CACHE", "")
 
-SANDBOX = {"1.6": "registry.k8s.io/pause:3.6", "1.7": "registry.k8s.io/pause:3.8",
-           "2.1": "registry.k8s.io/pause:3.10"}[VERSION]
+SANDBOX = SANDBOXES[VERSION]
+RELEASE = RELEASES[VERSION]
 
 # What a user in the field would write.
 DESIRED = """apiVersion: nodemirrord/v1

@@ -63,7 +63,7 @@ def expected(said, registry):
             warning.startswith(host["url"] + " has TLS options") for warning in said["warnings"])
         # 1.7 and later try https first where TLS options stand on http and the port is not 80, and
         # fall back to http where the port does not speak TLS.
-        if scheme == "http" and tls and version != "1.6.20" and url.port != 80:
+        if scheme == "http" and tls and not version.startswith("1.6.") and url.port != 80:
             scheme = "https" if (url.port or 443) in TLS_PORTS else "http"
         if scheme == "http" and url.port in TLS_PORTS:
             continue  # plain HTTP to a port that speaks TLS: no server sees a request

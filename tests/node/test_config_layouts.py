@@ -10,11 +10,10 @@ import unittest
 from pathlib import Path
 
 import config_layouts
-from case import BUILD, CACHE, SANDBOX, VERSION
+from case import BUILD, CACHE, RELEASE, SANDBOX, VERSION
 
 COUNT = 600
 SEED = int(os.environ.get("LAYOUT_SEED", "20260102"))
-FULL = {"1.6": "1.6.20", "1.7": "1.7.24", "2.1": "2.1.9"}[VERSION]
 PLUGIN = "io.containerd.grpc.v1.cri" if VERSION < "2" else "io.containerd.cri.v1.images"
 
 
@@ -44,7 +43,7 @@ class ConfigLayouts(unittest.TestCase):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text.replace("DIRECTORY", str(place / str(index))))
             mains.append(str(place / str(index) / "config.toml"))
-        said = subprocess.run([f"{BUILD}/tests/config_probe", FULL, *mains], capture_output=True,
+        said = subprocess.run([f"{BUILD}/tests/config_probe", RELEASE, *mains], capture_output=True,
                               text=True, check=True, timeout=120).stdout.splitlines()
         self.assertEqual(len(said), COUNT)
         differing, refused, with_path = [], 0, 0

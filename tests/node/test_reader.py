@@ -1,15 +1,15 @@
 """The reader of hosts.toml against containerd itself: hundreds of layouts, good and bad, where a
 real containerd's requests show which hosts it asks, in what order, with what path and ns."""
 import json
+import os
 import subprocess
 
-from case import BUILD, CACHE, VERSION, NodeCase
+from case import BUILD, CACHE, RELEASE, VERSION, NodeCase
 import fixtures
 import layouts
 
 COUNT = 340
-SEED = 20260101
-FULL = {"1.6": "1.6.20", "1.7": "1.7.24", "2.1": "2.1.9"}[VERSION]
+SEED = int(os.environ.get("LAYOUT_SEED", "20260101"))
 HERE = fixtures.Path(__file__).resolve().parent
 
 
@@ -33,7 +33,7 @@ class Reader(NodeCase):
         # A containerd that dies of a file is back at once.
         node.sh("sed -i 's/^RestartSec=.*/RestartSec=100ms/;s/^Restart=.*/&\\nStartLimitBurst=100/' "
                 "/etc/systemd/system/containerd.service && systemctl daemon-reload")
-        done = node.run("python3", HERE / "reader_driver.py", place / "cases.json", FULL,
+        done = node.run("python3", HERE / "reader_driver.py", place / "cases.json", RELEASE,
                         f"{BUILD}/tests/cri_probe", timeout=500, check=False)
         self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
         result = json.loads(done.stdout)

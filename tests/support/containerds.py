@@ -9,6 +9,10 @@ import subprocess
 from pathlib import Path
 
 SUITES = {"1.6": "bookworm", "1.7": "trixie", "2.1": "sid"}
+# The release that each is, for the readers, and its sandbox image.
+RELEASES = {"1.6": "1.6.20", "1.7": "1.7.24", "2.1": "2.1.9"}
+SANDBOXES = {"1.6": "registry.k8s.io/pause:3.6", "1.7": "registry.k8s.io/pause:3.8",
+             "2.1": "registry.k8s.io/pause:3.10"}
 
 
 class Unavailable(Exception):
