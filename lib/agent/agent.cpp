@@ -22,8 +22,6 @@ namespace {
 /// The first pause before what could not be read is tried again; each is twice the one before.
 constexpr milliseconds kReadAgain{2000};
 constexpr milliseconds kReadAgainAtMost{60000};
-/// Reasons that one pass writes to the journal.
-constexpr size_t kMostTold = 20;
 
 NodeKeeper::Paths pathsOf(const AgentOptions& options) {
     NodeKeeper::Paths paths;
@@ -66,8 +64,7 @@ Agent::Agent(AgentOptions options)
       exitTimer_(io_),
       streamTimer_(io_),
       subscribedTimer_(io_),
-      signals_(io_),
-      readAgainIn_(kReadAgain) {}
+      signals_(io_) {}
 
 Agent::~Agent() = default;
 
@@ -105,7 +102,7 @@ Result<void> Agent::start(Mode mode) {
     if (mode == Mode::Act)
         if (const auto locked = lockState(); !locked) return locked;
     if (const auto started = registries_.start(); !started) return started;
-    if (const auto started = node_.start(); !started) return started;
+    node_.start();
     health_.start();
     prover_.start();
     node_.onVersion([this, mode](ContainerdVersion version) {
@@ -130,7 +127,7 @@ Result<void> Agent::start(Mode mode) {
         if (configWatch_) configWatch_->setFiles(configFiles());
         pollWhileUnwatched();
         const Status current = status();
-        tellChanges(current);
+        journal_.tell(current);
         systemd::notifyStatus(
             phaseName(current.phase) +
             (current.reasons.empty() ? "" : ": " + current.reasons.front().message));
@@ -138,30 +135,6 @@ Result<void> Agent::start(Mode mode) {
     (void)desired_.reload(mode == Mode::Act);
     if (desired_.current()) putDesiredInForce();
     return {};
-}
-
-/// For whoever reads the journal the morning after: what was amiss, and since when no more.
-void Agent::tellChanges(const Status& current) {
-    const std::string phase = phaseName(current.phase);
-    if (phase != lastPhase_) spdlog::info("event=phase phase={}", phase);
-    lastPhase_ = phase;
-    std::set<std::pair<std::string, std::string>> reasons;
-    size_t fresh = 0;
-    for (const auto& reason : current.reasons) {
-        if (reason.weight == Reason::Weight::Note) continue;
-        const bool known = toldReasons_.count({reason.code, reason.subject}) > 0;
-        if (!reasons.insert({reason.code, reason.subject}).second || known) continue;
-        if (++fresh <= kMostTold)
-            spdlog::warn("event=reason code={} subject={} msg={} remedy={}", reason.code,
-                         inQuotes(reason.subject), inQuotes(reason.message),
-                         inQuotes(reason.remedy));
-    }
-    if (fresh > kMostTold) spdlog::warn("event=reason msg=\"and {} more\"", fresh - kMostTold);
-    size_t gone = 0;
-    for (const auto& told : toldReasons_)
-        if (reasons.count(told) == 0 && ++gone <= kMostTold)
-            spdlog::info("event=reason-gone code={} subject={}", told.first, inQuotes(told.second));
-    toldReasons_ = std::move(reasons);
 }
 
 void Agent::putDesiredInForce() {
@@ -207,10 +180,9 @@ bool Agent::takeDesired() {
     if (desiredWatch_) desiredWatch_->setFiles(desired_.files());
     if (changed) putDesiredInForce();
     if (desired_.worthRetrying()) {
-        reloadAfter(readAgainIn_);
-        readAgainIn_ = std::min(2 * readAgainIn_, kReadAgainAtMost);
+        reloadAfter(backoff(kReadAgain, unread_++, kReadAgainAtMost));
     } else {
-        readAgainIn_ = kReadAgain;
+        unread_ = 0;
     }
     pollWhileUnwatched();
     trimSoon();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "agent/desired_source.hpp"
+#include "agent/status_journal.hpp"
 #include "containerd/containerd_client.hpp"
 #include "files/tree_watch.hpp"
 #include "http/unix_server.hpp"
@@ -56,7 +57,7 @@ class Agent {
     /// reconciled to it then.
     bool takeDesired();
     void reloadDesired();
-    void reloadAfter(std::chrono::milliseconds pause);
+    void reloadAfter(Duration pause);
     size_t reconcileEverything();
     void reconcileSome(const files::TreeWatch::Changes& changes);
     void noteReconcile(SteadyTime began);
@@ -87,7 +88,6 @@ class Agent {
     void orderSoon(const std::set<std::string>& registries);
     void armOrder(std::chrono::milliseconds wait);
     void orderChains();
-    void tellChanges(const Status& current);
     void putDesiredInForce();
     void reconcileDirectories(const std::set<std::string>& directories);
     ChainProver::Hooks proverHooks();
@@ -134,7 +134,7 @@ class Agent {
     bool naming_ = false;            ///< somebody is finding out
     std::set<std::string> toOrder_;  ///< registries whose mirrors' health changed
     SteadyTime orderedAt_;
-    std::chrono::milliseconds readAgainIn_;  ///< while the desired state cannot be read
+    int unread_ = 0;  ///< how often in turn the desired state could not be read
     ReconcileView reconcile_;
     std::shared_ptr<const std::string> statusBody_;  ///< until something changes
     SteadyTime statusAt_;                            ///< when it was rendered
@@ -147,9 +147,7 @@ class Agent {
     bool mountTimerArmed_ = false;
     bool trimArmed_ = false;
     SteadyTime lastBeat_;
-    std::string lastPhase_;
-    /// The codes and subjects of what the journal has been told.
-    std::set<std::pair<std::string, std::string>> toldReasons_;
+    StatusJournal journal_;
 };
 
 }  // namespace nodemirror

@@ -102,7 +102,8 @@ Task<void> Agent::nameWriters() {
     naming_ = false;
 }
 
-/// What the probes need to know of containerd: its version, and the proxy that it goes through.
+/// What probes and canaries need to know of containerd: its version, the proxy that it goes
+/// through, and of which hosts it has credentials.
 Task<void> Agent::learnSurroundings() {
     const auto& desired = desired_.current();
     const std::string unit = desired ? desired->containerd.unit : Desired().containerd.unit;

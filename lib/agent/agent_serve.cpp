@@ -84,7 +84,7 @@ void Agent::shutDown() {
 
 /// Follows containerd's image events; connects again when the stream ends.
 Task<void> Agent::followImages() {
-    milliseconds wait{100};
+    int ended = 0;  // in turn, soon after it began
     while (!stopping_) {
         const auto began = std::chrono::steady_clock::now();
         // containerd says nothing until the first event: what was lost before it listened is
@@ -94,14 +94,14 @@ Task<void> Agent::followImages() {
             if (!error && !stopping_) node_.trigger();
         });
         auto stream = containerd_.watchImages([this] { node_.trigger(); });
-        const Error ended = co_await std::move(stream);
+        const Error why = co_await std::move(stream);
         subscribedTimer_.cancel();
         if (stopping_) co_return;
-        spdlog::debug("event=image-events-ended msg={}", inQuotes(ended.text()));
+        spdlog::debug("event=image-events-ended msg={}", inQuotes(why.text()));
         node_.trigger();
         const bool lasted = std::chrono::steady_clock::now() - began > seconds(5);
-        wait = lasted ? milliseconds(100) : std::min(wait * 2, milliseconds(2000));
-        streamTimer_.expires_after(wait);
+        ended = lasted ? 0 : ended + 1;
+        streamTimer_.expires_after(backoff(milliseconds(100), ended, milliseconds(2000)));
         error_code ignored;
         auto pause = streamTimer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         co_await std::move(pause);

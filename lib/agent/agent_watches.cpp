@@ -115,7 +115,7 @@ void Agent::watchDesired() {
                              });
 }
 
-void Agent::reloadAfter(milliseconds pause) {
+void Agent::reloadAfter(Duration pause) {
     reloadTimer_.expires_after(pause);
     reloadTimer_.async_wait([this](const error_code& cancelled) {
         if (!cancelled && !stopping_) reloadDesired();

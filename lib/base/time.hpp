@@ -30,7 +30,7 @@ WallTime wallTimeOf(Unit sinceEpoch) {
 
 /// How long to wait after so many failures: the first pause, doubled as often, and no longer than
 /// the longest.
-constexpr Duration doubled(Duration first, int times, Duration longest) {
+constexpr Duration backoff(Duration first, int times, Duration longest) {
     for (; times > 0 && first < longest; --times) first *= 2;
     return std::min(first, longest);
 }

@@ -74,7 +74,7 @@ void printText(const ChainReading& reading, const Output& output) {
 int inspect(const std::string& root, std::vector<std::string> registries,
             const std::string& versionText, const Output& output) {
     const auto version = parseContainerdVersion(versionText);
-    if (!version || *version < ContainerdVersion{1, 5, 0}) {
+    if (!version || !version->readsCertsDir()) {
         complain("--containerd " + inQuotes(versionText) +
                  " is no version of containerd that is known here; write it as 1.6, 1.7.24 or 2.1");
         return kUsage;

@@ -3,7 +3,6 @@
 #include "base/result.hpp"
 #include "containerd_config/config_reader.hpp"
 
-#include <set>
 #include <string>
 #include <vector>
 
@@ -24,13 +23,5 @@ struct ConfigFileEdit {
 Result<std::vector<ConfigFileEdit>> editConfigPath(const ContainerdConfig& config,
                                                    const ContainerdVersion& containerd,
                                                    const std::string& certsDir);
-
-/// Sets `table`.`key` to a string. Exposed for tests.
-Result<std::string> setTomlString(const std::string& text, const std::vector<std::string>& table,
-                                  const std::string& key, const std::string& value);
-
-/// Removes every expression at or below one of `paths`, keeping comments. Exposed for tests.
-Result<std::string> removeTomlPaths(const std::string& text,
-                                    const std::set<std::vector<std::string>>& paths);
 
 }  // namespace nodemirror

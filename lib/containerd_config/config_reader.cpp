@@ -1,5 +1,6 @@
 #include "containerd_config/config_reader.hpp"
 
+#include "base/digest.hpp"
 #include "base/read_file.hpp"
 #include "base/text.hpp"
 #include "containerd_config/imports.hpp"
@@ -109,6 +110,12 @@ Result<ContainerdConfig> readContainerdConfig(const std::string& path,
     if (const auto merged = mergeFiles(containerd, out); !merged) return merged.error();
     if (out.sandboxImage.empty()) out.sandboxImage = containerd.defaultSandboxImage();
     return out;
+}
+
+std::string ContainerdConfig::digest() const {
+    std::string all;
+    for (const auto& file : files) all += file.path + "\n" + file.text + "\n";
+    return sha256Hex(all);
 }
 
 }  // namespace nodemirror

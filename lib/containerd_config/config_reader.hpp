@@ -77,6 +77,9 @@ struct ContainerdConfig {
         return !mirrors.empty() || (!containerd.hasImagesPlugin() && !tlsHosts.empty());
     }
 
+    /// Of the names and texts of all files.
+    std::string digest() const;
+
     /// The file whose registry table is the one to change: on 1.x the last that has a section of
     /// the CRI plugin, since it replaces those before it; otherwise the last that sets
     /// config_path, or the main file; from 2.3 on one with a registry table under the plugin's old

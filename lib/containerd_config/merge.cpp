@@ -14,18 +14,8 @@ using toml_text::Value;
 constexpr char kCri[] = "io.containerd.grpc.v1.cri";
 constexpr char kImages[] = "io.containerd.cri.v1.images";
 
-const Value* at(const Value& root, const std::vector<std::string>& path) {
-    const Value* node = &root;
-    for (const auto& key : path) {
-        if (!node->isTable()) return nullptr;
-        node = node->find(key);
-        if (node == nullptr) return nullptr;
-    }
-    return node;
-}
-
 std::string stringAt(const Value& root, const std::vector<std::string>& path) {
-    const Value* value = at(root, path);
+    const Value* value = root.at(path);
     return value != nullptr && value->kind == Value::Kind::String ? value->string : "";
 }
 
@@ -54,7 +44,7 @@ void readTls(const ConfigFile& file, const Value& registry, ContainerdConfig& ou
         host.ca = stringAt(value, {"tls", "ca_file"});
         host.cert = stringAt(value, {"tls", "cert_file"});
         host.key = stringAt(value, {"tls", "key_file"});
-        const Value* insecure = at(value, {"tls", "insecure_skip_verify"});
+        const Value* insecure = value.at({"tls", "insecure_skip_verify"});
         host.skipVerify = insecure != nullptr && insecure->boolean;
         host.hasAuth = value.find("auth") != nullptr;
         out.hosts.push_back(std::move(host));
@@ -89,14 +79,14 @@ void readLocalPull(const Value& plugin, bool oldName, std::set<std::string>& out
 }
 
 bool hasCriSection(const ConfigFile& file) {
-    return at(file.root, {"plugins", file.registryPlugin}) != nullptr;
+    return file.root.at({"plugins", file.registryPlugin}) != nullptr;
 }
 
 /// A registry table under the old name in a file of version 3, which from 2.3 on takes the place of
 /// the one under the new name, whichever file that is in.
 bool hasMigratedRegistry(const ConfigFile& file, const ContainerdVersion& containerd) {
     return containerd.migratesOldPluginNames() && file.declared == 3 &&
-           at(file.root, {"plugins", kCri, "registry"}) != nullptr;
+           file.root.at({"plugins", kCri, "registry"}) != nullptr;
 }
 
 void forgetRegistry(ContainerdConfig& out) {
@@ -115,13 +105,13 @@ std::vector<std::string> sandboxPath(const std::string& plugin) {
 
 /// Merges one file's section of a plugin into what those before it said.
 void mergeSection(const ConfigFile& file, const std::string& plugin, ContainerdConfig& out) {
-    const Value* section = at(file.root, {"plugins", plugin});
+    const Value* section = file.root.at({"plugins", plugin});
     if (section == nullptr) return;
     // An empty value is one too: it takes away what a file before it said.
-    const Value* sandbox = at(*section, sandboxPath(plugin));
+    const Value* sandbox = section->at(sandboxPath(plugin));
     if (sandbox != nullptr) out.sandboxImage = sandbox->string;
     readLocalPull(*section, plugin != kImages, out.localPull);
-    const Value* registry = at(*section, {"registry"});
+    const Value* registry = section->at({"registry"});
     if (registry == nullptr || !registry->isTable()) return;
     if (const Value* configPath = registry->find("config_path"); configPath != nullptr) {
         out.configPath = configPath->string;
@@ -162,7 +152,7 @@ void mergeReplacing(ContainerdConfig& out) {
 }
 
 bool hasRegistry(const ConfigFile& file, const std::string& plugin) {
-    return at(file.root, {"plugins", plugin, "registry"}) != nullptr;
+    return file.root.at({"plugins", plugin, "registry"}) != nullptr;
 }
 
 /// What CRI was called before 2.0. A file of version 1, or of none, may have the short name, which
@@ -175,7 +165,7 @@ std::vector<std::string> oldNames(const ConfigFile& file) {
 /// The old name under which a file has CRI's section, or would have one: of two sections containerd
 /// takes either, by chance.
 std::string oldName(const ConfigFile& file) {
-    return file.declared < 2 && at(file.root, {"plugins", kCri}) == nullptr ? "cri" : kCri;
+    return file.declared < 2 && file.root.at({"plugins", kCri}) == nullptr ? "cri" : kCri;
 }
 
 bool hasOldRegistry(const ConfigFile& file) { return hasRegistry(file, oldName(file)); }
@@ -268,7 +258,7 @@ std::string wrongKind(const ConfigFile& file) {
                              {{"registry", "mirrors"}, Kind::Table}}) {
         std::vector<std::string> path = plugin;
         path.insert(path.end(), below.begin(), below.end());
-        const Value* value = at(file.root, path);
+        const Value* value = file.root.at(path);
         if (value != nullptr && value->kind != kind)
             return file.path + " has a value of the wrong kind for " + join(path, ".") + " (line " +
                    std::to_string(value->line) + ")";

@@ -17,6 +17,8 @@ struct ContainerdVersion {
     auto operator<=>(const ContainerdVersion&) const = default;
     std::string text() const;
 
+    /// certs.d is read at all: 1.5.0 and later.
+    bool readsCertsDir() const { return *this >= ContainerdVersion{1, 5, 0}; }
     /// hosts.toml and config.toml are read with go-toml 1.x (1.6, 1.7), else with go-toml 2.x.
     bool readsWithGoTomlV1() const { return major < 2; }
     /// The go-toml of Debian's 1.6 ends the daemon at some broken files (1.9.4's recover()).
@@ -71,6 +73,9 @@ struct ContainerdVersion {
     /// The sandbox image when config.toml names none.
     std::string defaultSandboxImage() const;
 };
+
+/// Of each line that is tested one: what is written is read back as every one of them reads it.
+inline constexpr ContainerdVersion kTestedContainerds[]{{1, 6, 20}, {1, 7, 24}, {2, 1, 9}};
 
 /// What a containerd is taken for while its version is not known.
 constexpr ContainerdVersion kAssumedVersion{2, 1, 0};

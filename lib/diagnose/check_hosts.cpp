@@ -49,6 +49,25 @@ std::optional<std::time_t> dateOf(const Exchange& exchange) {
     return ::timegm(&parts);
 }
 
+/// The hosts that only a proxy leads to which cannot be gone through from here.
+void unknownProxies(const NodeFacts& facts, Findings& findings) {
+    std::set<std::string> behind;
+    std::string why;
+    for (const auto& reading : facts.registries)
+        for (const auto& host : reading.hosts) {
+            const auto answer = facts.answers.find(probeKey(host));
+            if (answer == facts.answers.end() || answer->second.fault != Fault::ProxyUnknown)
+                continue;
+            behind.insert(host.host);
+            why = answer->second.last().error;
+        }
+    if (behind.empty()) return;
+    add(findings, Severity::Note, "proxy-unknown", facts.containerdUnit,
+        "whether " + join({behind.begin(), behind.end()}, ", ") +
+            " can be reached is not known: containerd goes there through a proxy, and " + why,
+        "crictl pull tells; mirrors that need no proxy belong into NO_PROXY");
+}
+
 }  // namespace
 
 void registryFiles(const NodeFacts& facts, Findings& findings) {
@@ -161,25 +180,6 @@ void hostsReachable(const NodeFacts& facts, Findings& findings) {
                     "mend it, or take it out of the chain of " + reading.registry);
         }
     }
-}
-
-/// The hosts that only a proxy leads to which cannot be gone through from here.
-void unknownProxies(const NodeFacts& facts, Findings& findings) {
-    std::set<std::string> behind;
-    std::string why;
-    for (const auto& reading : facts.registries)
-        for (const auto& host : reading.hosts) {
-            const auto answer = facts.answers.find(probeKey(host));
-            if (answer == facts.answers.end() || answer->second.fault != Fault::ProxyUnknown)
-                continue;
-            behind.insert(host.host);
-            why = answer->second.last().error;
-        }
-    if (behind.empty()) return;
-    add(findings, Severity::Note, "proxy-unknown", facts.containerdUnit,
-        "whether " + join({behind.begin(), behind.end()}, ", ") +
-            " can be reached is not known: containerd goes there through a proxy, and " + why,
-        "crictl pull tells; mirrors that need no proxy belong into NO_PROXY");
 }
 
 /// One finding a proxy, however many hosts are behind it.

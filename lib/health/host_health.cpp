@@ -76,7 +76,7 @@ Duration HostHealth::quietTime(SteadyTime now) const {
     const auto recent = std::count_if(falls_.begin(), falls_.end(),
                                       [now](SteadyTime fall) { return now - fall < kWindow; });
     if (recent <= 1) return Duration::zero();
-    return doubled(kFirstQuiet, static_cast<int>(recent - 2), kLongestQuiet);
+    return backoff(kFirstQuiet, static_cast<int>(recent - 2), kLongestQuiet);
 }
 
 bool HostHealth::observe(const ProbeOutcome& outcome, SteadyTime now, WallTime wall) {

@@ -129,8 +129,7 @@ Result<RenderedHosts> renderHosts(const Registry& registry) {
     out.redacted = out.secret ? renderText(registry, true) : out.text;
 
     const Chain wanted = intendedChain(registry);
-    for (const ContainerdVersion version :
-         {ContainerdVersion{1, 6, 20}, ContainerdVersion{1, 7, 24}, ContainerdVersion{2, 1, 9}}) {
+    for (const auto& version : kTestedContainerds) {
         Chain intended = wanted;
         if (!version.knowsDialTimeout())
             for (auto& host : intended) host.dialTimeout.clear();

@@ -59,7 +59,7 @@ ChainProver::Waiting& ChainProver::noteWaiting(const Case& subject, const std::s
 void ChainProver::postpone(const Case& subject, const std::string& why) {
     Waiting& waiting = noteWaiting(subject, why);
     const Duration pause =
-        wasRejected(subject) ? kAgainAtMost : doubled(kAgain, waiting.tries, kLastAgain);
+        wasRejected(subject) ? kAgainAtMost : backoff(kAgain, waiting.tries, kLastAgain);
     waiting.retryAt = std::chrono::steady_clock::now() + pause;
     ++waiting.tries;
 }
@@ -169,7 +169,7 @@ void ChainProver::fail(const Case& subject, const std::string& evidence) {
     Failing& failing = failing_[subject.registry.name];
     failing.evidence = evidence;
     failing.retryAt =
-        std::chrono::steady_clock::now() + doubled(kFirstRetry, failing.failures, kLastRetry);
+        std::chrono::steady_clock::now() + backoff(kFirstRetry, failing.failures, kLastRetry);
     ++failing.failures;
     spdlog::warn("registry={} event=unproven canary={} msg={}", subject.registry.name,
                  subject.registry.canary, inQuotes(evidence));

@@ -1,7 +1,5 @@
 #include "plan/config_settling.hpp"
 
-#include "base/digest.hpp"
-
 #include <algorithm>
 
 namespace nodemirror {
@@ -10,16 +8,10 @@ namespace {
 
 constexpr int kLongest = 12;  ///< in times of quiet
 
-std::string digestOf(const ContainerdConfig& config) {
-    std::string all;
-    for (const auto& file : config.files) all += file.path + "\n" + sha256Hex(file.text) + "\n";
-    return sha256Hex(all);
-}
-
 }  // namespace
 
 void ConfigSettling::look(const Seen<ContainerdConfig>& config, SteadyTime now) {
-    const std::string is = config.isKnown() ? digestOf(config.value()) : "";
+    const std::string is = config.isKnown() ? config.value().digest() : "";
     const bool changed = seen_ && *seen_ != is;
     seen_ = is;
     if (!changed) return;

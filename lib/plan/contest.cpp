@@ -31,7 +31,7 @@ void Contest::healed(SteadyTime now) {
     while (!heals_.empty() && heals_.front() + kWindow < now) heals_.pop_front();
     if (!contested_ && heals_.size() < kHealsBeforeContest) return;
     contested_ = true;
-    const Duration wait = doubled(kFirstWait, level_, kLongestWait);
+    const Duration wait = backoff(kFirstWait, level_, kLongestWait);
     level_ = std::min(level_ + 1, 6);
     notBefore_ = now + wait;
     due_ = notBefore_;

@@ -24,6 +24,18 @@ Reason unknownImage(const RequiredImage& image, const ObservedNode& node) {
 
 }  // namespace
 
+std::optional<Reason> reasonOfContainerd(const ObservedNode& node, const std::string& unreachable,
+                                         const std::string& unit) {
+    if (!unreachable.empty())
+        return makeReason(Reason::Weight::Degraded, "ContainerdUnreachable", "", unreachable,
+                          "systemctl status " + unit);
+    if (node.version.isKnown() || node.versionText.empty()) return std::nullopt;
+    return makeReason(
+        Reason::Weight::Degraded, "ContainerdVersionUnknown", "",
+        "containerd says its version is " + inQuotes(node.versionText) + ", which cannot be read",
+        "install a released containerd");
+}
+
 std::optional<Reason> reasonOfCri(const Seen<CriState>& cri, const std::string& unit,
                                   const std::string& configFile) {
     if (cri.isKnown() && cri.value().ready) return std::nullopt;

@@ -11,6 +11,11 @@
 
 namespace nodemirror {
 
+/// What is to be told of a containerd that does not answer, for which `unreachable` says why, or
+/// whose version cannot be read; nothing where all is well. `unit` is containerd's.
+std::optional<Reason> reasonOfContainerd(const ObservedNode& node, const std::string& unreachable,
+                                         const std::string& unit);
+
 /// What is to be told of CRI; nothing where it is ready. `unit` and `configFile` are containerd's.
 std::optional<Reason> reasonOfCri(const Seen<CriState>& cri, const std::string& unit,
                                   const std::string& configFile);

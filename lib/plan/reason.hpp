@@ -3,9 +3,12 @@
 #include "base/text.hpp"
 #include "base/time.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 namespace nodemirror {
 
@@ -38,6 +41,11 @@ inline Reason makeReason(Reason::Weight weight, std::string code, std::string su
     out.message = shortened(oneLine(message), kLongestMessage);
     out.remedy = shortened(oneLine(remedy), kLongestMessage);
     return out;
+}
+
+inline bool hasReason(const std::vector<Reason>& reasons, std::string_view code) {
+    return std::any_of(reasons.begin(), reasons.end(),
+                       [code](const Reason& reason) { return reason.code == code; });
 }
 
 }  // namespace nodemirror

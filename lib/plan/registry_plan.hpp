@@ -37,6 +37,11 @@ struct PruneHosts {
 
 using RegistryAction = std::variant<WriteHosts, ReleaseHosts, PruneHosts>;
 
+inline const std::string& reasonOf(const RegistryAction& action) {
+    const auto reason = [](const auto& any) -> const std::string& { return any.reason; };
+    return std::visit(reason, action);
+}
+
 /// What a registry is meant to have.
 struct IntendedHosts {
     std::string registry;

@@ -26,11 +26,6 @@ bool failsToStart(const Seen<ObservedUnit>& before, const Seen<ObservedUnit>& no
 
 }  // namespace
 
-Result<void> ConfigKeeper::start() {
-    readRecord();
-    return {};
-}
-
 void ConfigKeeper::readRecord() {
     auto record = state_.loadConfigEdit();
     unreadable_ = record ? std::nullopt : std::optional(record.error());
@@ -86,12 +81,12 @@ Task<void> ConfigKeeper::takeBack(Service service, std::string error,
 /// containerd was started with the edit: its CRI decides. One that is not ready yet may have
 /// sandboxes to take up, and a containerd that is away may have been stopped by a person: neither
 /// says anything against the edit, which is judged later.
-Task<bool> ConfigKeeper::judge(Service service, Runs runs, std::vector<Reason>* reasons) {
+Task<bool> ConfigKeeper::judge(Service service, ContainerdRuns runs, std::vector<Reason>* reasons) {
     const Seen<ObservedUnit> unit = restarter_.observed(service.unit);
     auto wait = waitForCri();
     const auto cri = co_await std::move(wait);
     // Which process this is, and whether it has read the edit, the next pass knows.
-    if (cri && runs == Runs::Nothing) co_return false;
+    if (cri && runs == ContainerdRuns::Nothing) co_return false;
     if (cri && cri->ready) {
         proven_.push_back(std::chrono::steady_clock::now());
         lastEdited_ = record_.files.empty() ? "" : record_.files.front().path;
@@ -144,7 +139,7 @@ Task<bool> ConfigKeeper::prove(Service service, std::string reason, std::vector<
         }
         case Outcome::Restarted: break;
     }
-    auto judged = judge(service, Runs::Configured, reasons);
+    auto judged = judge(service, ContainerdRuns::Configured, reasons);
     (void)co_await std::move(judged);
     co_return true;
 }
@@ -204,7 +199,7 @@ Task<bool> ConfigKeeper::apply(ConfigPlan plan, Service service, std::vector<Rea
     restarter_.forgetFailures(service.unit);
     if (loaded_.wasStartedWith(containerd_.processId(), plan.fingerprint)) {
         // Somebody undid it and restarted nothing: what runs has these very texts.
-        auto judged = judge(service, Runs::Configured, reasons);
+        auto judged = judge(service, ContainerdRuns::Configured, reasons);
         co_return co_await std::move(judged);
     }
     auto proof = prove(service, plan.editReason, reasons);
@@ -258,7 +253,7 @@ void ConfigKeeper::tellContest(std::vector<Reason>* reasons) {
         "it was undone"));
 }
 
-Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>* reasons,
+Task<bool> ConfigKeeper::resume(Service service, ContainerdRuns runs, std::vector<Reason>* reasons,
                                 bool settled) {
     if (unreadable_) readRecord();
     forgetWhatIsBack();
@@ -270,7 +265,7 @@ Task<bool> ConfigKeeper::resume(Service service, Runs runs, std::vector<Reason>*
             co_return false;
         }
         // Until now the edit stood there, and what was started after it has read that.
-        if (*back && runs == Runs::Configured) runs = Runs::Older;
+        if (*back && runs == ContainerdRuns::Configured) runs = ContainerdRuns::Older;
     }
     EditStep step = planResumption(record_, runs, restarter_.observed(service.unit));
     // Of one that is under way.

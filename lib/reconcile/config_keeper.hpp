@@ -36,7 +36,7 @@ class ConfigKeeper {
           loaded_(loaded),
           readConfig_(std::move(readConfig)),
           criStart_(criStart) {}
-    Result<void> start();
+    void start() { readRecord(); }
 
     /// The edit that was taken back, for planConfig.
     const ConfigEditRecord& record() const { return record_; }
@@ -52,10 +52,9 @@ class ConfigKeeper {
     /// Makes the edits and proves them. True when containerd was restarted.
     Task<bool> apply(ConfigPlan plan, Service service, std::vector<Reason>* reasons);
 
-    using Runs = ContainerdRuns;
     /// Takes up an edit that a crash interrupted, or with which containerd does not start. True
     /// when containerd was restarted. `settled`: nobody is changing the configuration just now.
-    Task<bool> resume(Service service, Runs runs, std::vector<Reason>* reasons,
+    Task<bool> resume(Service service, ContainerdRuns runs, std::vector<Reason>* reasons,
                       bool settled = true);
     /// How many times files were written from here.
     size_t writes() const { return writes_; }
@@ -72,7 +71,7 @@ class ConfigKeeper {
     /// How many files of the edit are as it was edited; an error where that cannot be told.
     Result<size_t> countWritten() const;
     bool standsWhole(const Service& service, bool settled, std::vector<Reason>* reasons);
-    Task<bool> judge(Service service, Runs runs, std::vector<Reason>* reasons);
+    Task<bool> judge(Service service, ContainerdRuns runs, std::vector<Reason>* reasons);
     std::optional<Reason> refusal(const std::string& why, const Service& service);
     void forgetWhatIsBack();
     void tellContest(std::vector<Reason>* reasons);

@@ -8,8 +8,7 @@ namespace {
 /// Nothing here can restart containerd, and the need for it does not go away.
 void tellRestartNeeded(const Service& service, const std::string& problem, const std::string& why,
                        std::vector<Reason>* reasons) {
-    for (const auto& reason : *reasons)
-        if (reason.code == "RestartNeeded") return;
+    if (hasReason(*reasons, "RestartNeeded")) return;
     reasons->push_back(makeReason(Reason::Weight::Degraded, "RestartNeeded", service.unit,
                                   "containerd needs a restart, and " + problem + ": " + why,
                                   "restart containerd, and name its unit under services"));

@@ -143,7 +143,7 @@ void ImageKeeper::finished(const RequiredImage& image, const Result<std::string>
     } else {
         attempt.error = source.error().brief();
         attempt.retryAt = std::chrono::steady_clock::now() +
-                          spread(doubled(kFirstRetry, attempt.failures, kLastRetry));
+                          spread(backoff(kFirstRetry, attempt.failures, kLastRetry));
         ++attempt.failures;
         spdlog::error("image={} event=absent msg={}", image.name, inQuotes(attempt.error));
     }
@@ -170,7 +170,7 @@ bool ImageKeeper::wasRemovedSoon(const RequiredImage& image, Attempt& attempt, S
     attempt.removals = soon ? attempt.removals + 1 : 0;
     if (attempt.removals <= kTolerated) return false;
     attempt.retryAt =
-        now + doubled(kAfterRemoval, attempt.removals - kTolerated - 1, kAfterRemovalAtMost);
+        now + backoff(kAfterRemoval, attempt.removals - kTolerated - 1, kAfterRemovalAtMost);
     attempt.error =
         "again and again somebody removed it soon after it was brought: kubelet does so when the "
         "disk is nearly full (imageGCHighThresholdPercent)";

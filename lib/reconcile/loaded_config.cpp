@@ -1,6 +1,5 @@
 #include "reconcile/loaded_config.hpp"
 
-#include "base/digest.hpp"
 #include "base/text.hpp"
 #include "files/file_age.hpp"
 
@@ -8,17 +7,6 @@
 #include <sys/stat.h>
 
 namespace nodemirror {
-
-namespace {
-
-/// Of the text of all files that are loaded.
-std::string digestOf(const ContainerdConfig& config) {
-    std::string all;
-    for (const auto& file : config.files) all += file.path + "\n" + file.text + "\n";
-    return sha256Hex(all);
-}
-
-}  // namespace
 
 std::string LoadedConfig::identity(int process) const {
     struct stat status {};
@@ -37,7 +25,7 @@ void LoadedConfig::start() {
 }
 
 Seen<bool> LoadedConfig::startedAfter(const Process& process, const ContainerdConfig& config) {
-    const std::string digest = digestOf(config);
+    const std::string digest = config.digest();
     // Started for this very text: no clock is asked, and what it does not do is not for its age.
     if (startedFor_.is(process.id, digest)) return Seen<bool>::known(true);
     if (process.id > 0 && process.id != firstSeen_.process) firstSeen_ = {process.id, digest};
@@ -69,7 +57,7 @@ Seen<bool> LoadedConfig::readsCertsDir(const Process& process, const ContainerdC
 }
 
 void LoadedConfig::noteStarted(int process, const ContainerdConfig& config) {
-    startedFor_ = {process, digestOf(config)};
+    startedFor_ = {process, config.digest()};
 }
 
 void LoadedConfig::noteStarted(int process, const ConfigEditRecord& edit) {

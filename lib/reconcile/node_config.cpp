@@ -6,15 +6,15 @@
 namespace nodemirror {
 
 /// An edit is proven by a process that was started after it, not by one that reads certs.d.
-ConfigKeeper::Runs NodeKeeper::runs() {
+ContainerdRuns NodeKeeper::runs() {
     const ConfigEditRecord& record = config_.record();
     Seen<bool> configured;
     if (record.stage == ConfigEditRecord::Stage::Applying)
         configured = loaded_.hasReadEdit(process(), record);
     else if (observed_.config.isKnown())
         configured = loaded_.startedAfter(process(), observed_.config.value());
-    return configured.isKnown() && configured.value() ? ConfigKeeper::Runs::Configured
-                                                      : ConfigKeeper::Runs::Older;
+    return configured.isKnown() && configured.value() ? ContainerdRuns::Configured
+                                                      : ContainerdRuns::Older;
 }
 
 /// Whether config_path stands in a file that the edit under way wrote.
@@ -31,9 +31,7 @@ bool NodeKeeper::waitsForQuiet() {
     const SteadyTime now = std::chrono::steady_clock::now();
     const auto until = settling_.heldUntil(now);
     if (!until) return false;
-    if (std::any_of(reasons_.begin(), reasons_.end(),
-                    [](const Reason& reason) { return reason.code == "ConfigSettling"; }))
-        return true;
+    if (hasReason(reasons_, "ConfigSettling")) return true;
     reasons_.push_back(
         reasonOfSettling(paths_.containerdConfig, WallTime::clock::now() + (*until - now)));
     return true;

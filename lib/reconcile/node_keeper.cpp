@@ -41,7 +41,7 @@ NodeKeeper::NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Unit
       settling_(configQuiet),
       wake_(io) {}
 
-Result<void> NodeKeeper::start() {
+void NodeKeeper::start() {
     config_.onEdit([this] {
         if (onReplaced_) onReplaced_(registriesOf(observed_.config.value()));
     });
@@ -51,13 +51,13 @@ Result<void> NodeKeeper::start() {
         view_.reasons.push_back(makeReason(Reason::Weight::Degraded, "Restarting", unit,
                                            "it is being restarted: " + why, "it ends by itself"));
     });
-    if (const auto started = restarter_.start(); !started) return started;
+    restarter_.start();
     const auto seen = state_.knowsConfig(paths_.containerdConfig);
     if (!seen) spdlog::error("msg={}", inQuotes(seen.error().text()));
     configSeen_ = seen && *seen;
     configUnknown_ = !seen;
     loaded_.start();
-    return config_.start();
+    config_.start();
 }
 
 void NodeKeeper::setDesired(std::shared_ptr<const Desired> desired) {
@@ -88,7 +88,7 @@ SteadyTime NodeKeeper::due(SteadyTime now) const {
     if (observed_.config.isUnknown() && !observed_.config.why().empty())
         consider(now + seconds(30));
     if (unreachableFor_ > 0)
-        consider(now + doubled(kFirstRetry, unreachableFor_ - 1, kLastRetry));
+        consider(now + backoff(kFirstRetry, unreachableFor_ - 1, kLastRetry));
     else
         consider(images_.due());
     for (const auto& reason : reasons_) {
@@ -168,7 +168,7 @@ Task<void> NodeKeeper::pass() {
     if (observed_.version.isKnown()) {
         auto configure = keepConfig();
         co_await std::move(configure);
-        judgeCri();
+        judgeContainerd(&reasons_);
         auto lookAtImages = observeImages();
         co_await std::move(lookAtImages);
         ImagePlan plan = planImages(view_.required, observed_);
@@ -177,10 +177,13 @@ Task<void> NodeKeeper::pass() {
         judgeImages();
         auto kubelet = keepKubelet();
         co_await std::move(kubelet);
-    } else if (!view_.reachable.value_or(false)) {
+    } else {
+        judgeContainerd(&reasons_);
         // It may not start for an edit's sake.
-        auto resume = config_.resume(desired_->containerd, ConfigKeeper::Runs::Nothing, &reasons_);
-        (void)co_await std::move(resume);
+        if (!view_.reachable.value_or(false)) {
+            auto resume = config_.resume(desired_->containerd, ContainerdRuns::Nothing, &reasons_);
+            (void)co_await std::move(resume);
+        }
     }
     loaded_.remember();
     view_.observed = observed_;
@@ -196,12 +199,14 @@ Task<void> NodeKeeper::pass() {
     if (onPass_) onPass_();
 }
 
-void NodeKeeper::judgeCri() {
-    for (const auto& reason : reasons_)
-        if (reason.code == "CriDisabled") return;  // the same, with its cause
-    if (auto reason =
-            reasonOfCri(observed_.cri, desired_->containerd.unit, paths_.containerdConfig))
-        reasons_.push_back(std::move(*reason));
+void NodeKeeper::judgeContainerd(std::vector<Reason>* reasons) const {
+    const std::string& unit = desired_->containerd.unit;
+    if (auto reason = reasonOfContainerd(observed_, view_.unreachable, unit))
+        reasons->push_back(std::move(*reason));
+    // CriDisabled is the same, with its cause.
+    if (!observed_.version.isKnown() || hasReason(*reasons, "CriDisabled")) return;
+    if (auto reason = reasonOfCri(observed_.cri, unit, paths_.containerdConfig))
+        reasons->push_back(std::move(*reason));
 }
 
 void NodeKeeper::judgeImages() {

@@ -34,7 +34,7 @@ class NodeKeeper {
     /// `configQuiet`: how long containerd's configuration must have been left alone.
     NodeKeeper(boost::asio::io_context& io, Containerd& containerd, Units& units, StateDir state,
                Paths paths, std::chrono::milliseconds configQuiet = ConfigSettling::kQuiet);
-    Result<void> start();
+    void start();
 
     void setDesired(std::shared_ptr<const Desired> desired);
     /// Called after every pass.
@@ -72,7 +72,7 @@ class NodeKeeper {
     bool noteVersion(const std::string& text);
     void observeConfig();
     Task<void> observeImages();
-    ConfigKeeper::Runs runs();
+    ContainerdRuns runs();
     bool editSetsConfigPath() const;
     Task<void> keepConfig();
     bool waitsForQuiet();
@@ -83,7 +83,7 @@ class NodeKeeper {
     void lookElsewhere(const std::string& configPath, ConfigSurroundings& around) const;
     std::optional<ChainReading> readBelow(const std::string& registry) const;
     void judgeImages();
-    void judgeCri();
+    void judgeContainerd(std::vector<Reason>* reasons) const;
     SteadyTime due(SteadyTime now) const;
     Result<ContainerdConfig> readConfig() const;
     LoadedConfig::Process process();

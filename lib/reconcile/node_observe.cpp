@@ -23,13 +23,10 @@ Task<void> NodeKeeper::observe() {
     auto ask = containerd_.version();
     const auto version = co_await std::move(ask);
     view_.reachable = version.has_value();
-    view_.unreachable = version ? "" : version.error().text();
+    view_.unreachable = version ? "" : version.error().brief();
     unreachableFor_ = version ? 0 : unreachableFor_ + 1;
     if (!version) {
         observed_ = ObservedNode();
-        reasons_.push_back(makeReason(Reason::Weight::Degraded, "ContainerdUnreachable", "",
-                                      version.error().brief(),
-                                      "systemctl status " + desired_->containerd.unit));
         co_return;
     }
     if (!noteVersion(*version)) co_return;
@@ -45,10 +42,6 @@ bool NodeKeeper::noteVersion(const std::string& text) {
     const auto parsed = parseContainerdVersion(text);
     if (!parsed) {
         observed_.version = Seen<ContainerdVersion>::unknown("unknown version " + text);
-        reasons_.push_back(makeReason(
-            Reason::Weight::Degraded, "ContainerdVersionUnknown", "",
-            "containerd says its version is " + inQuotes(text) + ", which cannot be read",
-            "install a released containerd"));
         return false;
     }
     const bool changed = !observed_.version.isKnown() || observed_.version.value() != *parsed;

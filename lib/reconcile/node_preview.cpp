@@ -24,16 +24,13 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
     // One that is due goes first, however many ask for previews; where there is none, this looks.
     if (!passing_ && (!triggered_ || !passed_)) {
         passing_ = true;
-        std::vector<Reason> ofLastPass = std::exchange(reasons_, {});
         const auto reachable = view_.reachable;
         auto look = observe();
         co_await std::move(look);
-        if (observed_.version.isKnown()) judgeCri();
+        judgeContainerd(&found);
         auto images = observeImages();
         co_await std::move(images);
         passing_ = false;
-        found = std::move(reasons_);
-        reasons_ = std::move(ofLastPass);
         // What has come or gone since the last pass is that of another one to tell.
         if (passed_ && view_.reachable != reachable) trigger();
     }

@@ -1,4 +1,5 @@
 /// Carries out what was planned for a registry.
+#include "base/overloaded.hpp"
 #include "base/text.hpp"
 #include "files/writers.hpp"
 #include "reconcile/registry_keeper.hpp"
@@ -15,9 +16,18 @@ namespace {
 /// How many files wait for the disk together.
 constexpr size_t kAtOnce = 4096;
 
+const char* eventOf(const RegistryAction& action) {
+    const Overloaded event{
+        [](const WriteHosts& write) { return write.drifted ? "healed" : "written"; },
+        [](const ReleaseHosts&) { return "released"; },
+        [](const PruneHosts&) { return "pruned"; },
+    };
+    return std::visit(event, action);
+}
+
 }  // namespace
 
-Result<void> RegistryKeeper::write(const WriteHosts& action) {
+Result<void> RegistryKeeper::put(const WriteHosts& action) {
     const auto aside = tree_.write(action.directory, action.rendered.text, action.mode,
                                    claims_.toKeep(action.directory));
     if (!aside) return aside.error();
@@ -27,7 +37,7 @@ Result<void> RegistryKeeper::write(const WriteHosts& action) {
     return {};
 }
 
-Result<void> RegistryKeeper::prune(const PruneHosts& action) {
+Result<void> RegistryKeeper::takeAway(const PruneHosts& action) {
     const std::string kept = claims_.keptDigest(action.directory);
     return tree_.remove(action.directory, kept.empty() ? std::nullopt : std::optional(kept));
 }
@@ -80,60 +90,57 @@ std::map<std::string, Result<void>> RegistryKeeper::writeFresh(
     return out;
 }
 
+Result<void> RegistryKeeper::execute(const Step& step, const std::optional<Result<void>>& written) {
+    const Overloaded action{
+        [&](const WriteHosts& write) { return written ? *written : put(write); },
+        [&](const ReleaseHosts& release) {
+            return claims_.release(release, step.observed.value());
+        },
+        [&](const PruneHosts& prune) { return takeAway(prune); },
+    };
+    return std::visit(action, step.action);
+}
+
 bool RegistryKeeper::apply(const Step& step, const std::optional<Result<void>>& written,
                            const Now& now) {
-    Result<void> done;
-    std::string reason;
     // Before the write, while the other writer's traces are there.
     std::string traces;
     if (step.repeated && tracks_[step.directory].contest.contested())
         traces = files::tracesOf(tree_.root() + "/" + step.directory + "/hosts.toml");
-    if (const auto* action = std::get_if<WriteHosts>(&step.action)) {
-        done = written ? *written : write(*action);
-        reason = action->reason;
-    } else if (const auto* action2 = std::get_if<ReleaseHosts>(&step.action)) {
-        done = claims_.release(*action2, step.observed.value());
-        reason = action2->reason;
-    } else if (const auto* action3 = std::get_if<PruneHosts>(&step.action)) {
-        done = prune(*action3);
-        reason = action3->reason;
-    }
+    const Result<void> done = execute(step, written);
     if (!done) {
         failed(step.directory, done.error(), now);
         return false;
     }
-    if (std::holds_alternative<WriteHosts>(step.action)) claims_.notePlaced(step.directory);
+    const bool writes = std::holds_alternative<WriteHosts>(step.action);
+    if (writes) claims_.notePlaced(step.directory);
     Track& track = tracks_[step.directory];
     track.remedy.clear();
     track.failures = 0;
     track.retryAt = SteadyTime();
     track.problem.clear();
-    track.proof.reset();
-    const auto* writing = std::get_if<WriteHosts>(&step.action);
+    track.verified.reset();
     // What was given back is nobody's to fight for.
     if (std::holds_alternative<ReleaseHosts>(step.action)) track.contest = Contest();
     if (step.repeated) {
         ++heals_;
         track.contest.healed(now.steady);
         track.healedAt = now.wall;
-        track.healCause = reason;
+        track.healCause = reasonOf(step.action);
         if (track.contest.contested()) {
-            track.contestTold = reason + (traces.empty() ? "" : "; " + traces);
+            track.contestTold = reasonOf(step.action) + (traces.empty() ? "" : "; " + traces);
             tellContest(track);
             if (contested_) contested_(step.directory);
         }
     }
     track.state = track.contest.contested() ? RegistryState::Contested : RegistryState::InSync;
-    spdlog::info("directory={} event={} reason={}", inQuotes(step.directory),
-                 writing == nullptr ? "released"
-                 : writing->drifted ? "healed"
-                                    : "written",
-                 inQuotes(reason));
-    if (writing == nullptr && !track.contest.contested()) checkUndeclared(step.directory, track);
+    spdlog::info("directory={} event={} reason={}", inQuotes(step.directory), eventOf(step.action),
+                 inQuotes(reasonOf(step.action)));
+    if (!writes && !track.contest.contested()) noteUndeclared(step.directory, track);
     return true;
 }
 
-void RegistryKeeper::checkUndeclared(const std::string& directory, Track& track) const {
+void RegistryKeeper::noteUndeclared(const std::string& directory, Track& track) const {
     UndeclaredRegistry seen = readUndeclared(tree_.root(), directory, containerd_);
     track.state = seen.state;
     track.problem = std::move(seen.problem);

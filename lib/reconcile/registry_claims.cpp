@@ -198,7 +198,7 @@ Result<RegistryClaims::Claim> RegistryClaims::claim(const std::string& directory
     }
     ownership.directory = directory;
     if (write != nullptr && (!claim.before || ownership.pruned)) ownership.placed = false;
-    ownership.pruned = write == nullptr;
+    ownership.pruned = std::holds_alternative<PruneHosts>(action);
     if (write != nullptr) {
         // The order alone is not worth a write, which a full disk would not take.
         claim.unsaved = claim.unsaved || !ownership.wrote(write->sha256);

@@ -1,5 +1,6 @@
 #include "reconcile/registry_keeper.hpp"
 
+#include "base/overloaded.hpp"
 #include "hosts_toml/directories.hpp"
 
 #include <unistd.h>
@@ -12,7 +13,7 @@ namespace {
 
 /// Even what nothing seems to have changed is read now and then: a clock that was set back, or a
 /// write through a mapping, could have kept a change from showing.
-constexpr std::chrono::hours kProofLasts{1};
+constexpr std::chrono::hours kVerifiedFor{1};
 constexpr std::chrono::seconds kFirstPause{2};
 constexpr std::chrono::seconds kLongestPause{64};
 constexpr size_t kProgressEvery = 64;
@@ -26,7 +27,7 @@ constexpr size_t kMostUndeclared = 1000;
 
 /// How long what failed so often in turn is left alone.
 Duration RegistryKeeper::pauseAfter(int failures) {
-    return doubled(kFirstPause, failures - 1, kLongestPause);
+    return backoff(kFirstPause, failures - 1, kLongestPause);
 }
 
 RegistryKeeper::RegistryKeeper(files::CertsTree tree, StateDir state)
@@ -65,9 +66,13 @@ std::optional<RegistryKeeper::Step> RegistryKeeper::planFor(
 
 /// Whether the step undoes what somebody did to a file that was in place, or pruned, before.
 bool RegistryKeeper::isRepeated(const Step& step) const {
-    if (const auto* write = std::get_if<WriteHosts>(&step.action)) return write->drifted;
     const Ownership* owned = claims_.find(step.directory);
-    return std::holds_alternative<PruneHosts>(step.action) && owned != nullptr && owned->pruned;
+    const Overloaded repeats{
+        [](const WriteHosts& write) { return write.drifted; },
+        [](const ReleaseHosts&) { return false; },
+        [&](const PruneHosts&) { return owned != nullptr && owned->pruned; },
+    };
+    return std::visit(repeats, step.action);
 }
 
 /// Whether the directory is declared or owned: what others put there may wait.
@@ -116,7 +121,7 @@ void RegistryKeeper::observeOnly(const std::string& directory,
     }
     if (!declared) {
         track.pace.looked(now.steady);
-        checkUndeclared(directory, track);
+        noteUndeclared(directory, track);
         return;
     }
     track.state = track.contest.contested() ? RegistryState::Contested : RegistryState::InSync;
@@ -148,7 +153,7 @@ void RegistryKeeper::look(const std::string& directory, const files::CertsTree::
     if (track->second.state != RegistryState::InSync) return;
     // Spread, so that one pass does not read all of them again.
     const auto spread = std::chrono::seconds(std::hash<std::string>()(directory) % 1800);
-    track->second.proof = Proof{*seal, intended->sha256, now.steady + kProofLasts + spread};
+    track->second.verified = Verified{*seal, intended->sha256, now.steady + kVerifiedFor + spread};
 }
 
 size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const Now& now) {
@@ -169,7 +174,7 @@ size_t RegistryKeeper::reconcileWaiting(const Now& now) {
             part.insert(waiting_.extract(waiting_.begin()));
         changed += carryOut(part, now);
     } while (!waiting_.empty() && std::chrono::steady_clock::now() < end);
-    waitingSince_ = waiting_.empty() ? SteadyTime() : now.steady;
+    waitingDue_ = waiting_.empty() ? SteadyTime() : now.steady;
     return changed;
 }
 
@@ -225,44 +230,46 @@ std::vector<const RegistryKeeper::Step*> RegistryKeeper::claim(std::vector<Step>
 
 /// All directories that are, or should be, but those that are sealed as they were when they were
 /// found as intended.
-std::set<std::string> RegistryKeeper::unproven(const Now& now, size_t* leftOut) const {
-    std::set<std::string> out;
+RegistryKeeper::Places RegistryKeeper::toLookAt(SteadyTime now) const {
+    Places out;
+    auto& directories = out.directories;
     size_t undeclared = 0;
-    *leftOut = 0;
     const files::CertsTree::Seals seals(tree_);
-    const auto add = [&](const std::string& directory) { out.insert(out.end(), directory); };
+    const auto add = [&](const std::string& directory) {
+        directories.insert(directories.end(), directory);
+    };
     auto track = tracks_.begin();
-    const auto isProven = [&](const std::string& directory, const IntendedHosts& intended) {
+    const auto isVerified = [&](const std::string& directory, const IntendedHosts& intended) {
         while (track != tracks_.end() && track->first < directory) ++track;
         if (track == tracks_.end() || track->first != directory) return false;
-        const auto& proof = track->second.proof;
-        return proof && track->second.state == RegistryState::InSync && proof->until > now.steady &&
-               proof->sha256 == intended.sha256 && seals.of(directory) == proof->seal;
+        const auto& verified = track->second.verified;
+        return verified && track->second.state == RegistryState::InSync && verified->until > now &&
+               verified->sha256 == intended.sha256 && seals.of(directory) == verified->seal;
     };
-    std::vector<std::string_view> proven;
+    std::vector<std::string_view> asIntended;
     for (const auto& [directory, intended] : intents_.all())
-        if (isProven(directory, intended))
-            proven.push_back(directory);
+        if (isVerified(directory, intended))
+            asIntended.push_back(directory);
         else
             add(directory);
-    // What is neither proven nor in yet, of sorted names.
-    auto known = proven.begin();
+    // What is neither as intended nor in yet, of sorted names.
+    auto known = asIntended.begin();
     const auto addOther = [&](const std::string& directory) {
-        while (known != proven.end() && *known < directory) ++known;
-        if (known == proven.end() || *known != directory) out.insert(directory);
+        while (known != asIntended.end() && *known < directory) ++known;
+        if (known == asIntended.end() || *known != directory) directories.insert(directory);
     };
-    for (const auto& [directory, problem] : intents_.problems()) out.insert(directory);
+    for (const auto& [directory, problem] : intents_.problems()) directories.insert(directory);
     if (const auto names = tree_.list())
         for (const auto& name : *names) {
             const bool other = !isOurs(name);
             if (other && ++undeclared > kMostUndeclared)
-                ++*leftOut;
+                ++out.leftOut;
             else
                 addOther(name);
         }
-    known = proven.begin();
+    known = asIntended.begin();
     for (const auto& [directory, ownership] : claims_.all()) addOther(directory);
-    known = proven.begin();
+    known = asIntended.begin();
     for (const auto& [directory, seen] : tracks_) addOther(directory);
     return out;
 }
@@ -293,7 +300,9 @@ size_t RegistryKeeper::reconcileAll(const Now& now) {
         for (const auto& [directory, ownership] : claims_.all()) tree_.removeLeftovers(directory);
         swept_ = true;
     }
-    return reconcile(unproven(now, &leftOut_), now);
+    const Places places = toLookAt(now.steady);
+    leftOut_ = places.leftOut;
+    return reconcile(places.directories, now);
 }
 
 SteadyTime RegistryKeeper::due() const {
@@ -302,7 +311,7 @@ SteadyTime RegistryKeeper::due() const {
         if (time != SteadyTime() && (earliest == SteadyTime() || time < earliest)) earliest = time;
     };
     consider(treeRetryAt_);
-    consider(waitingSince_);
+    consider(waitingDue_);
     for (const auto& [directory, track] : tracks_) consider(track.due());
     return earliest;
 }

@@ -71,7 +71,7 @@ class RegistryKeeper {
 
   private:
     /// A look at a file that was found as intended.
-    struct Proof {
+    struct Verified {
         files::CertsTree::Seal seal;
         std::string sha256;
         SteadyTime until;  ///< then it is read again, whatever the seal says
@@ -79,7 +79,7 @@ class RegistryKeeper {
     struct Track {
         Contest contest;
         LookPace pace;  ///< of an undeclared registry
-        std::optional<Proof> proof;
+        std::optional<Verified> verified;
         RegistryState state = RegistryState::Drifted;
         std::string problem;
         std::string remedy;       ///< of a failure; empty where only time mends it
@@ -126,18 +126,23 @@ class RegistryKeeper {
     void tellContest(Track& track) const;
     /// False where it failed.
     bool apply(const Step& step, const std::optional<Result<void>>& written, const Now& now);
-    Result<void> write(const WriteHosts& action);
-    Result<void> prune(const PruneHosts& action);
+    Result<void> execute(const Step& step, const std::optional<Result<void>>& written);
+    Result<void> put(const WriteHosts& action);
+    Result<void> takeAway(const PruneHosts& action);
     void failed(const std::string& directory, const Error& error, const Now& now);
-    void checkUndeclared(const std::string& directory, Track& track) const;
-    std::set<std::string> unproven(const Now& now, size_t* leftOut) const;
+    void noteUndeclared(const std::string& directory, Track& track) const;
+    struct Places {
+        std::set<std::string> directories;
+        size_t leftOut = 0;  ///< undeclared ones, for there are too many
+    };
+    Places toLookAt(SteadyTime now) const;
 
     files::CertsTree tree_;
     RegistryClaims claims_;
     RegistryIntents intents_;
     std::map<std::string, Track> tracks_;  ///< by directory
-    std::set<std::string> waiting_;
-    SteadyTime waitingSince_;  ///< the epoch where none waits
+    std::set<std::string> waiting_;        ///< directories of others, for their turn
+    SteadyTime waitingDue_;                ///< when that is; the epoch where none waits
     ContainerdVersion containerd_ = kAssumedVersion;
     std::function<void(const std::string&)> contested_;
     std::function<void()> progress_;

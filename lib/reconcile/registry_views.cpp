@@ -1,4 +1,5 @@
 #include "base/diff.hpp"
+#include "base/overloaded.hpp"
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/directories.hpp"
 #include "hosts_toml/redact.hpp"
@@ -110,27 +111,25 @@ std::string shownContent(const Seen<ObservedRegistry>& observed) {
 std::vector<PlannedChange> RegistryKeeper::preview() const {
     std::vector<PlannedChange> out;
     if (intents_.desired() == nullptr) return out;
-    size_t leftOut = 0;
-    for (const auto& directory : unproven(Now(), &leftOut)) {
+    const bool keeps = intents_.desired()->unmanaged == UnmanagedPolicy::Keep;
+    // The epoch: what was verified is taken for verified, however long ago.
+    for (const auto& directory : toLookAt(SteadyTime()).directories) {
+        if (keeps && !isOurs(directory)) continue;
         const auto step = planFor(directory, tree_.observe(directory));
         if (!step) continue;
         const std::string path = tree_.root() + "/" + directory + "/hosts.toml";
         const std::string before = shownContent(step->observed);
-        std::string after;
-        std::string reason;
-        if (const auto* write = std::get_if<WriteHosts>(&step->action)) {
-            after = write->rendered.redacted;
-            reason = write->reason;
-        } else if (const auto* release = std::get_if<ReleaseHosts>(&step->action)) {
-            reason = release->reason;
-            if (release->leaveFile) after = before;
-            if (!release->leaveFile) after = redactHostsToml(claims_.earlier(directory));
-        } else if (const auto* prune = std::get_if<PruneHosts>(&step->action)) {
-            reason = prune->reason;
-        }
+        const Overloaded result{
+            [](const WriteHosts& write) { return write.rendered.redacted; },
+            [&](const ReleaseHosts& release) {
+                return release.leaveFile ? before : redactHostsToml(claims_.earlier(directory));
+            },
+            [](const PruneHosts&) { return std::string(); },
+        };
+        const std::string after = std::visit(result, step->action);
         PlannedChange change;
         change.subject = path;
-        change.reason = reason;
+        change.reason = reasonOf(step->action);
         change.diff = unifiedDiff(before.empty() ? "/dev/null" : path, before,
                                   after.empty() ? "/dev/null" : path, after);
         out.push_back(std::move(change));

@@ -22,15 +22,14 @@ WallTime wallNow() { return std::chrono::system_clock::now(); }
 
 }  // namespace
 
-Result<void> Restarter::start() {
+void Restarter::start() {
     auto history = state_.loadRestarts();
     if (!history) {
         // A lost count must not keep the node from being defended.
         spdlog::error("msg={}", inQuotes(history.error().text()));
-        return {};
+        return;
     }
     history_ = std::move(*history);
-    return {};
 }
 
 /// Where the clock was set back, restarts of a time to come count from now on, and no longer than
@@ -116,7 +115,7 @@ std::optional<Restarter::Outcome> Restarter::refusal(const Service& service, con
 void Restarter::noteFailure(const std::string& unit, const std::string& message) {
     Failing& failing = failing_[unit];
     failing.retryAt = std::chrono::steady_clock::now() +
-                      doubled(kAfterFailure, failing.failures, kAfterFailureAtMost);
+                      backoff(kAfterFailure, failing.failures, kAfterFailureAtMost);
     failing.message = message;
     ++failing.failures;
 }

@@ -29,7 +29,7 @@ class Restarter {
     };
 
     Restarter(Units& units, StateDir state) : units_(units), state_(std::move(state)) {}
-    Result<void> start();
+    void start();
     void setDesired(const Desired& desired) { budget_ = desired.budget; }
 
     /// Called before a restart is asked for, with its reason.

@@ -30,9 +30,9 @@ struct ProofRecord {
 };
 using Proofs = std::map<std::string, ProofRecord>;  ///< by registry
 
-/// The daemon's own state on disk (/var/lib/nodemirrord): what it owns, what it replaced, the last
-/// good desired state, the restarts it has asked for. Every write is atomic and synced before it
-/// returns. A file that cannot be understood is an error, never an empty state.
+/// The daemon's own state on disk (/var/lib/nodemirrord): what it owns, what it replaced, and what
+/// it has to know after a restart. Every write is atomic and synced before it returns. A file that
+/// cannot be understood is an error, never an empty state.
 class StateDir {
   public:
     explicit StateDir(std::string path) : path_(std::move(path)) {}

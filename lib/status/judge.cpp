@@ -67,10 +67,6 @@ void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {
     }
 }
 
-}  // namespace
-
-namespace {
-
 void judgeTree(const std::string& certsDir, const TreeState& tree, std::vector<Reason>& reasons) {
     if (tree.problem)
         reasons.push_back(

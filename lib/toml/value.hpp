@@ -57,6 +57,8 @@ struct Value {
     /// The value of a key of this table; null when it has none.
     const Value* find(std::string_view key) const;
     Value* find(std::string_view key);
+    /// What a path of keys leads to, through tables alone; null where it leads to nothing.
+    const Value* at(const std::vector<std::string>& path) const;
 
     static Value ofKind(Kind kind, int line);
 };
@@ -117,6 +119,13 @@ inline const Value* Value::find(std::string_view key) const {
 inline Value* Value::find(std::string_view key) {
     Entry* entry = entries.find(key);
     return entry == nullptr ? nullptr : &entry->second;
+}
+
+inline const Value* Value::at(const std::vector<std::string>& path) const {
+    const Value* node = this;
+    for (const auto& key : path)
+        node = node != nullptr && node->isTable() ? node->find(key) : nullptr;
+    return node;
 }
 
 inline Value Value::ofKind(Kind kind, int line) {

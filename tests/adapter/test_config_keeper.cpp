@@ -18,7 +18,7 @@ struct ProvenEdit : Node {
         const auto readConfig = [] { return Result<ContainerdConfig>(ContainerdConfig()); };
         ConfigKeeper out(io, containerd, restarter, state, loaded, readConfig,
                          std::chrono::milliseconds(10));
-        REQUIRE(out.start());
+        out.start();
         return out;
     }
     ConfigPlan plan() const {
@@ -39,7 +39,7 @@ struct ProvenEdit : Node {
 
 TEST_CASE("a CRI that takes its time says nothing against an edit") {
     using Stage = ConfigEditRecord::Stage;
-    using Runs = ConfigKeeper::Runs;
+    using Runs = ContainerdRuns;
     ProvenEdit edit;
     ConfigKeeper keeper = edit.keeper();
     edit.containerd.slow = true;
@@ -66,7 +66,7 @@ TEST_CASE("a CRI that takes its time says nothing against an edit") {
 
 TEST_CASE("what cannot be asked says nothing against an edit") {
     using Stage = ConfigEditRecord::Stage;
-    using Runs = ConfigKeeper::Runs;
+    using Runs = ContainerdRuns;
     ProvenEdit edit;
     ConfigKeeper keeper = edit.keeper();
     SECTION("a restart whose end is not heard of") {
@@ -145,8 +145,7 @@ TEST_CASE("a rollback is owed its restart by the containerd that has read the ed
     edit.units.result = "done";
     edit.containerd.refuses = true;
     edit.reasons.clear();
-    (void)finish(edit.io,
-                 keeper.resume(edit.service, ConfigKeeper::Runs::Configured, &edit.reasons));
+    (void)finish(edit.io, keeper.resume(edit.service, ContainerdRuns::Configured, &edit.reasons));
     CHECK(edit.root.read("config.toml") == "before");
     CHECK(edit.state.loadConfigEdit()->restartOwed);
     REQUIRE(edit.reasons.size() == 1);
@@ -183,7 +182,7 @@ TEST_CASE("a crash before the files were put back leaves nothing undone") {
     edit.units.unit->activeState = "failed";
     finish(edit.io, edit.restarter.observe(edit.service.unit));
     ConfigKeeper second = edit.keeper();
-    (void)finish(edit.io, second.resume(edit.service, ConfigKeeper::Runs::Nothing, &edit.reasons));
+    (void)finish(edit.io, second.resume(edit.service, ContainerdRuns::Nothing, &edit.reasons));
     CHECK(edit.root.read("config.toml") == "before");
     CHECK(edit.units.restarts.size() == 2);
     CHECK(edit.stage() == Stage::RolledBack);
@@ -245,7 +244,7 @@ TEST_CASE("an edit is not blamed for what is no better without it") {
 
 TEST_CASE("half of an edit is not put back where the edit cannot be made anew") {
     using Stage = ConfigEditRecord::Stage;
-    using Runs = ConfigKeeper::Runs;
+    using Runs = ContainerdRuns;
     ProvenEdit edit;
     ConfigKeeper keeper = edit.keeper();
     auto plan = edit.plan();
@@ -283,7 +282,7 @@ TEST_CASE("half of an edit is not put back where the edit cannot be made anew") 
 
 TEST_CASE("a record of an edit that can be read again is") {
     using Stage = ConfigEditRecord::Stage;
-    using Runs = ConfigKeeper::Runs;
+    using Runs = ContainerdRuns;
     ProvenEdit edit;
     ConfigEditRecord record;
     record.stage = Stage::RolledBack;

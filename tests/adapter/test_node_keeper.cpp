@@ -186,7 +186,7 @@ TEST_CASE("half an edit that was put back is made anew from what is there then")
     REQUIRE(node.state.storeBackup("one", main));
     REQUIRE(node.state.storeBackup("two", mirrors));
     REQUIRE(node.state.saveConfigEdit(record));
-    REQUIRE(node.keeper->start());
+    node.keeper->start();
     (void)node.pass();
     CHECK_THAT(node.root.read("config.toml"), Catch::Contains(node.paths.certsDir));
     CHECK_THAT(node.root.read("extra.toml"), !Catch::Contains("old.example"));
@@ -282,7 +282,7 @@ TEST_CASE("a preview does not take back what a pass found") {
                     "  config_path = \"" +
                         paths.certsDir + "\"\n");
     NodeKeeper keeper(node.io, node.containerd, node.units, node.state, paths, kNoQuiet);
-    REQUIRE(keeper.start());
+    keeper.start();
     auto desired = std::make_shared<Desired>(*desire({"docker.io"}));
     desired->images = {"docker.io/library/x:1"};
     node.containerd.pullError = "no such host";

@@ -1,5 +1,6 @@
 #include "containerd_config/config_edit.hpp"
 #include "targets.hpp"
+#include "toml/edit.hpp"
 #include "toml/expressions.hpp"
 #include "toml/read_v2.hpp"
 
@@ -59,7 +60,7 @@ size_t oldValueSize(const std::string& text) {
 }
 
 void checkSet(const std::string& text) {
-    const auto after = setTomlString(text, kTable, "config_path", kCertsDir);
+    const auto after = toml_text::setString(text, kTable, "config_path", kCertsDir);
     if (!after) {
         expect(!after.error().remedy().empty(), "a refusal says what to do by hand");
         return;
@@ -70,14 +71,14 @@ void checkSet(const std::string& text) {
     const Value* value = valueAt(*after, full, root);
     expect(value != nullptr && value->string == kCertsDir, "the value is set");
     expect(middle(text, *after).size() <= oldValueSize(text), "nothing else is taken away");
-    const auto again = setTomlString(*after, kTable, "config_path", kCertsDir);
+    const auto again = toml_text::setString(*after, kTable, "config_path", kCertsDir);
     expect(again && *again == *after, "setting it again changes nothing");
 }
 
 void checkRemove(const std::string& text) {
     Path mirrors = kTable;
     mirrors.emplace_back("mirrors");
-    const auto after = removeTomlPaths(text, {mirrors});
+    const auto after = toml_text::removePaths(text, {mirrors});
     if (!after) {
         expect(!after.error().remedy().empty(), "a refusal says what to do by hand");
         return;
@@ -98,7 +99,7 @@ void checkRemove(const std::string& text) {
 void configEditor(std::string_view input) {
     const std::string text(input);
     if (!toml_text::readTomlV2(text).valid) {
-        expect(!setTomlString(text, kTable, "config_path", kCertsDir),
+        expect(!toml_text::setString(text, kTable, "config_path", kCertsDir),
                "a text that is no TOML is not edited");
         return;
     }

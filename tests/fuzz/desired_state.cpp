@@ -33,9 +33,7 @@ void desiredState(std::string_view input) {
             const auto rendered = renderHosts(registry);
             expect(static_cast<bool>(rendered), "what is taken as valid can be rendered");
             expect(rendered->redacted.find(kSecret) == std::string::npos, "secrets are replaced");
-            for (const ContainerdVersion version :
-                 {ContainerdVersion{1, 6, 20}, ContainerdVersion{1, 7, 24},
-                  ContainerdVersion{2, 1, 9}})
+            for (const auto& version : kTestedContainerds)
                 expect(decodeHostsToml(rendered->text, "/certs/x", version).valid,
                        "containerd takes what was rendered");
         }

@@ -31,10 +31,10 @@ TEST_CASE("durations as Go reads and prints them") {
 }
 
 TEST_CASE("pauses double, and have an end") {
-    CHECK(doubled(seconds(2), 0, seconds(64)) == seconds(2));
-    CHECK(doubled(seconds(2), 3, seconds(64)) == seconds(16));
-    CHECK(doubled(seconds(15), 5, seconds(300)) == seconds(300));
-    CHECK(doubled(seconds(1), 1'000'000, std::chrono::hours(24)) == std::chrono::hours(24));
+    CHECK(backoff(seconds(2), 0, seconds(64)) == seconds(2));
+    CHECK(backoff(seconds(2), 3, seconds(64)) == seconds(16));
+    CHECK(backoff(seconds(15), 5, seconds(300)) == seconds(300));
+    CHECK(backoff(seconds(1), 1'000'000, std::chrono::hours(24)) == std::chrono::hours(24));
 }
 
 TEST_CASE("a unified diff") {

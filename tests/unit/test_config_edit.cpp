@@ -1,5 +1,6 @@
 #include "containerd_config/config_edit.hpp"
 #include "support/temporary_directory.hpp"
+#include "toml/edit.hpp"
 #include "unit/config_samples.hpp"
 
 #include <catch2/catch.hpp>
@@ -40,11 +41,11 @@ TEST_CASE("config_path is set in every form of the table, and nothing else chang
     };
     for (const auto& each : cases) {
         CAPTURE(each.before);
-        const auto after = setTomlString(each.before, kTable, "config_path", "/c");
+        const auto after = toml_text::setString(each.before, kTable, "config_path", "/c");
         REQUIRE(after);
         CHECK(*after == each.after);
         // Setting it again changes nothing.
-        CHECK(*setTomlString(*after, kTable, "config_path", "/c") == *after);
+        CHECK(*toml_text::setString(*after, kTable, "config_path", "/c") == *after);
     }
 }
 
@@ -53,7 +54,7 @@ TEST_CASE("what cannot be edited safely is an error that says what to write") {
          {"plugins = 1\n", "plugins = { \"io.containerd.grpc.v1.cri\" = { registry = {} } }\n",
           "[plugins.\"io.containerd.grpc.v1.cri\"]\nregistry = 1\n", "broken = [\n"}) {
         CAPTURE(text);
-        const auto after = setTomlString(text, kTable, "config_path", "/c");
+        const auto after = toml_text::setString(text, kTable, "config_path", "/c");
         REQUIRE_FALSE(after);
         CHECK_THAT(after.error().remedy(), Catch::Contains("config_path = \"/c\""));
     }
@@ -66,13 +67,14 @@ TEST_CASE("legacy tables are taken out and their comments stay") {
         "    endpoint = [\"https://a\",\n      \"https://b\"] # both\n[next]\nx = 1\n";
     auto path = kTable;
     path.emplace_back("mirrors");
-    const auto after = removeTomlPaths(before, {path});
+    const auto after = toml_text::removePaths(before, {path});
     REQUIRE(after);
     CHECK(*after == "version = 2\n# about mirrors\n  # inner\n    # both\n[next]\nx = 1\n");
-    CHECK(*removeTomlPaths(before, {path, {"next"}}) ==
+    CHECK(*toml_text::removePaths(before, {path, {"next"}}) ==
           "version = 2\n# about mirrors\n  # inner\n    # both\n");
     // What cannot be taken out is named.
-    const auto refused = removeTomlPaths(before + "y = { z = 1 }\n", {path, {"next", "y", "z"}});
+    const auto refused =
+        toml_text::removePaths(before + "y = { z = 1 }\n", {path, {"next", "y", "z"}});
     REQUIRE_FALSE(refused);
     CHECK(refused.error().object() == "the table [next.y.z]");
 }
@@ -129,8 +131,8 @@ TEST_CASE("long texts are nobody's end") {
         "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nregistry = "
         "{ config_path = \"" +
         std::string(100'000, 'a') + "\" }\n";
-    const auto edited = setTomlString(text, {"plugins", "io.containerd.grpc.v1.cri", "registry"},
-                                      "config_path", kCerts);
+    const auto edited = toml_text::setString(
+        text, {"plugins", "io.containerd.grpc.v1.cri", "registry"}, "config_path", kCerts);
     REQUIRE_FALSE(edited);
     CHECK_THAT(edited.error().remedy(), Catch::Contains("by hand"));
 }

@@ -26,7 +26,7 @@ constexpr ContainerdVersion k17{1, 7, 24};
 constexpr ContainerdVersion k21{2, 1, 9};
 constexpr ContainerdVersion k22{2, 2, 0};
 
-/// The URLs in order, "!" with the reason where the file is dropped.
+/// The URLs in order; "dropped", or "crash", where that is what becomes of the file.
 std::string urls(const std::string& text, const ContainerdVersion& version,
                  const std::string& registry = "docker.io") {
     Decoded decoded = decodeHostsToml(text, "/certs/docker.io", version);
