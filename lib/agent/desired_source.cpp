@@ -9,6 +9,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace nodemirror {
 
@@ -61,6 +62,19 @@ void DesiredSource::keepCopy(const LastGood& lastGood) {
     spdlog::error("msg={}", inQuotes(saved.error().text()));
 }
 
+/// Those that are not the same as before are told.
+void DesiredSource::noteProblems(std::vector<Problem> problems) {
+    constexpr size_t kMostTold = 50;
+    const bool told = problems == view_.problems;
+    view_.problems = std::move(problems);
+    if (told) return;
+    for (size_t i = 0; i < std::min(view_.problems.size(), kMostTold); ++i) {
+        const Problem& problem = view_.problems[i];
+        spdlog::error("desired={}:{}:{} key={} msg={}", view_.path, problem.line, problem.column,
+                      inQuotes(problem.key), inQuotes(problem.message));
+    }
+}
+
 bool DesiredSource::reload(bool keep) {
     const auto ours = refuseOthersOnTheWay(view_.path);
     const auto text =
@@ -89,18 +103,9 @@ bool DesiredSource::reload(bool keep) {
     };
     auto parsed = parseDesired(*text, read);
     view_.sha256 = sha256Hex(*text);
-    const bool told = view_.problems == parsed.problems;
-    view_.problems = std::move(parsed.problems);
+    noteProblems(std::move(parsed.problems));
     view_.valid = parsed.desired.has_value();
-    if (!view_.valid) {
-        constexpr size_t kMostTold = 50;
-        for (size_t i = 0; !told && i < std::min(view_.problems.size(), kMostTold); ++i) {
-            const Problem& problem = view_.problems[i];
-            spdlog::error("desired={}:{}:{} key={} msg={}", view_.path, problem.line,
-                          problem.column, inQuotes(problem.key), inQuotes(problem.message));
-        }
-        return useLastGood();
-    }
+    if (!view_.valid) return useLastGood();
     const bool changed = !current_ || view_.lastGood || sha256Hex(bytes) != fileBytes_;
     view_.lastGood = false;
     view_.inForce = true;

@@ -33,6 +33,7 @@ class DesiredSource {
   private:
     bool useLastGood();
     void keepCopy(const LastGood& lastGood);
+    void noteProblems(std::vector<Problem> problems);
 
     StateDir state_;
     std::string fileBytes_;  ///< with the contents of the files it names: what was last parsed

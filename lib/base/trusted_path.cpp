@@ -95,11 +95,11 @@ class Walk {
             return {"read", path,
                     shown + ", on the way to it, belongs to uid " +
                         std::to_string(directory.st_uid) + ", who could put another in its place",
-                    "chown root " + shown + ", or move it below /etc/nodemirrord"};
+                    "chown root " + shown + ", or move the file below /etc/nodemirrord"};
         return {
             "read", path,
             "others may write " + shown + ", on the way to it, and could put another in its place",
-            "chmod go-w " + shown + ", or move it below /etc/nodemirrord"};
+            "chmod go-w " + shown + ", or move the file below /etc/nodemirrord"};
     }
 
     UniqueFd at_;

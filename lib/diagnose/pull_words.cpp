@@ -4,9 +4,21 @@
 #include "diagnose/resolution.hpp"
 #include "hosts_toml/upstream.hpp"
 
+#include <algorithm>
+
 namespace nodemirror {
 
 namespace {
+
+std::string namesOf(const CertificateFacts& facts) {
+    constexpr size_t kMost = 5;
+    if (facts.names.empty()) return "no name";
+    const size_t shown = std::min(kMost, facts.names.size());
+    const std::string first = join({facts.names.begin(), facts.names.begin() + shown}, ", ");
+    return facts.nameCount > shown
+               ? first + " and " + std::to_string(facts.nameCount - shown) + " more"
+               : first;
+}
 
 std::string certificateWords(const RegistryAnswer& answer, const std::string& host) {
     const auto& facts = answer.last().certificate;
@@ -16,9 +28,7 @@ std::string certificateWords(const RegistryAnswer& answer, const std::string& ho
             return "the certificate of " + host + " is valid only from " +
                    rfc3339(facts->notBefore).substr(0, 10) + " to " +
                    rfc3339(facts->notAfter).substr(0, 10) + " (or this node's clock is wrong)";
-        case Fault::Name:
-            return "the certificate of " + host + " is for " +
-                   (facts->names.empty() ? "no name" : join(facts->names, ", "));
+        case Fault::Name: return "the certificate of " + host + " is for " + namesOf(*facts);
         default:
             return "the certificate of " + host + " is signed by " + inQuotes(facts->issuer) +
                    ", which this node does not trust";

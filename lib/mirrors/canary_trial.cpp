@@ -6,6 +6,7 @@
 #include "hosts_toml/decode.hpp"
 #include "hosts_toml/directories.hpp"
 #include "hosts_toml/upstream.hpp"
+#include "plan/reason.hpp"
 #include "reference/image_reference.hpp"
 #include "trial/image_trial.hpp"
 
@@ -18,6 +19,7 @@ using std::chrono::seconds;
 /// A canary is a small image; a mirror that hangs must be found out before kubelet's users do.
 constexpr seconds kPull{30};
 constexpr seconds kAnswer{5};
+constexpr size_t kLongestWords = 1000;  ///< of one host; whoever sits before it may choose them
 
 Patience canaryPatience() {
     Patience patience;
@@ -69,13 +71,13 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
             (refused && withCredentials_.count(host.host.host) > 0))
             ++out.unasked;
         if (!host.head.ok() || !host.resolves) {
-            words.push_back(describeHost(host));
+            words.push_back(shortened(describeHost(host), kLongestWords));
             continue;
         }
         if (out.having++ == 0) out.digest = host.digest;
         words.push_back(host.host.host + " has it");
     }
-    out.evidence = join(words, "; ");
+    out.evidence = shortened(join(words, "; "), kLongestMessage);
     co_return out;
 }
 
@@ -101,7 +103,8 @@ Task<CanaryTrial::Answer> CanaryTrial::pull(const Registry& registry, std::strin
     const auto pulled = co_await std::move(pull);
     out.passed = pulled.has_value();
     if (pulled) co_return out;
-    out.evidence = pulled.error().reason() + " (" + hosts.evidence + ")";
+    out.evidence =
+        shortened(pulled.error().reason(), kLongestMessage) + " (" + hosts.evidence + ")";
     // containerd that is away, or has only just begun, proves nothing about a chain: what CRI of
     // 1.x says before it is initialized looks like any other failure.
     auto look = containerd_.criState();

@@ -40,7 +40,10 @@ std::string statusLine(int status);
 struct CertificateFacts {
     std::string subject;
     std::string issuer;
-    std::vector<std::string> names;  ///< of the subjectAltName extension
+    /// Of the subjectAltName extension, to be shown: the first hundred, shortened. A certificate of
+    /// 100 KB can have 50,000, and one is kept of every exchange.
+    std::vector<std::string> names;
+    size_t nameCount = 0;  ///< how many it has
     WallTime notBefore;
     WallTime notAfter;
 };

@@ -17,6 +17,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kMostRedirects = 10;
+constexpr size_t kLongestShown = 2000;  ///< of a URL
 const char kToken[] = "token";
 constexpr int kMostResponses = 6;  // retryRequest gives up after as many
 
@@ -153,7 +154,11 @@ Task<Exchange> RegistryClient::follow(HttpRequest request, std::string purpose,
                          : "redirected to something that is no http or https URL";
                 if (next && purpose != kToken) exchange.error.insert(0, "failed to do request: ");
             } else {
+                // It has done its work: what stays is to be shown.
                 exchange.body.clear();
+                exchange.url = shortened(std::move(exchange.url), kLongestShown);
+                auto& location = exchange.headers["location"];
+                location = shortened(std::move(location), kLongestShown);
                 answer->exchanges.push_back(std::move(exchange));
                 request.url = *next;
                 if (purpose.empty()) purpose = "redirect";

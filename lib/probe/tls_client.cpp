@@ -25,6 +25,8 @@ using boost::system::error_code;
 
 namespace {
 
+constexpr size_t kMostNames = 100;
+constexpr size_t kLongestName = 255;  // RFC 1035, 2.3.4
 constexpr char kPrefix[] = "tls: failed to verify certificate: x509: ";
 
 struct NamesFree {
@@ -86,6 +88,9 @@ std::string dateError(const CertificateFacts& facts) {
 }
 
 std::string nameError(const CertificateFacts& facts, const std::string& host) {
+    if (facts.nameCount > facts.names.size())  // Go since 1.24.11
+        return "certificate is valid for " + std::to_string(facts.nameCount) +
+               " names, but none matched " + host;
     if (facts.names.empty())
         return "certificate is not valid for any names, but wanted to match " + host;
     return "certificate is valid for " + join(facts.names, ", ") + ", not " + host;
@@ -134,6 +139,10 @@ Result<TlsContext> makeTlsContext(const TlsSettings& settings,
     // Go has neither of them, and a server may ask for seconds of work with either.
     SSL_CTX_set_cipher_list(context->native_handle(), "DEFAULT:!DHE");
     SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_RENEGOTIATION);
+    // Of a chain's certificates each is worked out, and those on the way to a root are verified: no
+    // real one is so large (Go took 64 KiB until 1.22) or so long.
+    SSL_CTX_set_max_cert_list(context->native_handle(), 64 << 10);
+    SSL_CTX_set_verify_depth(context->native_handle(), 10);
     SSL_CTX_set_msg_callback(context->native_handle(), refuseSlowCertificates);
     SSL_CTX_set_default_verify_dir(context->native_handle());
     X509_STORE* store = SSL_CTX_get_cert_store(context->native_handle());
@@ -192,8 +201,11 @@ CertificateFacts certificateFacts(X509* certificate) {
         X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
     for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
         const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
-        if (name->type == GEN_DNS) out.names.push_back(printable(rawText(name->d.dNSName)));
-        if (name->type == GEN_IPADD) out.names.push_back(addressText(name->d.iPAddress));
+        if (name->type != GEN_DNS && name->type != GEN_IPADD) continue;
+        if (++out.nameCount > kMostNames) continue;
+        out.names.push_back(name->type == GEN_IPADD
+                                ? addressText(name->d.iPAddress)
+                                : shortened(printable(rawText(name->d.dNSName)), kLongestName));
     }
     return out;
 }

@@ -186,6 +186,14 @@ Task<void> NodeKeeper::pass() {
         }
     }
     loaded_.remember();
+    fillView();
+    passed_ = true;
+    view_.ofDesired = begunFor == desired_;
+    passing_ = false;
+    if (onPass_) onPass_();
+}
+
+void NodeKeeper::fillView() {
     view_.observed = observed_;
     view_.sandboxImage = sandboxImageOf(observed_);
     view_.configPath = effectiveConfigPath(observed_, paths_.certsDir);
@@ -193,10 +201,6 @@ Task<void> NodeKeeper::pass() {
     view_.units = {restarter_.view(desired_->containerd.unit),
                    restarter_.view(desired_->kubelet.unit)};
     view_.reasons = reasons_;
-    passed_ = true;
-    view_.ofDesired = begunFor == desired_;
-    passing_ = false;
-    if (onPass_) onPass_();
 }
 
 void NodeKeeper::judgeContainerd(std::vector<Reason>* reasons) const {

@@ -83,6 +83,7 @@ class NodeKeeper {
     void lookElsewhere(const std::string& configPath, ConfigSurroundings& around) const;
     std::optional<ChainReading> readBelow(const std::string& registry) const;
     void judgeImages();
+    void fillView();
     void judgeContainerd(std::vector<Reason>* reasons) const;
     SteadyTime due(SteadyTime now) const;
     Result<ContainerdConfig> readConfig() const;

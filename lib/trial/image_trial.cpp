@@ -246,6 +246,28 @@ std::string ImageTrial::resolvedDigest() const {
     return "";
 }
 
+/// The configuration, and the layers as far as there is time for them.
+Task<void> ImageTrial::readBlobs(ImageDocument manifest) {
+    auto config = readPiece(manifest.config, "config", kLargestConfig);
+    if (!co_await std::move(config)) co_return;
+    const size_t count = manifest.layers.size();
+    if (count > kMostLayers) {
+        findings_.problem = "the manifest lists " + std::to_string(count) +
+                            " layers, and overlayfs takes " + std::to_string(kMostLayers);
+        findings_.uselessness = ImageFindings::Uselessness::Other;
+        co_return;
+    }
+    for (size_t i = 0; i < count; ++i) {
+        if (std::chrono::steady_clock::now() >= deadline_) {
+            findings_.layersLeft = count - i;
+            co_return;
+        }
+        const std::string what = "layer " + std::to_string(i + 1) + " of " + std::to_string(count);
+        auto layer = readPiece(manifest.layers[i], what, options_.full ? kWhole : kRanged);
+        if (!co_await std::move(layer)) co_return;
+    }
+}
+
 Task<void> ImageTrial::readImage() {
     const HostFinding& winner = findings_.hosts[*findings_.winner];
     Descriptor descriptor;
@@ -268,25 +290,8 @@ Task<void> ImageTrial::readImage() {
             co_return;
         }
         if (!document->isIndex) {
-            auto config = readPiece(document->config, "config", kLargestConfig);
-            if (!co_await std::move(config)) co_return;
-            const size_t count = document->layers.size();
-            if (count > kMostLayers) {
-                findings_.problem = "the manifest lists " + std::to_string(count) +
-                                    " layers, and overlayfs takes " + std::to_string(kMostLayers);
-                findings_.uselessness = ImageFindings::Uselessness::Other;
-                co_return;
-            }
-            for (size_t i = 0; i < count; ++i) {
-                if (std::chrono::steady_clock::now() >= deadline_) {
-                    findings_.layersLeft = count - i;
-                    co_return;
-                }
-                const std::string what =
-                    "layer " + std::to_string(i + 1) + " of " + std::to_string(count);
-                auto layer = readPiece(document->layers[i], what, options_.full ? kWhole : kRanged);
-                if (!co_await std::move(layer)) co_return;
-            }
+            auto rest = readBlobs(*document);
+            co_await std::move(rest);
             co_return;
         }
         const Descriptor* chosen = choosePlatform(*document, options_.platform);

@@ -39,6 +39,7 @@ class ImageTrial {
     Task<bool> resume(PieceFinding& piece, RegistryClient::Ask ask);
     std::string resolvedDigest() const;
     Task<void> readImage();
+    Task<void> readBlobs(ImageDocument manifest);
 
     boost::asio::io_context& io_;
     Resolver& resolver_;

@@ -158,6 +158,18 @@ TEST_CASE("a certificate without an end is not expired, and odd addresses are no
     CHECK(facts.names == std::vector<std::string>{"an address of 1 bytes", "1.2.3.4"});
 }
 
+TEST_CASE("of the names of a certificate few are kept, however many there are") {
+    const Party leaf = issue("leaf", false);
+    std::string names = "DNS:" + std::string(4000, 'a');
+    for (int i = 1; i < 5000; ++i) names += ",DNS:n" + std::to_string(i) + ".example";
+    extend(leaf.certificate.get(), leaf, NID_subject_alt_name, names.c_str());
+    const CertificateFacts facts = certificateFacts(leaf.certificate.get());
+    CHECK(facts.nameCount == 5000);
+    REQUIRE(facts.names.size() == 100);
+    CHECK(facts.names[0].size() < 300);
+    CHECK(facts.names[99] == "n99.example");
+}
+
 TEST_CASE("a certificate that is named again and again is read once, and many are too many") {
     const TemporaryDirectory directory;
     const auto roots = std::make_shared<SystemRoots>("/nonexistent");
