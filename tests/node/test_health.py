@@ -150,8 +150,8 @@ class Health(NodeCase):
         mirrors = "".join(f"      - {{url: \"{url('hang', f'/m{n}/v2')}\", "
                           "ca: /etc/nodetest/ca.crt}\n" for n in range(300))
         node = self.start(desired("good").replace("health:", f"{mirrors}health:")
-                          .replace("interval: 1s", "interval: 2s").replace("timeout: 1s",
-                                                                           "timeout: 2s"))
+                          .replace("interval: 1s", "interval: 8s").replace("timeout: 1s",
+                                                                           "timeout: 8s"))
         hosts = f"{CERTS}/fleet.test/hosts.toml"
         self.wait_for(lambda: node.exists(hosts), "the file is there")
         # Opens that the daemon holds to the mirrors: the probes are under way.
