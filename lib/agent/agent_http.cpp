@@ -1,6 +1,8 @@
 #include "agent/agent.hpp"
 #include "base/text.hpp"
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
 
 namespace nodemirror {
@@ -52,12 +54,19 @@ http::Answer Agent::statusAnswer() {
 Task<http::Answer> Agent::reconcileNow() {
     spdlog::info("event=reconcile-asked");
     (void)takeDesired();
-    const size_t files = reconcileEverything();
+    const SteadyTime end = std::chrono::steady_clock::now() + kReconcileWait;
+    const size_t before = registries_.changes();
+    (void)reconcileEverything();
+    while (registries_.areWaiting() && std::chrono::steady_clock::now() < end) {
+        auto turn = boost::asio::post(io_, boost::asio::use_awaitable);
+        co_await std::move(turn);
+        (void)registries_.reconcileDue(now());
+    }
     node_.retryImages();
-    auto settle = node_.settle(std::chrono::steady_clock::now() + kReconcileWait);
+    auto settle = node_.settle(end);
     co_await std::move(settle);
     Document out;
-    out["changed"] = files;
+    out["changed"] = registries_.changes() - before;
     out["status"] = toDocument(status());
     co_return json(out);
 }

@@ -191,8 +191,14 @@ void Agent::armDue() {
     dueTimer_.async_wait([this](const error_code& error) {
         if (error || stopping_) return;
         const Now began = now();
+        const bool goesOn = registries_.areWaiting();  // the rest of a pass
         (void)registries_.reconcileDue(began);
-        noteReconcile(began.steady);
+        if (!goesOn) {
+            noteReconcile(began.steady);
+            return;
+        }
+        statusBody_.reset();
+        armDue();
     });
 }
 

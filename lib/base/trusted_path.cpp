@@ -5,8 +5,10 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <climits>
 #include <deque>
 #include <string_view>
@@ -16,6 +18,17 @@ namespace nodemirror {
 namespace {
 
 constexpr int kMostLinks = 40;  // path_resolution(7)
+
+/// Of an access list the bits of the group are no more than its mask.
+bool hasAccessList(const std::string& path) {
+    if (::getxattr(path.c_str(), "system.posix_acl_access", nullptr, 0) >= 0) return true;
+    return errno != ENODATA && errno != ENOTSUP && errno != ENOENT;
+}
+
+bool mayOthers(mode_t ofGroup, mode_t ofAll, const std::string& path, const struct stat& status) {
+    if ((status.st_mode & ofAll) != 0) return true;
+    return (status.st_mode & ofGroup) != 0 && (status.st_gid != 0 || hasAccessList(path));
+}
 
 /// Walks a path as the kernel does.
 class Walk {
@@ -73,33 +86,30 @@ class Walk {
         return {};
     }
 
-    static bool mayWrite(const struct stat& directory) {
-        const bool group = (directory.st_mode & S_IWGRP) != 0 && directory.st_gid != 0;
-        return group || (directory.st_mode & S_IWOTH) != 0;
+    std::string place() const { return "/proc/self/fd/" + std::to_string(at_.get()); }
+
+    bool mayEnter(const struct stat& directory) const {
+        return directory.st_uid != 0 || mayOthers(S_IXGRP, S_IXOTH, place(), directory);
     }
 
-    static bool mayEnter(const struct stat& directory) {
-        const bool group = (directory.st_mode & S_IXGRP) != 0 && directory.st_gid != 0;
-        return directory.st_uid != 0 || group || (directory.st_mode & S_IXOTH) != 0;
-    }
-
-    static bool isTheirs(const struct stat& directory, const struct stat& entry) {
+    bool isTheirs(const struct stat& directory, const struct stat& entry) const {
         if (directory.st_uid != 0) return true;
         const bool sticky = (directory.st_mode & S_ISVTX) != 0;
-        return mayWrite(directory) && !(sticky && entry.st_uid == 0);
+        return mayOthersWrite(place(), directory) && !(sticky && entry.st_uid == 0);
     }
 
     Error refused(const std::string& path, const struct stat& directory) const {
         const std::string shown = shown_.empty() ? "/" : shown_;
         if (directory.st_uid != 0)
-            return {"read", path,
-                    shown + ", on the way to it, belongs to uid " +
-                        std::to_string(directory.st_uid) + ", who could put another in its place",
-                    "chown root " + shown + ", or move the file below /etc/nodemirrord"};
-        return {
+            return Error::passing(
+                "read", path,
+                shown + ", on the way to it, belongs to uid " + std::to_string(directory.st_uid) +
+                    ", who could put another in its place",
+                "chown root " + shown + ", or move the file below /etc/nodemirrord");
+        return Error::passing(
             "read", path,
             "others may write " + shown + ", on the way to it, and could put another in its place",
-            "chmod go-w " + shown + ", or move the file below /etc/nodemirrord"};
+            "chmod go-w " + shown + ", or move the file below /etc/nodemirrord");
     }
 
     UniqueFd at_;
@@ -110,6 +120,10 @@ class Walk {
 };
 
 }  // namespace
+
+bool mayOthersWrite(const std::string& path, const struct stat& status) {
+    return mayOthers(S_IWGRP, S_IWOTH, path, status);
+}
 
 Result<void> refuseOthersOnTheWay(const std::string& path) {
     if (::geteuid() != 0 || path.substr(0, 1) != "/") return {};

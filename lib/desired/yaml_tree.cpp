@@ -75,39 +75,65 @@ namespace {
 
 bool isBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-/// Brackets in quotes count as well: it is no more than an estimate.
-void refuseEndlessBrackets(const std::string& text) {
-    static constexpr std::string_view kSigns = "[]{},:\"'";
-    const auto isSign = [](char c) { return kSigns.find(c) != std::string_view::npos; };
-    YAML::Mark here;
-    YAML::Mark opened;
-    size_t depth = 0;
-    size_t words = 0;
-    bool comment = false;
-    char before = '\n';
-    for (const char c : text) {
-        comment = c != '\n' && (comment || (c == '#' && isBlank(before)));
-        const bool opens = !comment && (c == '[' || c == '{');
-        if (opens && depth++ == 0) {
-            opened = here;
-            words = 0;
-        }
-        const bool begins = isSign(c) || isBlank(before) || isSign(before);
-        if (depth > 0 && !comment && !isBlank(c) && begins && ++words > kMostInBrackets)
-            throw YAML::ParserException(
-                opened, "a bracket that is not closed within what a desired state may have");
-        if (!comment && depth > 0 && (c == ']' || c == '}')) --depth;
-        ++here.pos;
-        here.column = c == '\n' ? 0 : here.column + 1;
-        here.line += c == '\n' ? 1 : 0;
-        before = c;
+/// Counts what is between brackets. Outside of them quotes are letters like others, inside of them
+/// a word in quotes is one.
+class BracketCount {
+  public:
+    void read(char c) {
+        if (quote_ == 0)
+            readOutsideQuotes(c);
+        else if (!isEscaped(c) && c == quote_)
+            quote_ = 0;
+        here_.column = c == '\n' ? 0 : here_.column + 1;
+        here_.line += c == '\n' ? 1 : 0;
+        ++here_.pos;
+        before_ = c;
     }
-}
+
+  private:
+    static bool isSign(char c) {
+        static constexpr std::string_view kSigns = "[]{},:\"'";
+        return kSigns.find(c) != std::string_view::npos;
+    }
+
+    bool isEscaped(char c) {
+        escaped_ = quote_ == '"' && !escaped_ && before_ == '\\' && c != '\n';
+        return escaped_;
+    }
+
+    void readOutsideQuotes(char c) {
+        comment_ = c != '\n' && (comment_ || (c == '#' && isBlank(before_)));
+        if (comment_ || isBlank(c)) return;
+        if ((c == '[' || c == '{') && depth_++ == 0) {
+            opened_ = here_;
+            words_ = 0;
+        }
+        if (depth_ == 0) return;
+        const bool begins = isBlank(before_) || isSign(before_);
+        if ((begins || isSign(c)) && ++words_ > kMostInBrackets)
+            throw TooManyValues(opened_,
+                                "has more between this bracket and its end than a desired state "
+                                "may have: it may be "
+                                "left open; what is so long is written in block style");
+        if (begins && (c == '"' || c == '\'')) quote_ = c;
+        if (c == ']' || c == '}') --depth_;
+    }
+
+    YAML::Mark here_;
+    YAML::Mark opened_;
+    size_t depth_ = 0;
+    size_t words_ = 0;
+    bool comment_ = false;
+    bool escaped_ = false;
+    char quote_ = 0;
+    char before_ = '\n';
+};
 
 }  // namespace
 
 YamlTree::YamlTree(const std::string& text) {
-    refuseEndlessBrackets(text);
+    BracketCount brackets;
+    for (const char c : text) brackets.read(c);
     std::istringstream in(text);
     YAML::Parser parser(in);
     YamlTreeBuilder first(*this);

@@ -35,13 +35,14 @@ inline constexpr size_t kMostValues = 2'000'000;
 /// A document has more than kMostValues.
 class TooManyValues : public YAML::ParserException {
   public:
-    explicit TooManyValues(const YAML::Mark& place)
-        : YAML::ParserException(place, "more values than a desired state may have") {}
+    explicit TooManyValues(const YAML::Mark& place,
+                           const std::string& what = "more values than a desired state may have")
+        : YAML::ParserException(place, what) {}
 };
 
 /// The most words and signs between a bracket ([ or {) and the one that closes it. yaml-cpp keeps
 /// them all until then (Scanner::EnsureTokensInQueue), with 200 bytes each and more.
-inline constexpr size_t kMostInBrackets = 500'000;
+inline constexpr size_t kMostInBrackets = 1'200'000;
 
 /// The first document of a text, read in one pass. yaml-cpp's own nodes are several allocations
 /// each, which counts where there are thousands of registries; and its LoadAll finds documents

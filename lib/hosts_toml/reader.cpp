@@ -2,6 +2,7 @@
 
 #include "base/read_file.hpp"
 #include "base/text.hpp"
+#include "base/trusted_path.hpp"
 #include "base/unique_fd.hpp"
 #include "hosts_toml/certificates.hpp"
 #include "hosts_toml/decode.hpp"
@@ -125,7 +126,7 @@ std::string othersOf(const std::string& root, const std::string& directory) {
         if (::stat(path.c_str(), &status) != 0) continue;
         if (status.st_uid != 0 && status.st_uid != ::geteuid())
             return path + " belongs to uid " + std::to_string(status.st_uid);
-        if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) return "others may write " + path;
+        if (mayOthersWrite(path, status)) return "others may write " + path;
     }
     return "";
 }

@@ -100,6 +100,9 @@ void NodeKeeper::lookElsewhere(const std::string& configPath, ConfigSurroundings
 std::optional<ChainReading> NodeKeeper::readBelow(const std::string& registry) const {
     auto reading =
         readChain(paths_.certsDir, registry, observed_.version.value(), CertificateFiles::OfRoot);
+    // Whether pulls through what others wrote come to anything is not known: they may name any
+    // certificates.
+    if (!reading.others.empty()) return std::nullopt;
     const bool fallback = reading.directory == "_default" && registry != "_default";
     if (reading.directory.empty() || fallback || !reading.error.empty() || !reading.ignored.empty())
         return std::nullopt;

@@ -170,8 +170,12 @@ size_t RegistryKeeper::reconcileWaiting(const Now& now) {
     size_t changed = 0;
     do {
         std::set<std::string> part;
-        while (!waiting_.empty() && part.size() < kAtATime)
-            part.insert(waiting_.extract(waiting_.begin()));
+        while (!waiting_.empty() && part.size() < kAtATime) {
+            auto next = waiting_.upper_bound(lastTurn_);
+            if (next == waiting_.end()) next = waiting_.begin();
+            lastTurn_ = *next;
+            part.insert(waiting_.extract(next));
+        }
         changed += carryOut(part, now);
     } while (!waiting_.empty() && std::chrono::steady_clock::now() < end);
     waitingDue_ = waiting_.empty() ? SteadyTime() : now.steady;
@@ -200,6 +204,7 @@ size_t RegistryKeeper::carryOut(const std::set<std::string>& directories, const 
         if (progress_ && ++count % kProgressEvery == 0) progress_();
     }
     claims_.flush();
+    changes_ += changed;
     return changed;
 }
 

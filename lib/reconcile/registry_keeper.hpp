@@ -64,6 +64,8 @@ class RegistryKeeper {
     std::vector<RegistryView> views() const;
     const std::string& root() const { return tree_.root(); }
     size_t heals() const { return heals_; }
+    /// How many files were changed so far.
+    size_t changes() const { return changes_; }
     /// How many undeclared names were not looked at, for there are too many.
     size_t leftOut() const { return leftOut_; }
     /// Why the tree as a whole cannot be used; nothing when it can.
@@ -142,12 +144,14 @@ class RegistryKeeper {
     RegistryIntents intents_;
     std::map<std::string, Track> tracks_;  ///< by directory
     std::set<std::string> waiting_;        ///< directories of others, for their turn
+    std::string lastTurn_;                 ///< the last of them that had it
     SteadyTime waitingDue_;                ///< when that is; the epoch where none waits
     ContainerdVersion containerd_ = kAssumedVersion;
     std::function<void(const std::string&)> contested_;
     std::function<void()> progress_;
     bool swept_ = false;  ///< what a crash left is gone
     size_t heals_ = 0;
+    size_t changes_ = 0;
     size_t leftOut_ = 0;
     std::optional<Error> treeProblem_;
     int treeFailures_ = 0;

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 using namespace nodemirror;
@@ -40,6 +41,24 @@ TEST_CASE("a path on which others could put another file is refused") {
         CHECK(why(file).empty());
         REQUIRE(::chown(file.c_str(), 1234, 1234) == 0);
         CHECK_FALSE(why(file).empty());
+    }
+    SECTION("an access list") {
+        // Version 2: the owner, uid 1234, the group, the mask and others (acl(5),
+        // linux/posix_acl_xattr.h).
+        const std::string list(
+            "\2\0\0\0"
+            "\1\0\7\0\377\377\377\377"
+            "\2\0\7\0\322\4\0\0"
+            "\4\0\5\0\377\377\377\377"
+            "\20\0\7\0\377\377\377\377"
+            "\40\0\5\0\377\377\377\377",
+            44);
+        REQUIRE(::chmod(user.c_str(), 0775) == 0);
+        CHECK(why(file).empty());  // of the group root
+        if (::setxattr(user.c_str(), "system.posix_acl_access", list.data(), list.size(), 0) == 0)
+            CHECK_THAT(why(file), Catch::Contains("others may write " + user));
+        else
+            WARN("no access lists on this file system");
     }
     SECTION("a link through one") {
         root.write("b/x", "");

@@ -199,6 +199,8 @@ TEST_CASE("who else may write a registry's file is known") {
     const auto others = [&] { return readChain(root / "certs.d", "a.example", k21).others; };
     CHECK(others().empty());
     REQUIRE(::chmod(hosts.c_str(), 0664) == 0);
+    CHECK(others().empty());  // of the group root
+    REQUIRE(::chown(hosts.c_str(), 0, 1234) == 0);
     CHECK_THAT(others(), Catch::Contains("others may write"));
     REQUIRE(::chmod(hosts.c_str(), 0644) == 0);
     REQUIRE(::chown(hosts.c_str(), 1234, 1234) == 0);
