@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <climits>
 #include <deque>
-#include <string_view>
 
 namespace nodemirror {
 

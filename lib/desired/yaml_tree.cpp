@@ -113,8 +113,8 @@ class BracketCount {
         if ((begins || isSign(c)) && ++words_ > kMostInBrackets)
             throw TooManyValues(opened_,
                                 "has more between this bracket and its end than a desired state "
-                                "may have: it may be "
-                                "left open; what is so long is written in block style");
+                                "may have: it may be left open; what is so long is written in "
+                                "block style");
         if (begins && (c == '"' || c == '\'')) quote_ = c;
         if (c == ']' || c == '}') --depth_;
     }
