@@ -13,10 +13,11 @@ namespace {
 std::string namesOf(const CertificateFacts& facts) {
     constexpr size_t kMost = 5;
     if (facts.names.empty()) return "no name";
-    const size_t shown = std::min(kMost, facts.names.size());
-    const std::string first = join({facts.names.begin(), facts.names.begin() + shown}, ", ");
-    return facts.nameCount > shown
-               ? first + " and " + std::to_string(facts.nameCount - shown) + " more"
+    std::vector<std::string> shown = facts.names;
+    shown.resize(std::min(kMost, shown.size()));
+    const std::string first = join(shown, ", ");
+    return facts.nameCount > shown.size()
+               ? first + " and " + std::to_string(facts.nameCount - shown.size()) + " more"
                : first;
 }
 
