@@ -38,10 +38,6 @@ for path in "$@"; do
     mkdir -p "$root$path"
     mount --bind "$path" "$root$path"
 done
-for path in "$@"; do
-    mkdir -p "$root$path"
-    mount --bind "$path" "$root$path"
-done
 hostname testnode
 ip link set lo up
 # What a test node has no use for.

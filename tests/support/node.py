@@ -15,6 +15,7 @@ import fixtures
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 CONTAINERD_UNIT = """[Unit]
 Description=containerd container runtime
@@ -149,11 +150,15 @@ http:
             shutil.copytree(stage, etc, symlinks=True, dirs_exist_ok=True)
         sanitized = units / "nodemirrord.service.d"
         sanitized.mkdir()
-        # Sanitizers take a multiple of the memory; and nodes that run at once share the control group
-        # that the limit is on.
+        # Sanitizers take a multiple of the memory.
         (sanitized / "sanitizers.conf").write_text(
             "[Service]\nEnvironment=ASAN_OPTIONS=quarantine_size_mb=8:detect_leaks=0\n"
             "MemoryMax=infinity\nLimitDATA=infinity\n")
+        # The machine's control groups are shared by all nodes that run at once: under one name, one
+        # node's systemd would remove what the other's has just made.
+        apart = units / "service.d"
+        apart.mkdir()
+        (apart / "slice.conf").write_text(f"[Service]\nSlice={self.slice}\n")
         runc = etc / "usr/local/sbin/runc"
         runc.write_text(RUNC)
         runc.chmod(0o755)
@@ -167,6 +172,7 @@ http:
     def _boot(self):
         binaries = containerds.containerd(self.version, self.cache)
         self.work = Path(tempfile.mkdtemp(prefix="testnode."))
+        self.slice = f"{self.work.name}.slice"
         etc, root = self.work / "etc", self.work / "node"
         for directory in (etc, root, self.work / "base"):
             directory.mkdir()
@@ -212,6 +218,20 @@ http:
                                capture_output=True)
             shutil.rmtree(self.work, ignore_errors=True)
             self.work = None
+            self._remove_control_groups()
+
+    def _remove_control_groups(self):
+        """What the node's systemd made in the machine's control groups, of either version."""
+        def removed():
+            left = False
+            for tree in [*CONTROL_GROUPS.glob(f"*/{self.slice}"), *CONTROL_GROUPS.glob(self.slice)]:
+                for directory, _, _ in os.walk(tree, topdown=False):
+                    try:
+                        os.rmdir(directory)
+                    except OSError:  # its last process is still ending
+                        left = True
+            return not left
+        wait_until(removed, f"the control groups of {self.slice} are empty", 20)
 
     def command(self, *command):
         return ["nsenter", "-t", str(self.pid), "-a", "-r", "-W", "/", *[str(part) for part in command]]
