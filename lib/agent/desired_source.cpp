@@ -3,7 +3,6 @@
 #include "base/digest.hpp"
 #include "base/read_file.hpp"
 #include "base/text.hpp"
-#include "base/trusted_path.hpp"
 #include "desired/load.hpp"
 
 #include <spdlog/spdlog.h>
@@ -76,10 +75,8 @@ void DesiredSource::noteProblems(std::vector<Problem> problems) {
 }
 
 bool DesiredSource::reload(bool keep) {
-    const auto ours = refuseOthersOnTheWay(view_.path);
     const auto text =
-        ours ? readWholeFile(view_.path, kLargestDesired, Writers::RootOnly, Unfinished::Refuse)
-             : ours.error();
+        readWholeFile(view_.path, kLargestDesired, Writers::RootOnTheWayToo, Unfinished::Refuse);
     worthRetrying_ = !text && text.error().transient();
     if (!text) {
         view_.valid = false;

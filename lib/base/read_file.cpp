@@ -1,5 +1,6 @@
 #include "base/read_file.hpp"
 
+#include "base/trusted_path.hpp"
 #include "base/unique_fd.hpp"
 
 #include <fcntl.h>
@@ -94,6 +95,8 @@ Error isUnfinished(const std::string& name) {
 
 Result<std::string> readWholeFile(const std::string& path, size_t most, Writers writers,
                                   Unfinished unfinished) {
+    if (writers == Writers::RootOnTheWayToo)
+        if (const auto ours = refuseOthersOnTheWay(path); !ours) return ours.error();
     // Looked at before it is opened: some devices do something when they are.
     const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC));
     if (!place) return Error::system("read", path, errno);
@@ -103,7 +106,7 @@ Result<std::string> readWholeFile(const std::string& path, size_t most, Writers 
     if (!S_ISREG(status.st_mode)) return Error("read", path, "it is no regular file");
     const UniqueFd fd = openAgain(place.get(), path);
     if (!fd) return Error::system("read", path, errno);
-    if (writers == Writers::RootOnly)
+    if (writers != Writers::Anyone)
         if (const auto closed = refuseOthers(path, status); !closed) return closed.error();
     if (status.st_size > 0 && static_cast<size_t>(status.st_size) > most)
         return tooLarge(path, most);

@@ -7,9 +7,10 @@
 namespace nodemirror {
 
 /// Whose word a file may be. RootOnly: when root reads, a file that another user owns or may write
-/// is refused. Of its directories nothing is asked here: whoever swaps the file for another has
-/// none but those of root's to swap it for (base/trusted_path asks).
-enum class Writers { Anyone, RootOnly };
+/// is refused. Of its directories nothing is asked: whoever swaps it for another has none but those
+/// of root's to swap it for. RootOnTheWayToo: where that would be one too many, as a secret of
+/// root's would (base/trusted_path).
+enum class Writers { Anyone, RootOnly, RootOnTheWayToo };
 
 /// What of a file that somebody has open for writing. Refuse: what is there may be the half of it,
 /// and is an error that passes (EAGAIN). Where that cannot be told (a remote file system, a file of

@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <climits>
 #include <deque>
+#include <filesystem>
+#include <system_error>
 
 namespace nodemirror {
 
@@ -125,8 +127,9 @@ bool mayOthersWrite(const std::string& path, const struct stat& status) {
 }
 
 Result<void> refuseOthersOnTheWay(const std::string& path) {
-    if (::geteuid() != 0 || path.substr(0, 1) != "/") return {};
-    return Walk(path).toItsEnd(path);
+    if (::geteuid() != 0) return {};
+    std::error_code gone;  // of the working directory: nothing is opened from there
+    return Walk(std::filesystem::absolute(path, gone)).toItsEnd(path);
 }
 
 }  // namespace nodemirror

@@ -13,7 +13,7 @@ namespace nodemirror {
 /// `status` was taken of, and may be that of a descriptor below /proc/self/fd.
 bool mayOthersWrite(const std::string& path, const struct stat& status);
 
-/// When root reads: refuses an absolute path on which another user could put another file of root's
+/// When root reads: refuses a path on which another user could put another file of root's
 /// in the place of the one that is meant, through a directory or a link that is theirs, or that
 /// they may write. In a directory with the sticky bit what is root's stays (unlink(2)), and behind
 /// one that others cannot enter everything does (but for what is mounted elsewhere too). What

@@ -1,7 +1,6 @@
 #include "desired/load.hpp"
 
 #include "base/read_file.hpp"
-#include "base/trusted_path.hpp"
 
 namespace nodemirror {
 
@@ -12,8 +11,7 @@ Result<std::string> readReferencedFile(const std::string& path) {
             return Error("read", path,
                          "it lies in a home directory, which the service does not see",
                          "put it below /etc/nodemirrord");
-    if (const auto ours = refuseOthersOnTheWay(path); !ours) return ours.error();
-    return readWholeFile(path, kMost, Writers::RootOnly, Unfinished::Refuse);
+    return readWholeFile(path, kMost, Writers::RootOnTheWayToo, Unfinished::Refuse);
 }
 
 }  // namespace nodemirror
