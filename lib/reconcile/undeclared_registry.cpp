@@ -59,6 +59,9 @@ UndeclaredRegistry readUndeclared(const std::string& root, const std::string& di
     if (out.chain.size() < reading.hosts.size())
         out.warnings.push_back(std::to_string(reading.hosts.size()) +
                                " hosts in all: nodemirrorctl inspect tells them");
+    if (!reading.others.empty())
+        out.warnings.push_back("certificates that it names were not looked at: " +
+                               printable(reading.others) + "; nodemirrorctl inspect looks at them");
     out.problem = shortened(!reading.error.empty() ? reading.error : reading.ignored, kLongest);
     const bool sound = out.problem.empty() || reading.unreadable;
     out.state = sound ? RegistryState::Unmanaged : RegistryState::Invalid;

@@ -128,6 +128,20 @@ TEST_CASE("another user's directory is taken over whole and given back whole") {
     CHECK(ownerOf(world.root / "certs.d/docker.io") == kSomebody);
 }
 
+TEST_CASE("that certificates of others were passed over is told") {
+    World world;
+    world.root.write(kHosts, "ca = \"/nowhere.pem\"\n");
+    world.want(desire({}));
+    CHECK(world.view("docker.io").state == RegistryState::Invalid);
+    CHECK(world.view("docker.io").warnings.empty());
+    give(world.root / "certs.d/docker.io", 0755);
+    world.restart();
+    world.want(desire({}));
+    CHECK(world.view("docker.io").state == RegistryState::Unmanaged);
+    REQUIRE(world.view("docker.io").warnings.size() == 1);
+    CHECK_THAT(world.view("docker.io").warnings[0], Catch::Contains("were not looked at"));
+}
+
 TEST_CASE("what is copied of another user's directory is no set-user-ID file of root's") {
     World world;
     const std::string tool = world.root.write("certs.d/docker.io/tool", "#!/bin/sh\n");
