@@ -1,7 +1,6 @@
 #include "desired/url.hpp"
 
 #include "base/text.hpp"
-#include "reference/api_root.hpp"
 #include "reference/image_reference.hpp"
 
 #include <arpa/inet.h>

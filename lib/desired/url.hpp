@@ -13,6 +13,10 @@ namespace nodemirror {
 /// The error's reason says what is wrong and what would be right; it never repeats credentials.
 Result<Url> parseUrl(std::string_view text);
 
+/// Whether a path ends in the root of a registry's API, which containerd adds to a host's path that
+/// does not (parseHostConfig).
+inline bool endsInApiRoot(std::string_view path) { return path.ends_with("/v2"); }
+
 /// The path that requests of a mirror begin with, where its URL's own is not taken as it stands:
 /// /v2, where it does not end in it, then the prefix (parseHostConfig; override_path takes it as it
 /// stands, and has to be set for a prefix).

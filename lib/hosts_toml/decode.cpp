@@ -2,9 +2,9 @@
 
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "desired/url.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "hosts_toml/redact.hpp"
-#include "reference/api_root.hpp"
 #include "toml/expressions.hpp"
 #include "toml/read_go_v1.hpp"
 #include "toml/read_v2.hpp"

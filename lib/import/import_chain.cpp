@@ -2,7 +2,6 @@
 #include "desired/url.hpp"
 #include "hosts_toml/upstream.hpp"
 #include "import/imported.hpp"
-#include "reference/api_root.hpp"
 
 #include <algorithm>
 #include <regex>

@@ -2,7 +2,6 @@
 #include "desired/url.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "import/imported.hpp"
-#include "reference/api_root.hpp"
 
 #include <yaml-cpp/yaml.h>
 
