@@ -84,7 +84,7 @@ void printChain(const Explanation& explanation, const NodeFacts& facts, const Ou
     std::cout << paint(output, Colour::Bold, explanation.findings.reference.text()) << "\n"
               << "containerd " << facts.version.text() << (facts.versionAssumed ? " (assumed)" : "")
               << ", config_path " << inQuotes(facts.configPath.value) << " ("
-              << facts.configPath.source << ")\n"
+              << sourceName(facts.configPath.source) << ")\n"
               << "Hosts of " << reading.registry << ": " << oneLine(explanation.choice.why) << "\n";
     if (!reading.error.empty())
         std::cout << paint(output, Colour::Bad, reading.consequence()) << "\n";

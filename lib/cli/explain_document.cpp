@@ -114,7 +114,8 @@ Document toDocument(const Explanation& explanation, const NodeFacts& facts) {
     out["containerd"] = {
         {"version", facts.version.text()},
         {"assumed", facts.versionAssumed},
-        {"configPath", {{"value", facts.configPath.value}, {"source", facts.configPath.source}}}};
+        {"configPath",
+         {{"value", facts.configPath.value}, {"source", sourceName(facts.configPath.source)}}}};
     out["directory"] = explanation.choice.reading.directory;
     out["why"] = explanation.choice.why;
     out["ignored"] = explanation.choice.reading.ignored;

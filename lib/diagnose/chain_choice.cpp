@@ -94,7 +94,7 @@ std::string whyDirectory(const std::string& root, const ChainReading& reading) {
 }  // namespace
 
 ChainChoice chooseChain(const NodeFacts& facts, const std::string& registry) {
-    const bool known = facts.configPath.source != "unknown";
+    const bool known = facts.configPath.source != EffectiveConfigPath::Source::Unknown;
     const std::string value = known ? facts.configPath.value : facts.certsDir;
     if (value.empty()) return withoutConfigPath(facts, registry);
     ChainChoice out;

@@ -109,7 +109,7 @@ bool keepsCriFromLoading(const ContainerdConfig& config, const ContainerdVersion
 
 void configNotLoaded(const NodeFacts& facts, Findings& findings) {
     const bool older = facts.node.runsConfig.isKnown() && !facts.node.runsConfig.value();
-    const bool live = facts.configPath.source == "live";
+    const bool live = facts.configPath.source == EffectiveConfigPath::Source::Live;
     const ContainerdConfig* config = configOf(facts);
     if (config == nullptr || (live && facts.configPath.value == config->configPath)) return;
     if (!live && !older) return;

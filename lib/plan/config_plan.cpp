@@ -137,7 +137,7 @@ void judgeRunning(const Desired& desired, const ObservedNode& node,
                   const ConfigSurroundings& around, ConfigPlan& plan) {
     const auto running = effectiveConfigPath(node, around.certsDir);
     if (running.effective.value_or(false)) return;
-    const bool live = running.source == "live";
+    const bool live = running.source == EffectiveConfigPath::Source::Live;
     if (live && node.runsConfig.isKnown() && node.runsConfig.value()) {
         // Another restart would change nothing.
         plan.reasons.push_back(makeReason(
@@ -175,13 +175,23 @@ bool readsCertsDir(const std::string& configPath, bool splits, const std::string
     return withoutSlash(split(configPath, ':').front()) == wanted;
 }
 
+std::string sourceName(EffectiveConfigPath::Source source) {
+    using Source = EffectiveConfigPath::Source;
+    switch (source) {
+        case Source::Live: return "live";
+        case Source::Inferred: return "inferred";
+        case Source::Unknown: break;
+    }
+    return "unknown";
+}
+
 EffectiveConfigPath effectiveConfigPath(const ObservedNode& node, const std::string& certsDir) {
     EffectiveConfigPath out;
     if (!node.version.isKnown()) return out;
     if (node.cri.isKnown() && node.cri.value().live.isKnown()) {
         const LiveCriConfig& live = node.cri.value().live.value();
         out.value = live.configPath;
-        out.source = "live";
+        out.source = EffectiveConfigPath::Source::Live;
         // Where CRI shows its configuration, no transfer service pulls.
         out.effective = readsCertsDir(live.configPath, true, certsDir);
         return out;
@@ -189,7 +199,7 @@ EffectiveConfigPath effectiveConfigPath(const ObservedNode& node, const std::str
     if (!node.config.isKnown()) return out;
     const ContainerdConfig& config = node.config.value();
     out.value = config.configPath;
-    out.source = "inferred";
+    out.source = EffectiveConfigPath::Source::Inferred;
     const bool onDisk =
         readsCertsDir(out.value, config.splitsConfigPath(node.version.value()), certsDir) &&
         config.mirrors.empty();

@@ -46,10 +46,14 @@ bool readsCertsDir(const std::string& configPath, bool splits, const std::string
 
 /// The config_path that the running containerd uses, and how that is known.
 struct EffectiveConfigPath {
+    /// CRI shows it, or it is what the file says.
+    enum class Source { Live, Inferred, Unknown };
+
     std::string value;
-    std::string source = "unknown";  ///< live | inferred | unknown
-    std::optional<bool> effective;   ///< whether certs.d is read; nothing when unknown
+    Source source = Source::Unknown;
+    std::optional<bool> effective;  ///< whether certs.d is read; nothing when unknown
 };
+std::string sourceName(EffectiveConfigPath::Source source);
 EffectiveConfigPath effectiveConfigPath(const ObservedNode& node, const std::string& certsDir);
 
 }  // namespace nodemirror

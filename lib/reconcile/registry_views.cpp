@@ -41,7 +41,7 @@ RegistryView RegistryKeeper::declaredView(const Registry& registry) const {
     RegistryView view;
     view.name = registry.name;
     view.directory = ownDirectoryName(registry.name);
-    view.fallback = registry.fallback == Fallback::None ? "none" : "upstream";
+    view.fallback = registry.fallback;
     const RegistryIntents::Variant* variant = intents_.variant(registry.name);
     const Registry* shown = &registry;
     if (variant != nullptr && variant->standIn) {

@@ -19,6 +19,11 @@ Document toDocument(const std::vector<Reason>& reasons) {
     return out;
 }
 
+/// As the desired state has it.
+std::string fallbackName(Fallback fallback) {
+    return fallback == Fallback::None ? "none" : "upstream";
+}
+
 Document desired(const DesiredView& view) {
     Document errors = Document::array();
     for (const auto& problem : view.problems)
@@ -45,7 +50,7 @@ Document containerd(const Status& status) {
     out["cri"]["ready"] = cri.isKnown() && cri.value().ready;
     out["cri"]["error"] = cri.isKnown() ? cri.value().error : cri.why();
     out["configPath"]["value"] = node.configPath.value;
-    out["configPath"]["source"] = node.configPath.source;
+    out["configPath"]["source"] = sourceName(node.configPath.source);
     out["configPath"]["effective"] =
         node.configPath.effective ? Document(*node.configPath.effective) : Document(nullptr);
     out["sandboxImage"] = node.sandboxImage;
@@ -101,7 +106,7 @@ Document registry(const Status& status, const RegistryView& view) {
     out["name"] = view.name;
     out["directory"] = view.directory;
     out["state"] = stateName(view.state);
-    out["fallback"] = view.fallback;
+    out["fallback"] = view.fallback ? fallbackName(*view.fallback) : "";
     out["chain"] = std::move(chain);
     out["lastHeal"]["at"] = time(view.healedAt);
     out["lastHeal"]["cause"] = printable(view.healCause);

@@ -39,7 +39,7 @@ void judgeDesired(const DesiredView& desired, std::vector<Reason>& reasons) {
 
 void judgeRegistry(const RegistryView& view, std::vector<Reason>& reasons) {
     using Weight = Reason::Weight;
-    const bool declared = !view.fallback.empty();
+    const bool declared = view.fallback.has_value();
     switch (view.state) {
         case RegistryState::InSync:
         case RegistryState::Unmanaged: break;

@@ -64,7 +64,7 @@ std::string metricsText(const Status& status) {
     auto& inSync = gauge(registry, "nodemirrord_registry_in_sync",
                          "Whether a declared registry's hosts.toml is as desired.");
     for (const auto& view : status.registries)
-        if (!view.fallback.empty())
+        if (view.fallback)
             inSync.Add({{"registry", view.name}}).Set(number(view.state == RegistryState::InSync));
     mirrors(registry, status);
     auto& present = gauge(registry, "nodemirrord_image_present",

@@ -147,9 +147,10 @@ Task<Result<NodeFacts>> NodeSurvey::look() {
     }
     facts.configPath = effectiveConfigPath(facts.node, options_.certsDir);
     // Without a containerd to ask, what a start would load is the best that is known.
-    if (facts.configPath.source == "unknown" && facts.node.config.isKnown()) {
+    using Source = EffectiveConfigPath::Source;
+    if (facts.configPath.source == Source::Unknown && facts.node.config.isKnown()) {
         facts.configPath.value = facts.node.config.value().configPath;
-        facts.configPath.source = "inferred";
+        facts.configPath.source = Source::Inferred;
     }
     lookAtRegistries(facts);
     facts.disk = diskUse(rootOf(facts.node.config));

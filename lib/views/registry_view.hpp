@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/time.hpp"
+#include "desired/desired.hpp"
 #include "hosts_toml/chain.hpp"
 
 #include <optional>
@@ -16,9 +17,9 @@ struct RegistryView {
     std::string name;
     std::string directory;
     RegistryState state = RegistryState::Drifted;
-    std::string fallback;            ///< upstream, none, or empty where it is not declared
-    Chain chain;                     ///< header values are never in it
-    std::vector<std::string> roles;  ///< of the chain's hosts: mirror, server or upstream
+    std::optional<Fallback> fallback;  ///< nothing where it is not declared
+    Chain chain;                       ///< header values are never in it
+    std::vector<std::string> roles;    ///< of the chain's hosts: mirror, server or upstream
     std::string why;      ///< why the chain is another than the declared one; empty when it is that
     std::string problem;  ///< why it is not in sync, or what is wrong with the file
     std::string remedy;   ///< of the problem; empty where only time mends it

@@ -54,7 +54,7 @@ NodeFacts wellNode() {
     facts.node.config = Seen<ContainerdConfig>::known(config);
     facts.node.runsConfig = Seen<bool>::known(true);
     facts.configPath.value = facts.certsDir;
-    facts.configPath.source = "inferred";
+    facts.configPath.source = EffectiveConfigPath::Source::Inferred;
     ObservedImage pause;
     pause.name = "registry.k8s.io/pause:3.10";
     pause.pinLabel = true;
@@ -185,7 +185,7 @@ TEST_CASE("doctor finds each trap of the configuration") {
     {
         // Nor where the running one reads certs.d, and the file does not say so any more.
         NodeFacts lost = wellNode();
-        lost.configPath.source = "live";
+        lost.configPath.source = EffectiveConfigPath::Source::Live;
         lost.configPath.effective = true;
         lost.node.runsConfig = Seen<bool>::known(false);
         config(lost).configPath.clear();
@@ -201,7 +201,7 @@ TEST_CASE("doctor finds each trap of the configuration") {
     {
         // Nor where it was started after the file, and has other settings.
         NodeFacts other = wellNode();
-        other.configPath.source = "live";
+        other.configPath.source = EffectiveConfigPath::Source::Live;
         other.configPath.value = "/elsewhere";
         other.node.runsConfig = Seen<bool>::known(true);
         CHECK(codes(other) == Codes{"config-not-used"});

@@ -17,7 +17,7 @@ Status sound() {
     RegistryView view;
     view.name = "docker.io";
     view.directory = "docker.io";
-    view.fallback = "upstream";
+    view.fallback = Fallback::Upstream;
     view.state = RegistryState::InSync;
     status.registries.push_back(view);
     return status;
@@ -120,7 +120,7 @@ TEST_CASE("registries and the tree that they are in") {
     CHECK(with(RegistryState::Contested) == Codes{"RegistryContested"});
     CHECK(with(RegistryState::Invalid) == Codes{"RegistryInvalid"});
     CHECK(with(RegistryState::Unmanaged).empty());
-    registry.fallback.clear();  // a file of somebody else's: worth knowing, and theirs
+    registry.fallback.reset();  // a file of somebody else's: worth knowing, and theirs
     CHECK(with(RegistryState::Invalid) == Codes{"UnmanagedInvalid"});
     CHECK(phaseOf(status) == Phase::Ready);
     TreeState tree;
