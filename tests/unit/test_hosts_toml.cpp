@@ -1,21 +1,12 @@
 #include "hosts_toml/decode.hpp"
-#include "hosts_toml/directories.hpp"
 #include "hosts_toml/go_url.hpp"
 #include "hosts_toml/lint.hpp"
 #include "hosts_toml/reader.hpp"
-#include "hosts_toml/redact.hpp"
-#include "hosts_toml/render.hpp"
 #include "hosts_toml/upstream.hpp"
-#include "support/result_printer.hpp"
 #include "support/temporary_directory.hpp"
 #include "toml/expressions.hpp"
-#include "unit/pem_samples.hpp"
 
 #include <catch2/catch.hpp>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 using namespace nodemirror;
 
@@ -134,119 +125,6 @@ TEST_CASE("no file is nested or large enough to hurt its reader") {
     CHECK(large.hosts.empty());
 }
 
-TEST_CASE("a certificate that is named over and over is read once, and not without end") {
-    const TemporaryDirectory root;
-    const std::string large = root.write("large.pem", std::string(2 << 20, 'x'));
-    const std::string junk = root.write("junk.pem", "junk");
-    const auto errorWith = [&](const std::string& ca) {
-        root.write("certs.d/a.example/hosts.toml",
-                   "server = \"https://a.example\"\nca = [" + ca + "]\n[host]\n");
-        return readChain(root / "certs.d", "a.example", k21).error;
-    };
-    CHECK_THAT(errorWith("\"" + junk + "\""), Catch::Contains("unable to load CA cert"));
-    // Of what is not looked at nothing is said.
-    CHECK(errorWith("\"" + large + "\"").empty());
-    CHECK(errorWith("]\nclient = [[\"" + large + "\", \"" + junk + "\"]").empty());
-    CHECK_THAT(errorWith("\"" + large + "\", \"" + junk + "\""), Catch::Contains("junk.pem"));
-}
-
-TEST_CASE("a directory of certificates has so many names and no more") {
-    const TemporaryDirectory root;
-    root.write("certs.d/a.example/ca.crt", "junk");
-    CHECK_THAT(readChain(root / "certs.d", "a.example", k21).error,
-               Catch::Contains("unable to load CA cert"));
-    // Of more certificates than any chain needs nothing is said: to decode them takes its time.
-    std::string blocks;
-    for (int i = 0; i < 201; ++i) blocks += "-----BEGIN CERTIFICATE-----\n";
-    root.write("certs.d/a.example/ca.crt", blocks);
-    CHECK(readChain(root / "certs.d", "a.example", k21).error.empty());
-    for (int i = 0; i < 4096; ++i) root.write("certs.d/a.example/" + std::to_string(i), "");
-    const auto reading = readChain(root / "certs.d", "a.example", k21);
-    CHECK(reading.unreadable);
-    CHECK_THAT(reading.error, Catch::Contains("more than 4096 names"));
-}
-
-TEST_CASE("of a file that somebody's link leads to outside nothing is quoted") {
-    const TemporaryDirectory root;
-    const std::string secret = root.write("secret/token", "Bearer hunter2.hunter2");
-    const std::string keys = root.write("secret/keys", "hunter2 = 1\n[host]\n");
-    root.write("certs.d/a.example/..data/hosts.toml", "Bearer hunter2.hunter2");
-    const std::string directory = root / "certs.d/a.example";
-    for (const auto& version : {k17, k21}) {
-        const auto readingOf = [&](const std::string& target) {
-            std::filesystem::remove(directory + "/hosts.toml");
-            std::filesystem::create_symlink(target, directory + "/hosts.toml");
-            auto reading = readChain(root / "certs.d", "a.example", version);
-            for (const auto& warning : reading.warnings) reading.ignored += warning.text;
-            return reading.ignored + reading.error;
-        };
-        REQUIRE(::chown(directory.c_str(), 1234, 1234) == 0);
-        CHECK_THAT(readingOf(secret), Catch::Contains("what the link leads to"));
-        CHECK_THAT(readingOf(secret), !Catch::Contains("hunter2"));
-        CHECK_THAT(readingOf(keys), !Catch::Contains("hunter2"));
-        // Kubernetes' way of mounting a ConfigMap.
-        CHECK_THAT(readingOf("..data/hosts.toml"), !Catch::Contains("what the link leads to"));
-        // Root's own link is as good as a file.
-        REQUIRE(::chown(directory.c_str(), 0, 0) == 0);
-        CHECK_THAT(readingOf(secret), !Catch::Contains("what the link leads to"));
-        CHECK_THAT(readingOf(keys), Catch::Contains("hunter2"));
-    }
-}
-
-TEST_CASE("who else may write a registry's file is known") {
-    const TemporaryDirectory root;
-    const std::string hosts = root.write("certs.d/a.example/hosts.toml", "");
-    const auto others = [&] { return readChain(root / "certs.d", "a.example", k21).others; };
-    CHECK(others().empty());
-    REQUIRE(::chmod(hosts.c_str(), 0664) == 0);
-    CHECK(others().empty());  // of the group root
-    REQUIRE(::chown(hosts.c_str(), 0, 1234) == 0);
-    CHECK_THAT(others(), Catch::Contains("others may write"));
-    REQUIRE(::chmod(hosts.c_str(), 0644) == 0);
-    REQUIRE(::chown(hosts.c_str(), 1234, 1234) == 0);
-    CHECK_THAT(others(), Catch::Contains("belongs to uid 1234"));
-    REQUIRE(::chown(hosts.c_str(), 0, 0) == 0);
-    REQUIRE(::chown((root / "certs.d/a.example").c_str(), 1234, 1234) == 0);
-    CHECK_THAT(others(), Catch::Contains("belongs to uid 1234"));
-}
-
-TEST_CASE("of certificates that others name the daemon says nothing") {
-    const TemporaryDirectory root;
-    const std::string certs = root / "certs.d";
-    root.write("certs.d/a.example/hosts.toml", "ca = \"/nowhere.pem\"\n");
-    root.write("certs.d/b.example/ca.crt", "no certificate");
-    const auto reading = [&](const std::string& registry, CertificateFiles files) {
-        return readChain(certs, registry, k21, files).error;
-    };
-    for (const std::string registry : {"a.example", "b.example"}) {
-        CAPTURE(registry);
-        CHECK_FALSE(reading(registry, CertificateFiles::OfRoot).empty());
-        REQUIRE(::chown((certs + "/" + registry).c_str(), 1234, 1234) == 0);
-        CHECK(reading(registry, CertificateFiles::OfRoot).empty());
-        CHECK_FALSE(reading(registry, CertificateFiles::All).empty());
-    }
-    // However many there are.
-    std::string ca = "ca = [";
-    for (int i = 0; i < 513; ++i) {
-        const std::string name = "x" + std::to_string(i);
-        ca += "\"" + root.write(name, samples::kCertificate) + "\",";
-    }
-    root.write("certs.d/c.example/hosts.toml", ca + "\"/nowhere.pem\"]\n");
-    CHECK(reading("c.example", CertificateFiles::All).empty());
-}
-
-TEST_CASE("what is too large to be told is not shown") {
-    CHECK(redactHostsToml("x = [" + std::string(128 << 10, ' ') + "]\n") ==
-          "# <not shown: it is larger than 128 KiB>\n");
-}
-
-TEST_CASE("names that something of a user's is kept under") {
-    for (const char* name : {"docker.io.aside-1", "hosts.toml.aside-12", "a.aside-1.aside-2"})
-        CHECK(isAside(name));
-    for (const char* name : {"docker.io", "docker.io.aside-", "a.aside-x", ".aside-1", "aside-1"})
-        CHECK_FALSE(isAside(name));
-}
-
 TEST_CASE("the upstream that a registry has by default") {
     CHECK(urls("[host]\n", k16, "quay.io") == "https://quay.io/v2");
     CHECK(urls("[host]\n", k16, "localhost") == "http://localhost/v2");
@@ -307,22 +185,6 @@ TEST_CASE("an empty list of ca is an option of TLS") {
     CHECK_FALSE(isTriedInHttpsFirst(decoded.hosts[1], k17));
 }
 
-TEST_CASE("a value that was not quoted is not repeated") {
-    const std::string secret = "98765432109876543210";
-    for (const std::string& line :
-         {"X-Api-Key = " + secret, "X-Api-Key = \"Basic\" \"" + secret + "\"",
-          "X-Api-Key = [\"Basic\" \"" + secret + "\"]",
-          "X-Api-Key = 1" + secret + ".0e999" + secret, "X-Api-Key = 0x" + secret})
-        for (const ContainerdVersion& version : {k16, k17, k21}) {
-            CAPTURE(line, version.text());
-            const auto decoded =
-                decodeHostsToml("[host.\"https://a\".header]\n" + line + "\n", "/c", version);
-            CHECK_FALSE(decoded.valid);
-            CHECK_THAT(decoded.error, !Catch::Contains(secret));
-            CHECK_THAT(decoded.error, Catch::Contains("line 2"));
-        }
-}
-
 TEST_CASE("relative paths and every form of ca and client") {
     const auto decoded = decodeHostsToml(
         "[host.\"https://a\"]\nca = \"../ca.crt\"\nclient = [\"one.pem\", [\"/c\", \"k\"]]\n",
@@ -359,106 +221,6 @@ TEST_CASE("Go's url.Parse") {
     CHECK_FALSE(parseGoUrl("https://[1.2.3.4]", true));
     CHECK(cleanPath("/a/../../b//c/.") == "/b/c");
     CHECK(cleanPath("../a/..") == "..");
-}
-
-namespace {
-
-Registry registryOf(std::vector<std::string> urlsOfMirrors, Fallback fallback) {
-    Registry registry;
-    registry.name = "docker.io";
-    registry.fallback = fallback;
-    for (const auto& host : urlsOfMirrors) {
-        Mirror mirror;
-        mirror.url = Url{"https", host, ""};
-        registry.mirrors.push_back(mirror);
-    }
-    return registry;
-}
-
-}  // namespace
-
-TEST_CASE("what is rendered is read alike by every version") {
-    for (const Fallback fallback : {Fallback::Upstream, Fallback::None}) {
-        for (const size_t count : {1U, 2U, 3U}) {
-            for (int variant = 0; variant < 32; ++variant) {
-                Registry registry;
-                registry.name = (variant & 16) != 0 ? "registry.example:5000" : "docker.io";
-                registry.fallback = fallback;
-                for (size_t i = 0; i < count; ++i) {
-                    Mirror mirror;
-                    mirror.url = Url{"https", "m" + std::to_string(i) + ".example:8443",
-                                     (variant & 1) != 0 ? "/base" : ""};
-                    if ((variant & 2) != 0) mirror.repositoryPrefix = "team/hub";
-                    if ((variant & 4) != 0)
-                        mirror.headers["X-odd'`~.1"] = {Secret("a\"b\\c\t\xc3\xa9"), Secret("")};
-                    if ((variant & 8) != 0) {
-                        mirror.ca = {"/etc/ca.pem"};
-                        mirror.client = ClientPair{"/c.pem", "/k.pem"};
-                        mirror.skipVerify = true;
-                        mirror.dialTimeout = "1500ms";
-                        mirror.capabilities = {"pull"};
-                    }
-                    registry.mirrors.push_back(mirror);
-                }
-                CAPTURE(count, variant);
-                const auto rendered = renderHosts(registry);
-                REQUIRE(rendered);
-                CHECK(rendered->secret == ((variant & 4) != 0));
-                CHECK_THAT(rendered->redacted, !Catch::Contains("a\\\"b"));
-                if (fallback == Fallback::Upstream) continue;
-                // No route to upstream is left, in any version.
-                for (const auto& version : {k16, k17, k21}) {
-                    Decoded decoded = decodeHostsToml(rendered->text, "/x", version);
-                    fillDefaultHost(decoded.hosts, registry.name, version);
-                    CHECK(decoded.hosts.size() == count);
-                    for (const auto& host : decoded.hosts)
-                        CHECK_THAT(host.host, Catch::StartsWith("m"));
-                }
-            }
-        }
-    }
-}
-
-TEST_CASE("the text that is rendered") {
-    Registry registry = registryOf({"a.example", "b.example"}, Fallback::None);
-    registry.mirrors[1].repositoryPrefix = "hub";
-    const auto rendered = renderHosts(registry);
-    REQUIRE(rendered);
-    CHECK_THAT(rendered->text, Catch::EndsWith("server = \"https://b.example/v2/hub\"\n"
-                                               "capabilities = [\"pull\", \"resolve\"]\n"
-                                               "override_path = true\n"
-                                               "\n[host.\"https://a.example\"]\n"
-                                               "  capabilities = [\"pull\", \"resolve\"]\n"));
-}
-
-TEST_CASE("headers and credentials are taken out of what people see") {
-    const std::string text =
-        "server = \"https://robot:pw@s\"\n[host.\"https://a\".header]\n  Authorization = [\n"
-        "    \"Basic c2VjcmV0\",\n  ]\n[host.\"https://b\"]\n  header = {X = \"c2VjcmV0\"}\n"
-        "  capabilities = [\"pull\"]\n";
-    const std::string shown = redactHostsToml(text);
-    CHECK_THAT(shown, !Catch::Contains("c2VjcmV0"));
-    CHECK_THAT(shown, !Catch::Contains("pw@"));
-    CHECK_THAT(shown, Catch::Contains("[host.\"https://a\".header]"));
-    CHECK_THAT(shown, Catch::Contains("capabilities = [\"pull\"]"));
-}
-
-TEST_CASE("credentials in the name of a host are not shown either") {
-    const std::string text =
-        "# was https://u:pw@a\n[host.\"https://robot:pw@a\"]\n  capability = [\"pull\"]\n"
-        "  capabilities = \"pull\"\n[host.\"robot:pw@b\"]\n";
-    CHECK_THAT(redactHostsToml(text), !Catch::Contains("pw@a"));
-    // An escape hides no name of a header, in a key or in an inline table.
-    for (const std::string hidden : {"\"https://a\" = {\"he\\u0061der\" = {\"X\" = \"pw\"}}\n",
-                                     "\"https://a\".\"he\\x61der\" = {\"X\" = \"pw\"}\n"})
-        CHECK_THAT(redactHostsToml("[host]\n" + hidden), !Catch::Contains("pw"));
-    std::string said = decodeHostsToml(text, "/d", ContainerdVersion{2, 1, 0}).error;
-    std::vector<Warning> warnings;
-    lintHostsToml(text, {}, "x.example", ContainerdVersion{1, 7, 0}, warnings);
-    for (const auto& one : textsOf(warnings)) said += "\n" + one;
-    CHECK_THAT(said, Catch::Contains("capabilities must be"));
-    CHECK_THAT(said, Catch::Contains("has no scheme"));
-    CHECK_THAT(said, !Catch::Contains("pw"));
 }
 
 TEST_CASE("expressions of a document with their bytes") {

@@ -1,0 +1,127 @@
+#include "hosts_toml/directories.hpp"
+#include "hosts_toml/reader.hpp"
+#include "support/temporary_directory.hpp"
+#include "unit/pem_samples.hpp"
+
+#include <catch2/catch.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+using namespace nodemirror;
+
+namespace {
+
+constexpr ContainerdVersion k17{1, 7, 24};
+constexpr ContainerdVersion k21{2, 1, 9};
+
+}  // namespace
+
+TEST_CASE("a certificate that is named over and over is read once, and not without end") {
+    const TemporaryDirectory root;
+    const std::string large = root.write("large.pem", std::string(2 << 20, 'x'));
+    const std::string junk = root.write("junk.pem", "junk");
+    const auto errorWith = [&](const std::string& ca) {
+        root.write("certs.d/a.example/hosts.toml",
+                   "server = \"https://a.example\"\nca = [" + ca + "]\n[host]\n");
+        return readChain(root / "certs.d", "a.example", k21).error;
+    };
+    CHECK_THAT(errorWith("\"" + junk + "\""), Catch::Contains("unable to load CA cert"));
+    // Of what is not looked at nothing is said.
+    CHECK(errorWith("\"" + large + "\"").empty());
+    CHECK(errorWith("]\nclient = [[\"" + large + "\", \"" + junk + "\"]").empty());
+    CHECK_THAT(errorWith("\"" + large + "\", \"" + junk + "\""), Catch::Contains("junk.pem"));
+}
+
+TEST_CASE("a directory of certificates has so many names and no more") {
+    const TemporaryDirectory root;
+    root.write("certs.d/a.example/ca.crt", "junk");
+    CHECK_THAT(readChain(root / "certs.d", "a.example", k21).error,
+               Catch::Contains("unable to load CA cert"));
+    // Of more certificates than any chain needs nothing is said: to decode them takes its time.
+    std::string blocks;
+    for (int i = 0; i < 201; ++i) blocks += "-----BEGIN CERTIFICATE-----\n";
+    root.write("certs.d/a.example/ca.crt", blocks);
+    CHECK(readChain(root / "certs.d", "a.example", k21).error.empty());
+    for (int i = 0; i < 4096; ++i) root.write("certs.d/a.example/" + std::to_string(i), "");
+    const auto reading = readChain(root / "certs.d", "a.example", k21);
+    CHECK(reading.unreadable);
+    CHECK_THAT(reading.error, Catch::Contains("more than 4096 names"));
+}
+
+TEST_CASE("of a file that somebody's link leads to outside nothing is quoted") {
+    const TemporaryDirectory root;
+    const std::string secret = root.write("secret/token", "Bearer hunter2.hunter2");
+    const std::string keys = root.write("secret/keys", "hunter2 = 1\n[host]\n");
+    root.write("certs.d/a.example/..data/hosts.toml", "Bearer hunter2.hunter2");
+    const std::string directory = root / "certs.d/a.example";
+    for (const auto& version : {k17, k21}) {
+        const auto readingOf = [&](const std::string& target) {
+            std::filesystem::remove(directory + "/hosts.toml");
+            std::filesystem::create_symlink(target, directory + "/hosts.toml");
+            auto reading = readChain(root / "certs.d", "a.example", version);
+            for (const auto& warning : reading.warnings) reading.ignored += warning.text;
+            return reading.ignored + reading.error;
+        };
+        REQUIRE(::chown(directory.c_str(), 1234, 1234) == 0);
+        CHECK_THAT(readingOf(secret), Catch::Contains("what the link leads to"));
+        CHECK_THAT(readingOf(secret), !Catch::Contains("hunter2"));
+        CHECK_THAT(readingOf(keys), !Catch::Contains("hunter2"));
+        // Kubernetes' way of mounting a ConfigMap.
+        CHECK_THAT(readingOf("..data/hosts.toml"), !Catch::Contains("what the link leads to"));
+        // Root's own link is as good as a file.
+        REQUIRE(::chown(directory.c_str(), 0, 0) == 0);
+        CHECK_THAT(readingOf(secret), !Catch::Contains("what the link leads to"));
+        CHECK_THAT(readingOf(keys), Catch::Contains("hunter2"));
+    }
+}
+
+TEST_CASE("who else may write a registry's file is known") {
+    const TemporaryDirectory root;
+    const std::string hosts = root.write("certs.d/a.example/hosts.toml", "");
+    const auto others = [&] { return readChain(root / "certs.d", "a.example", k21).others; };
+    CHECK(others().empty());
+    REQUIRE(::chmod(hosts.c_str(), 0664) == 0);
+    CHECK(others().empty());  // of the group root
+    REQUIRE(::chown(hosts.c_str(), 0, 1234) == 0);
+    CHECK_THAT(others(), Catch::Contains("others may write"));
+    REQUIRE(::chmod(hosts.c_str(), 0644) == 0);
+    REQUIRE(::chown(hosts.c_str(), 1234, 1234) == 0);
+    CHECK_THAT(others(), Catch::Contains("belongs to uid 1234"));
+    REQUIRE(::chown(hosts.c_str(), 0, 0) == 0);
+    REQUIRE(::chown((root / "certs.d/a.example").c_str(), 1234, 1234) == 0);
+    CHECK_THAT(others(), Catch::Contains("belongs to uid 1234"));
+}
+
+TEST_CASE("of certificates that others name the daemon says nothing") {
+    const TemporaryDirectory root;
+    const std::string certs = root / "certs.d";
+    root.write("certs.d/a.example/hosts.toml", "ca = \"/nowhere.pem\"\n");
+    root.write("certs.d/b.example/ca.crt", "no certificate");
+    const auto reading = [&](const std::string& registry, CertificateFiles files) {
+        return readChain(certs, registry, k21, files).error;
+    };
+    for (const std::string registry : {"a.example", "b.example"}) {
+        CAPTURE(registry);
+        CHECK_FALSE(reading(registry, CertificateFiles::OfRoot).empty());
+        REQUIRE(::chown((certs + "/" + registry).c_str(), 1234, 1234) == 0);
+        CHECK(reading(registry, CertificateFiles::OfRoot).empty());
+        CHECK_FALSE(reading(registry, CertificateFiles::All).empty());
+    }
+    // However many there are.
+    std::string ca = "ca = [";
+    for (int i = 0; i < 513; ++i) {
+        const std::string name = "x" + std::to_string(i);
+        ca += "\"" + root.write(name, samples::kCertificate) + "\",";
+    }
+    root.write("certs.d/c.example/hosts.toml", ca + "\"/nowhere.pem\"]\n");
+    CHECK(reading("c.example", CertificateFiles::All).empty());
+}
+
+TEST_CASE("names that something of a user's is kept under") {
+    for (const char* name : {"docker.io.aside-1", "hosts.toml.aside-12", "a.aside-1.aside-2"})
+        CHECK(isAside(name));
+    for (const char* name : {"docker.io", "docker.io.aside-", "a.aside-x", ".aside-1", "aside-1"})
+        CHECK_FALSE(isAside(name));
+}

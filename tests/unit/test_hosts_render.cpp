@@ -1,0 +1,84 @@
+#include "hosts_toml/decode.hpp"
+#include "hosts_toml/redact.hpp"
+#include "hosts_toml/render.hpp"
+#include "hosts_toml/upstream.hpp"
+#include "support/result_printer.hpp"
+#include "unit/pem_samples.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace nodemirror;
+
+namespace {
+
+constexpr ContainerdVersion k16{1, 6, 20};
+constexpr ContainerdVersion k17{1, 7, 24};
+constexpr ContainerdVersion k21{2, 1, 9};
+
+Registry registryOf(std::vector<std::string> urlsOfMirrors, Fallback fallback) {
+    Registry registry;
+    registry.name = "docker.io";
+    registry.fallback = fallback;
+    for (const auto& host : urlsOfMirrors) {
+        Mirror mirror;
+        mirror.url = Url{"https", host, ""};
+        registry.mirrors.push_back(mirror);
+    }
+    return registry;
+}
+
+}  // namespace
+
+TEST_CASE("what is rendered is read alike by every version") {
+    for (const Fallback fallback : {Fallback::Upstream, Fallback::None}) {
+        for (const size_t count : {1U, 2U, 3U}) {
+            for (int variant = 0; variant < 32; ++variant) {
+                Registry registry;
+                registry.name = (variant & 16) != 0 ? "registry.example:5000" : "docker.io";
+                registry.fallback = fallback;
+                for (size_t i = 0; i < count; ++i) {
+                    Mirror mirror;
+                    mirror.url = Url{"https", "m" + std::to_string(i) + ".example:8443",
+                                     (variant & 1) != 0 ? "/base" : ""};
+                    if ((variant & 2) != 0) mirror.repositoryPrefix = "team/hub";
+                    if ((variant & 4) != 0)
+                        mirror.headers["X-odd'`~.1"] = {Secret("a\"b\\c\t\xc3\xa9"), Secret("")};
+                    if ((variant & 8) != 0) {
+                        mirror.ca = {"/etc/ca.pem"};
+                        mirror.client = ClientPair{"/c.pem", "/k.pem"};
+                        mirror.skipVerify = true;
+                        mirror.dialTimeout = "1500ms";
+                        mirror.capabilities = {"pull"};
+                    }
+                    registry.mirrors.push_back(mirror);
+                }
+                CAPTURE(count, variant);
+                const auto rendered = renderHosts(registry);
+                REQUIRE(rendered);
+                CHECK(rendered->secret == ((variant & 4) != 0));
+                CHECK_THAT(rendered->redacted, !Catch::Contains("a\\\"b"));
+                if (fallback == Fallback::Upstream) continue;
+                // No route to upstream is left, in any version.
+                for (const auto& version : {k16, k17, k21}) {
+                    Decoded decoded = decodeHostsToml(rendered->text, "/x", version);
+                    fillDefaultHost(decoded.hosts, registry.name, version);
+                    CHECK(decoded.hosts.size() == count);
+                    for (const auto& host : decoded.hosts)
+                        CHECK_THAT(host.host, Catch::StartsWith("m"));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("the text that is rendered") {
+    Registry registry = registryOf({"a.example", "b.example"}, Fallback::None);
+    registry.mirrors[1].repositoryPrefix = "hub";
+    const auto rendered = renderHosts(registry);
+    REQUIRE(rendered);
+    CHECK_THAT(rendered->text, Catch::EndsWith("server = \"https://b.example/v2/hub\"\n"
+                                               "capabilities = [\"pull\", \"resolve\"]\n"
+                                               "override_path = true\n"
+                                               "\n[host.\"https://a.example\"]\n"
+                                               "  capabilities = [\"pull\", \"resolve\"]\n"));
+}
