@@ -50,10 +50,7 @@ Agent::Agent(AgentOptions options)
           }),
       prover_(io_, containerd_, registries_, state_, proverHooks()),
       server_(io_, [this](http::Request request) { return handle(std::move(request)); }),
-      treeReady_(io_),
-      desiredReady_(io_),
-      configReady_(io_),
-      mountsChanged_(io_),
+      watches_(io_, options_.certsDir, watchHooks()),
       dueTimer_(io_),
       reloadTimer_(io_),
       orderTimer_(io_),
@@ -124,7 +121,7 @@ Result<void> Agent::start(Mode mode) {
             learntOf_ = process;
             spawn(learnSurroundings());
         }
-        if (configWatch_) configWatch_->setFiles(configFiles());
+        watches_.setConfig(node_.configFiles());
         pollWhileUnwatched();
         const Status current = status();
         journal_.tell(current);
@@ -177,7 +174,7 @@ void Agent::reconcileSome(const files::TreeWatch::Changes& changes) {
 bool Agent::takeDesired() {
     const bool changed = desired_.reload(true);
     statusBody_.reset();
-    if (desiredWatch_) desiredWatch_->setFiles(desired_.files());
+    watches_.setDesired(desired_.files());
     if (changed) putDesiredInForce();
     if (desired_.worthRetrying()) {
         reloadAfter(backoff(kReadAgain, unread_++, kReadAgainAtMost));
@@ -216,7 +213,7 @@ Status Agent::status() const {
     TreeState tree;
     tree.problem = registries_.treeProblem();
     tree.leftOut = registries_.leftOut();
-    tree.unwatched = unwatched();
+    tree.unwatched = watches_.limited();
     judge(out, tree);
     return out;
 }

@@ -2,8 +2,8 @@
 
 #include "agent/desired_source.hpp"
 #include "agent/status_journal.hpp"
+#include "agent/watches.hpp"
 #include "containerd/containerd_client.hpp"
-#include "files/tree_watch.hpp"
 #include "http/unix_server.hpp"
 #include "mirrors/chain_prover.hpp"
 #include "mirrors/mirror_health.hpp"
@@ -13,7 +13,6 @@
 #include "systemd/systemd_units.hpp"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -61,16 +60,8 @@ class Agent {
     size_t reconcileEverything();
     void reconcileSome(const files::TreeWatch::Changes& changes);
     void noteReconcile(SteadyTime began);
-    void openWatches();
-    void closeWatches();
-    void watchAgain();
-    std::string unwatched() const;
-    void watchTree();
-    void watchDesired();
-    void watchConfig();
-    std::vector<std::string> configFiles() const;
+    Watches::Hooks watchHooks();
     void followTree();
-    void watchMounts();
     void followMounts();
     void lookBelowMounts();
     void armDue();
@@ -111,14 +102,8 @@ class Agent {
     ChainProver prover_;
     http::UnixServer server_;
     UniqueFd lock_;
+    Watches watches_;
 
-    std::optional<files::TreeWatch> tree_;
-    std::optional<files::FilesWatch> desiredWatch_;
-    std::optional<files::FilesWatch> configWatch_;
-    boost::asio::posix::stream_descriptor treeReady_;
-    boost::asio::posix::stream_descriptor desiredReady_;
-    boost::asio::posix::stream_descriptor configReady_;
-    boost::asio::posix::stream_descriptor mountsChanged_;
     boost::asio::steady_timer dueTimer_;
     boost::asio::steady_timer reloadTimer_;
     boost::asio::steady_timer orderTimer_;
@@ -142,8 +127,7 @@ class Agent {
     int learntOf_ = 0;       ///< the containerd process whose surroundings are known
     ProxySettings proxies_;  ///< that it goes through
     bool stopping_ = false;
-    bool polling_ = false;    ///< since not everything can be watched
-    std::string watchError_;  ///< why a watch could not be opened
+    bool polling_ = false;  ///< since not everything can be watched
     bool mountTimerArmed_ = false;
     bool trimArmed_ = false;
     SteadyTime lastBeat_;

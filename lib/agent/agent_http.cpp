@@ -79,7 +79,7 @@ Task<http::Answer> Agent::plan() {
 
 Task<http::Answer> Agent::handle(http::Request request) {
     // Drift goes first: however many ask, it waits for one answer at most.
-    if (tree_) reconcileSome(tree_->drain());
+    reconcileSome(watches_.drainTree());
     const std::string path = request.target.substr(0, request.target.find('?'));
     const bool get = request.method == "GET";
     if (path == "/v1/reconcile") {

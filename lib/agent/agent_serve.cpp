@@ -26,7 +26,9 @@ constexpr milliseconds kSubscribed{500};
 Result<void> Agent::serve() {
     if (const auto listening = server_.listen(options_.statusSocket); !listening) return listening;
     handleSignals();
-    openWatches();
+    watches_.setDesired(desired_.files());
+    watches_.setConfig(node_.configFiles());
+    watches_.open();
     // What changed between the first reading and the watch would be missed otherwise.
     reloadDesired();
     (void)reconcileEverything();
@@ -74,7 +76,7 @@ void Agent::shutDown() {
     server_.stop();
     containerd_.stop();
     units_.stop();
-    closeWatches();
+    watches_.close();
     for (auto* timer : {&dueTimer_, &reloadTimer_, &orderTimer_, &resyncTimer_, &mountTimer_,
                         &beatTimer_, &trimTimer_, &streamTimer_, &subscribedTimer_})
         timer->cancel();

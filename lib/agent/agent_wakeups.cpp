@@ -1,9 +1,7 @@
-/// What wakes the daemon: files that change, and timers.
+/// What wakes the daemon: changes that are told, and timers.
 #include "agent/agent.hpp"
 #include "agent/idle_memory.hpp"
 #include "systemd/notify.hpp"
-
-#include <fcntl.h>
 
 namespace nodemirror {
 
@@ -25,94 +23,21 @@ constexpr std::chrono::seconds kMountsSettle{5};
 /// How often containerd is asked whether it still answers.
 constexpr minutes kBeat{1};
 
-/// Gives the descriptor to the loop, to be told when something comes.
-bool hear(asio::posix::stream_descriptor& ready, UniqueFd fd) {
-    error_code error;
-    if (fd) ready.assign(fd.get(), error);
-    if (!fd || error) return false;
-    (void)fd.release();
-    return true;
-}
-
 }  // namespace
 
-/// Without a watch (fs.inotify.max_user_instances) the daemon looks every few seconds: a node whose
-/// limits are used up by others must not lose its mirrors too.
-void Agent::openWatches() {
-    // Before what it is to tell of: a mount in between is told.
-    auto mounts = files::openMountTable();
-    auto tree = files::TreeWatch::open(options_.certsDir);
-    auto desired = files::FilesWatch::open();
-    auto config = files::FilesWatch::open();
-    if (!tree || !desired || !config) {
-        watchError_ = "inotify is not available";
-        return;
-    }
-    watchError_.clear();
-    tree_.emplace(std::move(*tree));
-    desiredWatch_.emplace(std::move(*desired));
-    configWatch_.emplace(std::move(*config));
-    desiredWatch_->setFiles(desired_.files());
-    configWatch_->setFiles(configFiles());
-    // Duplicates, so that Asio closes its own.
-    const auto copyOf = [](int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); };
-    if (!hear(treeReady_, copyOf(tree_->fd())) ||
-        !hear(desiredReady_, copyOf(desiredWatch_->fd())) ||
-        !hear(configReady_, copyOf(configWatch_->fd()))) {
-        closeWatches();
-        watchError_ = "no descriptor is left to watch with";
-        return;
-    }
-    watchTree();
-    watchDesired();
-    watchConfig();
-    if (hear(mountsChanged_, std::move(mounts))) watchMounts();
-}
-
-void Agent::closeWatches() {
-    error_code ignored;
-    for (auto* ready : {&treeReady_, &desiredReady_, &configReady_, &mountsChanged_})
-        ready->close(ignored);
-    tree_.reset();
-    desiredWatch_.reset();
-    configWatch_.reset();
-}
-
-std::string Agent::unwatched() const {
-    if (!tree_) return watchError_;
-    for (const std::string* limited :
-         {&tree_->limited(), &desiredWatch_->limited(), &configWatch_->limited()})
-        if (!limited->empty()) return *limited;
-    return "";
-}
-
-/// What could not be watched for want of resources may be now.
-void Agent::watchAgain() {
-    if (!tree_) {
-        openWatches();
-        return;
-    }
-    if (!tree_->limited().empty()) tree_->watchAgain();
-    if (!configWatch_->limited().empty()) configWatch_->setFiles(configFiles());
-}
-
-void Agent::watchTree() {
-    treeReady_.async_wait(asio::posix::stream_descriptor::wait_read,
-                          [this](const error_code& error) {
-                              if (error || stopping_) return;
-                              reconcileSome(tree_->drain());
-                              pollWhileUnwatched();
-                              watchTree();
-                          });
-}
-
-void Agent::watchDesired() {
-    desiredReady_.async_wait(asio::posix::stream_descriptor::wait_read,
-                             [this](const error_code& error) {
-                                 if (error || stopping_) return;
-                                 if (desiredWatch_->drain()) reloadAfter(kSettle);
-                                 watchDesired();
-                             });
+Watches::Hooks Agent::watchHooks() {
+    Watches::Hooks hooks;
+    hooks.tree = [this](const files::TreeWatch::Changes& changes) {
+        reconcileSome(changes);
+        pollWhileUnwatched();
+    };
+    hooks.desired = [this] { reloadAfter(kSettle); };
+    hooks.config = [this] {
+        node_.trigger();
+        followTree();
+    };
+    hooks.mounts = [this] { followMounts(); };
+    return hooks;
 }
 
 void Agent::reloadAfter(Duration pause) {
@@ -122,53 +47,21 @@ void Agent::reloadAfter(Duration pause) {
     });
 }
 
-void Agent::watchConfig() {
-    configReady_.async_wait(asio::posix::stream_descriptor::wait_read,
-                            [this](const error_code& error) {
-                                if (error || stopping_) return;
-                                if (configWatch_->drain()) {
-                                    node_.trigger();
-                                    followTree();
-                                }
-                                watchConfig();
-                            });
-}
-
-/// The files of containerd's configuration, and certs.d itself: a link on the way to it may come to
-/// lead elsewhere, which no watch in it tells.
-std::vector<std::string> Agent::configFiles() const {
-    auto out = node_.configFiles();
-    out.push_back(options_.certsDir);
-    return out;
-}
-
 /// Watches what certs.d is now.
 void Agent::followTree() {
-    if (!tree_ || !tree_->moved()) return;
+    if (!watches_.treeMoved()) return;
     (void)reconcileEverything();
     pollWhileUnwatched();
 }
 
-void Agent::watchMounts() {
-    mountsChanged_.async_wait(asio::posix::stream_descriptor::wait_error,
-                              [this](const error_code& error) {
-                                  if (error || stopping_) return;
-                                  // First: the kernel tells of a change once, and only to who waits
-                                  // (mounts_poll of fs/proc_namespace.c).
-                                  watchMounts();
-                                  followMounts();
-                              });
-}
-
 /// Watches what lies where the files are now.
 void Agent::followMounts() {
-    if (!tree_) return;
-    if (desiredWatch_->moved()) reloadDesired();
-    if (tree_->moved())
+    if (watches_.desiredMoved()) reloadDesired();
+    if (watches_.treeMoved())
         (void)reconcileEverything();
     else
         lookBelowMounts();
-    if (configWatch_->moved()) node_.trigger();
+    if (watches_.configMoved()) node_.trigger();
     pollWhileUnwatched();
 }
 
@@ -203,7 +96,7 @@ void Agent::armDue() {
 }
 
 void Agent::armResync() {
-    polling_ = !unwatched().empty();
+    polling_ = !watches_.limited().empty();
     resyncTimer_.expires_after(polling_ ? std::chrono::milliseconds(kPoll) : kResync);
     resyncTimer_.async_wait([this](const error_code& error) {
         if (error || stopping_) return;
@@ -211,7 +104,7 @@ void Agent::armResync() {
         // server have another file.
         (void)takeDesired();
         if (polling_) {
-            watchAgain();
+            watches_.watchAgain();
             node_.trigger();
         }
         followTree();
@@ -220,9 +113,10 @@ void Agent::armResync() {
     });
 }
 
-/// Begins to look every few seconds when something cannot be watched, and ends it when all can be.
+/// Begins to look every few seconds when something cannot be watched, and ends it when all can be:
+/// a node whose limits are used up by others must not lose its mirrors too.
 void Agent::pollWhileUnwatched() {
-    if (!stopping_ && polling_ == unwatched().empty()) armResync();
+    if (!stopping_ && polling_ == watches_.limited().empty()) armResync();
 }
 
 /// Gives back the memory of a burst of work (a reload, hundreds of probes) once it is over.
