@@ -1,7 +1,6 @@
 #include "base/read_file.hpp"
 
 #include "base/trusted_path.hpp"
-#include "base/unique_fd.hpp"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -84,6 +83,21 @@ UniqueFd openAgain(int place, const std::string& path) {
     return fd;
 }
 
+Result<std::string> readPlace(int place, const std::string& path, size_t most, Writers writers,
+                              Unfinished unfinished) {
+    struct stat status {};
+    if (::fstat(place, &status) != 0) return Error::system("read", path, errno);
+    if (S_ISDIR(status.st_mode)) return Error::system("read", path, EISDIR);
+    if (!S_ISREG(status.st_mode)) return Error("read", path, "it is no regular file");
+    const UniqueFd fd = openAgain(place, path);
+    if (!fd) return Error::system("read", path, errno);
+    if (writers != Writers::Anyone)
+        if (const auto closed = refuseOthers(path, status); !closed) return closed.error();
+    if (status.st_size > 0 && static_cast<size_t>(status.st_size) > most)
+        return tooLarge(path, most);
+    return readRest(fd.get(), path, most, unfinished);
+}
+
 Error isUnfinished(const std::string& name) {
     return Error::passing(
         "read", name,
@@ -100,17 +114,12 @@ Result<std::string> readWholeFile(const std::string& path, size_t most, Writers 
     // Looked at before it is opened: some devices do something when they are.
     const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC));
     if (!place) return Error::system("read", path, errno);
-    struct stat status {};
-    if (::fstat(place.get(), &status) != 0) return Error::system("read", path, errno);
-    if (S_ISDIR(status.st_mode)) return Error::system("read", path, EISDIR);
-    if (!S_ISREG(status.st_mode)) return Error("read", path, "it is no regular file");
-    const UniqueFd fd = openAgain(place.get(), path);
-    if (!fd) return Error::system("read", path, errno);
-    if (writers != Writers::Anyone)
-        if (const auto closed = refuseOthers(path, status); !closed) return closed.error();
-    if (status.st_size > 0 && static_cast<size_t>(status.st_size) > most)
-        return tooLarge(path, most);
-    return readRest(fd.get(), path, most, unfinished);
+    return readPlace(place.get(), path, most, writers, unfinished);
+}
+
+Result<std::string> readWholeFile(const UniqueFd& place, const std::string& path, size_t most,
+                                  Unfinished unfinished) {
+    return readPlace(place.get(), path, most, Writers::Anyone, unfinished);
 }
 
 Result<std::string> readRest(int fd, const std::string& name, size_t most, Unfinished unfinished) {

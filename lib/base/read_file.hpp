@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "base/unique_fd.hpp"
 
 #include <string>
 
@@ -20,6 +21,10 @@ enum class Unfinished { Read, Refuse };
 /// Reads a whole regular file of at most `most` bytes. Never blocks on a FIFO or a device.
 Result<std::string> readWholeFile(const std::string& path, size_t most,
                                   Writers writers = Writers::Anyone,
+                                  Unfinished unfinished = Unfinished::Read);
+
+/// The same of the very file that `place`, opened with O_PATH, is; `path` is for the error.
+Result<std::string> readWholeFile(const UniqueFd& place, const std::string& path, size_t most,
                                   Unfinished unfinished = Unfinished::Read);
 
 /// Reads the rest of an open file of at most `most` bytes; `name` is for the error.

@@ -98,10 +98,8 @@ Chain loadCertFiles(const std::string& directory, CertificateFiles files, ChainR
     return hosts;
 }
 
-/// Where a path leads, in one system call however many links there are; empty where it cannot be
-/// told.
-std::string realPath(const std::string& path) {
-    const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC));
+/// Where an open file is; empty where it cannot be told.
+std::string realPath(const UniqueFd& place) {
     if (!place) return "";
     char real[PATH_MAX];
     const std::string link = "/proc/self/fd/" + std::to_string(place.get());
@@ -109,13 +107,15 @@ std::string realPath(const std::string& path) {
     return size < 0 ? "" : std::string(real, static_cast<size_t>(size));
 }
 
-/// Whether a path is a link to somewhere else: what stands there may be a secret, and whoever made
-/// the link another user. Errors quote what they are about.
-bool leadsElsewhere(const std::string& path, const std::string& directory) {
-    struct stat status {};
-    if (::lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return false;
-    const std::string home = realPath(directory);
-    return home.empty() || realPath(path).compare(0, home.size() + 1, home + "/") != 0;
+/// Whether the file of a registry that others may write is one that they may not read, for all that
+/// is known: what they had it lead to, or put there, may be a secret of root's, and errors quote.
+bool isHidden(const std::string& root, const ChainReading& reading, const UniqueFd& file,
+              const struct stat& status) {
+    if (reading.others.empty()) return false;
+    if (status.st_uid == 0 && (status.st_mode & S_IROTH) == 0) return true;
+    const std::string home = realPath(UniqueFd(::open(root.c_str(), O_PATH | O_CLOEXEC)));
+    const std::string own = home + "/" + reading.directory + "/";
+    return home.empty() || realPath(file).compare(0, own.size(), own) != 0;
 }
 
 /// Who else may write a hosts.toml, or put another in its place; empty where nobody but root and
@@ -128,17 +128,22 @@ std::string othersOf(const std::string& root, const std::string& directory) {
             return path + " belongs to uid " + std::to_string(status.st_uid);
         if (mayOthersWrite(path, status)) return "others may write " + path;
     }
+    // And who may put another file of root's there, through what lies on the way.
+    if (const auto ours = refuseOthersOnTheWay(directory + "/hosts.toml"); !ours)
+        return ours.error().reason();
     return "";
 }
 
 /// loadHostDir
-Chain loadDirectory(const std::string& directory, const ContainerdVersion& version,
-                    CertificateFiles files, ChainReading& out) {
+Chain loadDirectory(const std::string& root, const std::string& directory,
+                    const ContainerdVersion& version, CertificateFiles files, ChainReading& out) {
     const std::string path = directory + "/hosts.toml";
+    // Once: whose it is and what it says are of the same file, whatever others put there meanwhile.
+    const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC));
     struct stat status {};
     std::string text;
-    if (::stat(path.c_str(), &status) == 0) {
-        auto content = readWholeFile(path, kLargestHostsToml);
+    if (place && ::fstat(place.get(), &status) == 0) {
+        auto content = readWholeFile(place, path, kLargestHostsToml);
         if (!content) {
             out.error = content.error().text();
             const bool large = status.st_size > static_cast<off_t>(kLargestHostsToml);
@@ -152,9 +157,9 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
     }
     if (text.empty()) return loadCertFiles(directory, files, out);
     Decoded decoded = decodeHostsToml(text, directory, version);
-    const bool hidden = !out.others.empty() && leadsElsewhere(path, directory);
+    out.hidden = isHidden(root, out, place, status);
     const std::string why =
-        hidden ? "what the link leads to is no TOML that containerd takes" : decoded.error;
+        out.hidden ? "what is there is no TOML that containerd takes" : decoded.error;
     if (decoded.crashes) {
         out.error = "containerd " + version.text() + " itself dies of " + path + ": " + why;
         return {};
@@ -168,7 +173,7 @@ Chain loadDirectory(const std::string& directory, const ContainerdVersion& versi
         out.ignored = "hosts.toml cannot be used: " + why;
         return loadCertFiles(directory, files, out);
     }
-    if (!hidden) lintHostsToml(text, decoded.hosts, out.registry, version, out.warnings);
+    if (!out.hidden) lintHostsToml(text, decoded.hosts, out.registry, version, out.warnings);
     if (out.warnings.size() > kMostWarnings) {
         Warning rest = out.warnings.back();
         rest.text = "and at least " + std::to_string(out.warnings.size() - kMostWarnings) +
@@ -195,7 +200,7 @@ ChainReading readChain(const std::string& root, const std::string& registry,
     const std::string directory = findDirectory(root, out);
     if (!directory.empty()) {
         out.others = othersOf(root, directory);
-        hosts = loadDirectory(directory, version, files, out);
+        hosts = loadDirectory(root, directory, version, files, out);
     }
     if (out.error.empty()) {
         fillDefaultHost(hosts, registry, version);

@@ -54,9 +54,13 @@ UndeclaredRegistry readUndeclared(const std::string& root, const std::string& di
     const ChainReading reading =
         readChain(root, registryOfDirectory(directory), containerd, CertificateFiles::OfRoot);
     UndeclaredRegistry out;
-    out.chain = shownOf(reading.hosts);
+    if (!reading.hidden) out.chain = shownOf(reading.hosts);
     out.warnings = shownOf(reading.warnings);
-    if (out.chain.size() < reading.hosts.size())
+    if (reading.hidden)
+        out.warnings.push_back(
+            "its hosts are not shown, for others led it to a file that they "
+            "may not read: nodemirrorctl inspect tells them");
+    else if (out.chain.size() < reading.hosts.size())
         out.warnings.push_back(std::to_string(reading.hosts.size()) +
                                " hosts in all: nodemirrorctl inspect tells them");
     if (!reading.others.empty())

@@ -7,6 +7,8 @@
 #include <catch2/catch.hpp>
 #include <sys/stat.h>
 
+#include <optional>
+
 using namespace nodemirror;
 namespace fs = std::filesystem;
 
@@ -140,6 +142,44 @@ TEST_CASE("that certificates of others were passed over is told") {
     CHECK(world.view("docker.io").state == RegistryState::Unmanaged);
     REQUIRE(world.view("docker.io").warnings.size() == 1);
     CHECK_THAT(world.view("docker.io").warnings[0], Catch::Contains("were not looked at"));
+}
+
+TEST_CASE("hosts that others may not read are not shown to them") {
+    World world;
+    const std::string secret = world.root.write("secret", "server = \"https://hidden.example\"\n");
+    world.root.write("certs.d/docker.io/x", "");
+    fs::create_symlink(secret, world.root / kHosts);
+    world.want(desire({}));
+    const auto hosts = [&] { return world.view("docker.io").chain.size(); };
+    CHECK(hosts() == 1);
+    give(world.root / "certs.d/docker.io", 0755);
+    world.restart();
+    world.want(desire({}));
+    CHECK(hosts() == 0);
+    CHECK_THAT(world.view("docker.io").warnings.at(0), Catch::Contains("are not shown"));
+}
+
+TEST_CASE("what fails is tried again at once, but not as often as others like") {
+    World world;
+    world.root.write(kHosts, "# theirs\n");
+    const std::string theirs = world.root.write("certs.d/docker.io/zzz.crt", "x");
+    give(theirs, 0600);
+    give(world.root / "certs.d/docker.io", 0755);
+    std::optional<WithoutCapabilities> as(std::in_place);
+    world.want(desire({"docker.io"}));
+    CHECK_THAT(world.view("docker.io").problem, Catch::Contains("zzz.crt"));
+    const int events = GENERATE(1, 5, 100);
+    for (int i = 1; i < events; ++i) CHECK(world.keeper->reconcile({"docker.io"}, world.now) == 0);
+    as.reset();
+    give(theirs, 0644);
+    as.emplace();
+    CHECK(world.keeper->reconcile({"docker.io"}, world.now) == (events == 1 ? 1 : 0));
+    if (events == 1) return;
+    CHECK(world.keeper->due() > world.now.steady);
+    CHECK(world.keeper->due() <= world.now.steady + std::chrono::seconds(10));
+    world.now.steady = world.keeper->due();
+    CHECK(world.keeper->reconcileDue(world.now) == 1);
+    CHECK(world.keeper->due() == SteadyTime());
 }
 
 TEST_CASE("what is copied of another user's directory is no set-user-ID file of root's") {

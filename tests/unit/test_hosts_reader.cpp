@@ -65,16 +65,43 @@ TEST_CASE("of a file that somebody's link leads to outside nothing is quoted") {
             return reading.ignored + reading.error;
         };
         REQUIRE(::chown(directory.c_str(), 1234, 1234) == 0);
-        CHECK_THAT(readingOf(secret), Catch::Contains("what the link leads to"));
+        CHECK_THAT(readingOf(secret), Catch::Contains("what is there is no TOML"));
         CHECK_THAT(readingOf(secret), !Catch::Contains("hunter2"));
         CHECK_THAT(readingOf(keys), !Catch::Contains("hunter2"));
         // Kubernetes' way of mounting a ConfigMap.
-        CHECK_THAT(readingOf("..data/hosts.toml"), !Catch::Contains("what the link leads to"));
+        CHECK_THAT(readingOf("..data/hosts.toml"), !Catch::Contains("what is there is no TOML"));
         // Root's own link is as good as a file.
         REQUIRE(::chown(directory.c_str(), 0, 0) == 0);
-        CHECK_THAT(readingOf(secret), !Catch::Contains("what the link leads to"));
+        CHECK_THAT(readingOf(secret), !Catch::Contains("what is there is no TOML"));
         CHECK_THAT(readingOf(keys), Catch::Contains("hunter2"));
     }
+}
+
+TEST_CASE("nothing is quoted that others may have put there and cannot read") {
+    const TemporaryDirectory root;
+    REQUIRE(::chmod((root / "").c_str(), 0755) == 0);
+    const std::string hosts = root / "certs.d/a.example/hosts.toml";
+    const auto reading = [&] { return readChain(root / "certs.d", "a.example", k17); };
+    SECTION("through a directory of theirs that root's own link leads to") {
+        root.write("secret", "Bearer hunter2");
+        root.write("team/hosts.toml", "");
+        root.write("certs.d/a.example/x", "");
+        std::filesystem::create_symlink(root / "team/hosts.toml", hosts);
+        CHECK(reading().others.empty());
+        REQUIRE(::chown((root / "team").c_str(), 1234, 1234) == 0);
+        std::filesystem::remove(root / "team/hosts.toml");
+        std::filesystem::create_symlink("../secret", root / "team/hosts.toml");
+        CHECK_THAT(reading().others, Catch::Contains(root / "team, on the way to it"));
+    }
+    SECTION("a file of root's that lay in a directory of theirs") {
+        root.write("certs.d/a.example/hosts.toml", "Bearer hunter2");
+        REQUIRE(::chown((root / "certs.d/a.example").c_str(), 1234, 1234) == 0);
+        CHECK_FALSE(reading().hidden);
+        REQUIRE(::chmod(hosts.c_str(), 0640) == 0);
+    }
+    CHECK(reading().hidden);
+    CHECK_FALSE(reading().ignored.empty());
+    CHECK_THAT(reading().ignored + reading().error, !Catch::Contains("hunter2"));
 }
 
 TEST_CASE("who else may write a registry's file is known") {
