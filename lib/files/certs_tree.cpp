@@ -1,6 +1,5 @@
 #include "files/certs_tree.hpp"
 
-#include "base/digest.hpp"
 #include "files/directory_swap.hpp"
 #include "files/entries.hpp"
 #include "files/placement.hpp"
@@ -102,16 +101,16 @@ Seen<ObservedRegistry> CertsTree::observe(const std::string& directory) const {
     return Answer::known(std::move(out));
 }
 
-Result<std::string> CertsTree::finishedText(const std::string& path) const {
+Result<ObservedEntry> CertsTree::finishedFile(const std::string& path) const {
     const auto root = open();
     if (!root) return root.error();
     const size_t slash = path.find('/');
-    if (slash == std::string::npos) return readContent(root->get(), path, Unfinished::Refuse);
+    if (slash == std::string::npos) return observeFile(root->get(), path, Unfinished::Refuse);
     const std::string directory = path.substr(0, slash);
     const auto parent = openBelow(root->get(), directory);
     if (!parent) return parent.error();
-    auto text = readContent(parent->get(), path.substr(slash + 1), Unfinished::Refuse);
-    return text ? text : Result<std::string>(within(directory, text.error()));
+    auto file = observeFile(parent->get(), path.substr(slash + 1), Unfinished::Refuse);
+    return file ? file : Result<ObservedEntry>(within(directory, file.error()));
 }
 
 Result<std::string> CertsTree::write(const std::string& directory, std::string_view content,
@@ -244,10 +243,10 @@ Result<void> takeOutOnly(int parent, const std::string& name, const std::string&
         return Error::system("remove", path, errno);
     const bool whole = name != kHosts;
     const auto inner = whole ? openBelow(parent, *aside) : Result<UniqueFd>(UniqueFd());
-    const auto text = !inner ? Result<std::string>(inner.error())
-                             : readContent(whole ? inner->get() : parent, whole ? kHosts : *aside,
+    const auto file = !inner ? Result<ObservedEntry>(inner.error())
+                             : observeFile(whole ? inner->get() : parent, whole ? kHosts : *aside,
                                            Unfinished::Refuse);
-    if (text && sha256Hex(*text) == sha256) {
+    if (file && file->sha256 == sha256) {
         discard(parent, *aside);
         return syncDirectory(parent);
     }

@@ -66,9 +66,9 @@ class CertsTree {
     /// Unknown where it cannot be looked at.
     Seen<ObservedRegistry> observe(const std::string& directory) const;
 
-    /// The text of a file (docker.io/hosts.toml, or docker.io itself); an error that passes while
+    /// A file (docker.io/hosts.toml, or docker.io itself) as it is now; an error that passes while
     /// somebody has it open for writing.
-    Result<std::string> finishedText(const std::string& path) const;
+    Result<ObservedEntry> finishedFile(const std::string& path) const;
 
     /// Puts hosts.toml in place. A directory that is missing appears together with its file, never
     /// empty, for an empty one would hide _default. What stands in the way is exchanged in one

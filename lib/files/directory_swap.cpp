@@ -38,6 +38,10 @@ Result<void> checkCarried(int from, const std::vector<std::string>& names) {
             return Error::system("copy", name, errno);
         if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))
             return Error("copy", name, "it is neither a file nor a link");
+        // Before the first copy is made, which would be in vain.
+        if (S_ISREG(status.st_mode) && status.st_uid != ::geteuid() &&
+            ::faccessat(from, name.c_str(), R_OK, 0) != 0)
+            return Error::system("copy", name, errno);
         total += status.st_size;
         if (total > kLargest || ++count > kMost) return tooMuch;
     }

@@ -121,36 +121,48 @@ bool isDenied(const Error& error) { return error.code() == EACCES || error.code(
 
 bool isForeign(uid_t uid, gid_t gid) { return uid != ::geteuid() || gid != ::getegid(); }
 
-Result<std::string> readContent(int parent, const std::string& name, Unfinished unfinished) {
-    const UniqueFd fd(
-        ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!fd) return Error::system("read", name, errno);
-    return readRest(fd.get(), name, static_cast<size_t>(kLargestHosts), unfinished);
-}
+namespace {
 
-Result<ObservedEntry> observeEntry(int parent, const std::string& name) {
+ObservedEntry entryOf(const struct stat& status) {
     ObservedEntry entry;
-    struct stat status {};
-    if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno == ENOENT) return entry;
-        return Error::system("look at", name, errno);
-    }
     entry.type = typeOf(status.st_mode);
     entry.mode = status.st_mode & 07777;
     entry.uid = status.st_uid;
     entry.gid = status.st_gid;
-    if (entry.type == Type::Symlink) entry.target = linkTarget(parent, name);
-    if (entry.type != Type::File) return entry;
-    entry.tooLarge = status.st_size > kLargestHosts;
+    entry.tooLarge = entry.type == Type::File && status.st_size > kLargestHosts;
+    return entry;
+}
+
+}  // namespace
+
+Result<ObservedEntry> observeFile(int parent, const std::string& name, Unfinished unfinished) {
+    const UniqueFd fd(
+        ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat status {};
+    if (!fd || ::fstat(fd.get(), &status) != 0) return Error::system("read", name, errno);
+    ObservedEntry entry = entryOf(status);
+    if (entry.type != Type::File) return changedMeanwhile("read", name);
     if (entry.tooLarge) return entry;
-    auto content = readContent(parent, name, Unfinished::Read);
-    // Another user's private file: what it says stays with them, that it is theirs is known.
-    entry.unreadable = !content && isDenied(content.error()) && entry.uid != ::geteuid();
-    if (entry.unreadable) return entry;
+    auto content = readRest(fd.get(), name, static_cast<size_t>(kLargestHosts), unfinished);
     if (!content) return content.error();
     entry.content = std::move(*content);
     entry.sha256 = sha256Hex(entry.content);
     return entry;
+}
+
+Result<ObservedEntry> observeEntry(int parent, const std::string& name) {
+    struct stat status {};
+    if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) return ObservedEntry();
+        return Error::system("look at", name, errno);
+    }
+    ObservedEntry entry = entryOf(status);
+    if (entry.type == Type::Symlink) entry.target = linkTarget(parent, name);
+    if (entry.type != Type::File || entry.tooLarge) return entry;
+    auto file = observeFile(parent, name, Unfinished::Read);
+    // Another user's private file: what it says stays with them, that it is theirs is known.
+    entry.unreadable = !file && isDenied(file.error()) && entry.uid != ::geteuid();
+    return entry.unreadable ? Result<ObservedEntry>(std::move(entry)) : file;
 }
 
 bool isTemporary(const std::string& name) {

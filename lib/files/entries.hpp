@@ -39,8 +39,9 @@ Result<std::vector<std::string>> namesIn(int directory, size_t most = kMostNames
 /// A hosts.toml of any sense is far smaller.
 constexpr off_t kLargestHosts = 4 << 20;
 
-/// The content of a file that is no link, of kLargestHosts at most.
-Result<std::string> readContent(int parent, const std::string& name, Unfinished unfinished);
+/// A file that is no link, of kLargestHosts at most. Its owner, mode and content are of one and the
+/// same file, whatever others put under the name meanwhile.
+Result<ObservedEntry> observeFile(int parent, const std::string& name, Unfinished unfinished);
 
 /// What stands under a name, with its content where it is a file of any sense.
 Result<ObservedEntry> observeEntry(int parent, const std::string& name);

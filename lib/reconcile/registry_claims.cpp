@@ -1,7 +1,6 @@
 /// Claims: what is there is kept, and the manifest says so, before anything is changed.
 #include "reconcile/registry_claims.hpp"
 
-#include "base/digest.hpp"
 #include "base/text.hpp"
 #include "files/directory_swap.hpp"
 #include "files/entries.hpp"
@@ -87,8 +86,8 @@ const Ownership* RegistryClaims::find(const std::string& directory) const {
 Result<void> RegistryClaims::keepEntry(const std::string& path, const ObservedEntry& entry,
                                        bool asItIs, Ownership& ownership) {
     using Type = ObservedEntry::Type;
-    if (entry.tooLarge)
-        return Error("keep a copy of", path, "it is larger than 4 MiB", "move it away");
+    const Error tooLarge("keep a copy of", path, "it is larger than 4 MiB", "move it away");
+    if (entry.tooLarge) return tooLarge;
     if (asItIs) {
         const auto name = tree_.nameToKeep(path);
         if (!name) return name.error();
@@ -100,14 +99,19 @@ Result<void> RegistryClaims::keepEntry(const std::string& path, const ObservedEn
         return Error("keep a copy of", path,
                      "it is uid " + std::to_string(entry.uid) + "'s, who lets nobody read it",
                      "chown root:root " + tree_.root() + "/" + path);
-    BackedUpEntry backup = backupOf(path, entry);
-    if (backup.type == BackedUpEntry::Type::File) {
-        // The whole of it, and not the half that somebody has written so far.
-        const auto text = tree_.finishedText(path);
-        if (!text) return text.error();
-        backup.sha256 = sha256Hex(*text);
-        if (const auto stored = state_.storeBackup(backup.stored, *text); !stored) return stored;
+    if (entry.type == Type::Symlink) {
+        ownership.backups.push_back(backupOf(path, entry));
+        return {};
     }
+    // The whole of it, and not the half that somebody has written so far; with the mode of what is
+    // kept, which may be another file by now.
+    const auto file = tree_.finishedFile(path);
+    if (!file) return file.error();
+    if (file->tooLarge) return tooLarge;
+    BackedUpEntry backup = backupOf(path, *file);
+    backup.sha256 = file->sha256;
+    if (const auto stored = state_.storeBackup(backup.stored, file->content); !stored)
+        return stored;
     ownership.backups.push_back(std::move(backup));
     return {};
 }

@@ -1,16 +1,20 @@
 #include "base/digest.hpp"
 #include "base/read_file.hpp"
 #include "files/certs_tree.hpp"
+#include "files/entries.hpp"
 #include "files/tree_watch.hpp"
 #include "support/result_printer.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <catch2/catch.hpp>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
+#include <thread>
 
 using namespace nodemirror;
 namespace fs = std::filesystem;
@@ -29,6 +33,25 @@ mode_t modeOf(const std::string& path) {
 }
 
 }  // namespace
+
+TEST_CASE("mode and content are of one file, whatever is exchanged meanwhile") {
+    const TemporaryDirectory root;
+    REQUIRE(::chmod(root.write("one", "secret").c_str(), 0600) == 0);
+    REQUIRE(::chmod(root.write("two", "public").c_str(), 0644) == 0);
+    const UniqueFd directory(::open((root / "").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    std::atomic<int> exchanged{0};
+    std::jthread others([&](const std::stop_token& end) {
+        while (!end.stop_requested())
+            exchanged += files::exchange(directory.get(), "one", "two") == 0 ? 1 : 0;
+    });
+    bool mixed = false;
+    for (int looks = 0; looks < 2000 || exchanged < 2000; ++looks) {
+        const auto seen = files::observeEntry(directory.get(), "one");
+        REQUIRE(seen);
+        mixed = mixed || (seen->mode == 0600) != (seen->content == "secret");
+    }
+    CHECK_FALSE(mixed);
+}
 
 TEST_CASE("a file is replaced whole, with its mode, and no temporary is left") {
     const TemporaryDirectory root;
