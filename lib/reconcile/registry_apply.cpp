@@ -51,6 +51,7 @@ void RegistryKeeper::failed(const std::string& directory, const Error& error, co
     track.problem = told.brief();
     track.remedy = told.remedy();
     track.retryAt = now.steady + pauseAfter(++track.failures);
+    track.failing.looked(now.steady);
     spdlog::error("directory={} msg={}", inQuotes(directory), inQuotes(told.text()));
 }
 

@@ -80,17 +80,19 @@ bool RegistryKeeper::isOurs(const std::string& directory) const {
     return intents_.declares(directory) || claims_.find(directory) != nullptr;
 }
 
-/// Whether the directory is fought over and its next turn has not come, or is nobody's here and
-/// changes all the time. Then it is not even looked at: that may bring thousands of events a
+/// Whether the directory is fought over and its next turn has not come, or fails or, being nobody's
+/// here, changes all the time. Then it is not even looked at: that may bring thousands of events a
 /// second.
 bool RegistryKeeper::mustWait(const std::string& directory, const Now& now) {
     const auto track = tracks_.find(directory);
     if (track == tracks_.end()) return false;
     const Contest& contest = track->second.contest;
-    if (contest.contested() && !contest.mayHeal(now.steady)) return true;
     LookPace& pace = track->second.pace;
     if (isOurs(directory)) pace = LookPace();
-    return !pace.mayLook(now.steady);
+    // Each is asked, for what put it off before is due no longer.
+    const bool isNews = pace.mayLook(now.steady);
+    const bool mayFail = track->second.failing.mayLook(now.steady);
+    return !isNews || !mayFail || (contest.contested() && !contest.mayHeal(now.steady));
 }
 
 /// Nothing is to be done for this directory: only its state is noted.

@@ -80,7 +80,8 @@ class RegistryKeeper {
     };
     struct Track {
         Contest contest;
-        LookPace pace;  ///< of an undeclared registry
+        LookPace pace;     ///< of an undeclared registry
+        LookPace failing;  ///< of what fails, which an event may be the end of, or not
         std::optional<Verified> verified;
         RegistryState state = RegistryState::Drifted;
         std::string problem;
@@ -97,7 +98,8 @@ class RegistryKeeper {
 
         /// When to look again; the epoch when there is no need to.
         SteadyTime due() const {
-            if (pace.due() != SteadyTime()) return pace.due();
+            for (const LookPace* putOff : {&pace, &failing})
+                if (putOff->due() != SteadyTime()) return putOff->due();
             return retryAt != SteadyTime() ? retryAt : contest.due();
         }
     };
