@@ -80,8 +80,10 @@ void registryFiles(const NodeFacts& facts, Findings& findings) {
             add(findings, Severity::Warning, "others-write", fileOf(facts, reading),
                 reading.others + ": they decide where pulls of " + reading.registry +
                     " go, and with which keys and headers; its hosts are not asked from here",
-                "chown -R root:root " + facts.certsDir + "/" + reading.directory +
-                    " && chmod -R go-w " + facts.certsDir + "/" + reading.directory);
+                reading.othersOnTheWay
+                    ? "make it a file of root's, in a directory of root's, instead of a link"
+                    : "chown -R root:root " + facts.certsDir + "/" + reading.directory +
+                          " && chmod -R go-w " + facts.certsDir + "/" + reading.directory);
         if (!reading.ignored.empty())
             add(findings, Severity::Critical, "hosts-file-dropped", fileOf(facts, reading),
                 reading.ignored +

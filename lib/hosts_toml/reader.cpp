@@ -120,7 +120,7 @@ bool isHidden(const std::string& root, const ChainReading& reading, const Unique
 
 /// Who else may write a hosts.toml, or put another in its place; empty where nobody but root and
 /// this user.
-std::string othersOf(const std::string& root, const std::string& directory) {
+std::string othersOf(const std::string& root, const std::string& directory, bool& onTheWay) {
     for (const auto& path : {root, directory, directory + "/hosts.toml"}) {
         struct stat status {};
         if (::stat(path.c_str(), &status) != 0) continue;
@@ -129,8 +129,9 @@ std::string othersOf(const std::string& root, const std::string& directory) {
         if (mayOthersWrite(path, status)) return "others may write " + path;
     }
     // And who may put another file of root's there, through what lies on the way.
-    if (const auto ours = refuseOthersOnTheWay(directory + "/hosts.toml"); !ours)
-        return ours.error().reason();
+    const auto ours = refuseOthersOnTheWay(directory + "/hosts.toml");
+    onTheWay = !ours;
+    if (onTheWay) return ours.error().reason();
     return "";
 }
 
@@ -199,7 +200,7 @@ ChainReading readChain(const std::string& root, const std::string& registry,
     Chain hosts;
     const std::string directory = findDirectory(root, out);
     if (!directory.empty()) {
-        out.others = othersOf(root, directory);
+        out.others = othersOf(root, directory, out.othersOnTheWay);
         hosts = loadDirectory(root, directory, version, files, out);
     }
     if (out.error.empty()) {

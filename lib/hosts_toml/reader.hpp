@@ -17,6 +17,7 @@ struct ChainReading {
     bool unreadable = false;  ///< `error` is this process's alone: containerd, as root, may read it
     std::string ignored;      ///< why containerd drops the file; `hosts` is what it uses instead
     std::string others;       ///< who but root may say what is in it: "it belongs to uid 1000"
+    bool othersOnTheWay = false;  ///< it is through a link that they may
     /// The file may be one that those others may not read: what it says is for root alone.
     bool hidden = false;
     std::vector<Warning> warnings;

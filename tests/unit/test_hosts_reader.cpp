@@ -92,6 +92,7 @@ TEST_CASE("nothing is quoted that others may have put there and cannot read") {
         std::filesystem::remove(root / "team/hosts.toml");
         std::filesystem::create_symlink("../secret", root / "team/hosts.toml");
         CHECK_THAT(reading().others, Catch::Contains(root / "team, on the way to it"));
+        CHECK(reading().othersOnTheWay);
     }
     SECTION("a file of root's that lay in a directory of theirs") {
         root.write("certs.d/a.example/hosts.toml", "Bearer hunter2");
