@@ -41,9 +41,10 @@ bool judgeChain(const ImageFindings& findings, const ContainerdVersion& version,
     return true;
 }
 
-/// What is behind a proxy that is not known here decides, and cannot be asked.
-void judgeUnasked(const ImageFindings& findings, const std::string& why, PullVerdict& out) {
-    out.errorClass = faultName(Fault::ProxyUnknown);
+/// What cannot be asked, or read, from here decides.
+void judgeUnasked(const ImageFindings& findings, Fault fault, const std::string& why,
+                  PullVerdict& out) {
+    out.errorClass = faultName(fault);
     out.summary = "Whether the image can be pulled cannot be told: " + why + ".";
     add(out.remedies, "crictl pull " + findings.reference.text() + " tells");
 }
@@ -52,7 +53,7 @@ void judgeUnasked(const ImageFindings& findings, const std::string& why, PullVer
 const HostFinding* firstUnasked(const ImageFindings& findings, const Resolution& resolution) {
     const size_t end = resolution.endless ? *resolution.failingAt : findings.hosts.size();
     for (size_t i = 0; i < end; ++i)
-        if (findings.hosts[i].resolves && findings.hosts[i].head.fault == Fault::ProxyUnknown)
+        if (findings.hosts[i].resolves && tellsNothing(findings.hosts[i].head.fault))
             return &findings.hosts[i];
     return nullptr;
 }
@@ -60,7 +61,7 @@ const HostFinding* firstUnasked(const ImageFindings& findings, const Resolution&
 void judgeUnresolved(const ImageFindings& findings, const Resolution& resolution,
                      const ContainerdVersion& version, PullVerdict& out) {
     if (const HostFinding* unasked = firstUnasked(findings, resolution); unasked != nullptr) {
-        judgeUnasked(findings, describeHost(*unasked), out);
+        judgeUnasked(findings, unasked->head.fault, describeHost(*unasked), out);
         return;
     }
     if (resolution.endless) {
@@ -134,8 +135,8 @@ void judgeBrokenPiece(const ImageFindings& findings, const PieceFinding& piece,
     if (told == nullptr) return;
     const HostFinding& host = findings.hosts[told->host];
     const ApiError why = parseApiError(told->answer.last().body);
-    if (told->answer.fault == Fault::ProxyUnknown) {
-        judgeUnasked(findings,
+    if (tellsNothing(told->answer.fault)) {
+        judgeUnasked(findings, told->answer.fault,
                      "its " + name + ": " + describeAnswer(told->answer, why, host.host.host), out);
         return;
     }

@@ -58,6 +58,9 @@ std::string describeAnswer(const RegistryAnswer& answer, const ApiError& apiErro
     if (answer.fault == Fault::ProxyUnknown)
         return host +
                " is behind a proxy that cannot be gone through from here: " + answer.last().error;
+    if (answer.fault == Fault::Unparsed)
+        return host + " answers in a form that containerd may read, and cannot be read here: " +
+               answer.last().error;
     if (answer.fault == Fault::Proxy)
         return "the proxy " + answer.last().proxy + " in front of " + host +
                " fails: " + answer.last().error;
@@ -72,12 +75,18 @@ std::string describeAnswer(const RegistryAnswer& answer, const ApiError& apiErro
                                            : host + " wants credentials" + status + code;
     if (kind == "forbidden") return host + " forbids it" + status + code;
     if (kind == "rate-limited") return host + " limits how often this node may ask" + status;
+    if (kind == "invalid-digest")
+        return "have the operator of " + host +
+               " mend its Docker-Content-Digest, or take it out of the chain";
     if (kind == "server-error") return host + " has an error of its own" + status + code;
     if (answer.fault != Fault::None) return host + ": " + answer.last().error;
     return host + " answers with status " + std::to_string(answer.status) + code;
 }
 
 std::string describeHost(const HostFinding& finding) {
+    if (!finding.invalidDigest.empty())
+        return finding.host.host + " tells a digest that is none, for which every pull by a tag " +
+               "fails: " + finding.invalidDigest;
     if (hostClass(finding) == "too-large")
         return finding.host.host + " gives a manifest of " + std::to_string(finding.size) +
                " bytes, and containerd takes 4 MiB at most";

@@ -57,6 +57,7 @@ std::string answerClass(const RegistryAnswer& answer, const ApiError& apiError) 
 }
 
 std::string hostClass(const HostFinding& finding) {
+    if (!finding.invalidDigest.empty()) return "invalid-digest";
     const std::string kind = answerClass(finding.head, finding.apiError);
     return kind.empty() && finding.size > kLargestManifest ? "too-large" : kind;
 }
@@ -74,6 +75,11 @@ Resolution resolveAmong(const std::vector<HostFinding>& hosts, const ImageRefere
             out.failingAt = i;
             out.endless = true;
             out.error = "no answer from " + finding.host.host + "; containerd waits without an end";
+            return out;
+        }
+        if (!finding.invalidDigest.empty()) {
+            out.failingAt = i;
+            out.error = finding.invalidDigest;
             return out;
         }
         const Failure failure = failureOf(finding, reference, version);

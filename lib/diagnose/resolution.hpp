@@ -18,7 +18,8 @@ struct Resolution {
 };
 
 /// dockerResolver.Resolve: hosts in order; a host that fails, lacks the image or answers with an
-/// error gives way to the next, and one that never answers holds everything up. Which host's error
+/// error gives way to the next; one that never answers holds everything up, and one that tells a
+/// digest that is none ends it. Which host's error
 /// is told differs: the first one that is no 404 in 1.x, the gravest in 2.x.
 Resolution resolveAmong(const std::vector<HostFinding>& hosts, const ImageReference& reference,
                         const ContainerdVersion& version);
@@ -26,7 +27,8 @@ Resolution resolveAmong(const std::vector<HostFinding>& hosts, const ImageRefere
 /// A stable word for what an answer comes to: a fault's name, or denied, unauthorized, forbidden,
 /// not-found, rate-limited, server-error, status; "" for an answer that is fine.
 std::string answerClass(const RegistryAnswer& answer, const ApiError& apiError);
-/// The same for a host: too-large besides, for a manifest that containerd does not take.
+/// The same for a host: too-large besides, for a manifest that containerd does not take, and
+/// invalid-digest, for a Docker-Content-Digest at which it ends.
 std::string hostClass(const HostFinding& finding);
 
 /// Whether containerd would wait for this answer without an end.

@@ -42,7 +42,7 @@ const char kHangs[] = "takes the connection and does not answer";
 ProbeOutcome judgeProbe(const Exchange& exchange, const std::string& hostPath) {
     ProbeOutcome out;
     out.latency = exchange.total;
-    if (exchange.fault == Fault::ProxyUnknown) {
+    if (tellsNothing(exchange.fault)) {
         out.unknown = true;
         out.error = exchange.error;
     } else if (exchange.fault != Fault::None && exchange.status == 0) {

@@ -18,14 +18,7 @@ using std::chrono::seconds;
 
 /// A canary is a small image; a mirror that hangs must be found out before kubelet's users do.
 constexpr seconds kPull{30};
-constexpr seconds kAnswer{5};
 constexpr size_t kLongestWords = 1000;  ///< of one host; whoever sits before it may choose them
-
-Patience canaryPatience() {
-    Patience patience;
-    patience.connect = patience.handshake = patience.answer = patience.body = kAnswer;
-    return patience;
-}
 
 }  // namespace
 
@@ -46,7 +39,8 @@ Chain CanaryTrial::decoded(const std::string& text, const std::string& registry)
     return std::move(decoded.hosts);
 }
 
-Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::string text) {
+Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::string text,
+                                               Duration patience) {
     Hosts out;
     const auto reference = parseImageReference(registry.canary);
     if (!reference) co_return out;
@@ -57,7 +51,8 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
     TrialOptions options;
     options.version = version_;
     options.proxies = proxies_;
-    options.patience = canaryPatience();
+    options.patience.connect = options.patience.handshake = patience;
+    options.patience.answer = options.patience.body = patience;
     options.pieces = false;
     options.contexts = contexts_;
     ImageTrial attempt(io_, resolver_, std::move(options));
@@ -67,10 +62,10 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
     for (const auto& host : findings.hosts) {
         const std::string kind = hostClass(host);
         const bool refused = kind == "unauthorized" || kind == "denied" || kind == "forbidden";
-        if (host.head.fault == Fault::ProxyUnknown ||
+        if (tellsNothing(host.head.fault) ||
             (refused && withCredentials_.count(host.host.host) > 0))
             ++out.unasked;
-        if (!host.head.ok() || !host.resolves) {
+        if (!host.head.ok() || !host.resolves || !host.invalidDigest.empty()) {
             words.push_back(shortened(describeHost(host), kLongestWords));
             continue;
         }
@@ -78,15 +73,28 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
         words.push_back(host.host.host + " has it");
     }
     out.evidence = shortened(join(words, "; "), kLongestMessage);
+    if (reference->tag.empty() || out.unasked > 0) co_return out;
+    const Resolution resolution = resolveAmong(findings.hosts, *reference, version_);
+    out.endless = resolution.endless;
+    if (!resolution.winner) out.unresolved = resolution.error;
     co_return out;
 }
 
 Task<CanaryTrial::Answer> CanaryTrial::pull(const Registry& registry, std::string text) {
     Answer out;
-    auto ask = askHosts(registry, std::move(text));
-    const Hosts hosts = co_await std::move(ask);
     auto reference = parseImageReference(registry.canary);
     if (!reference) co_return out;
+    auto ask = askHosts(registry, text);
+    Hosts hosts = co_await std::move(ask);
+    if (hosts.endless && hosts.having > 0) {
+        // One that is slow is waited for by containerd as well.
+        auto again = askHosts(registry, std::move(text), kPull);
+        hosts = co_await std::move(again);
+    }
+    if (hosts.having > 0 && !hosts.unresolved.empty()) {
+        out.evidence = shortened(hosts.unresolved + " (" + hosts.evidence + ")", kLongestMessage);
+        co_return out;
+    }
     if (!hosts.digest.empty()) {
         reference->digest = hosts.digest;
         reference->tag.clear();
@@ -96,7 +104,7 @@ Task<CanaryTrial::Answer> CanaryTrial::pull(const Registry& registry, std::strin
     const auto removed = co_await std::move(remove);
     if (!removed) {
         out.conclusive = false;
-        out.evidence = removed.error().text();
+        out.evidence = shortened(removed.error().text(), kLongestMessage);
         co_return out;
     }
     auto pull = containerd_.pull(name, kPull);

@@ -20,6 +20,9 @@ class CanaryTrial {
         size_t unasked = 0;    ///< hosts that cannot be asked from here
         std::string digest;    ///< of the first of them
         std::string evidence;  ///< what each of them said
+        /// Why containerd resolves the canary's tag at none of them, as far as it can be told.
+        std::string unresolved;
+        bool endless = false;  ///< it waits for one of them without an end
     };
     struct Answer {
         bool passed = false;
@@ -37,11 +40,12 @@ class CanaryTrial {
     /// The hosts that containerd finds in the text of a hosts.toml; none where it drops it.
     Chain decoded(const std::string& text, const std::string& registry) const;
 
-    /// Asks each host of a text for the canary, a few seconds at most.
-    Task<Hosts> askHosts(const Registry& registry, std::string text);
+    /// Asks each host of a text for the canary, and waits for an answer so long at most.
+    Task<Hosts> askHosts(const Registry& registry, std::string text,
+                         Duration patience = std::chrono::seconds(5));
 
     /// Asks the hosts, then pulls the canary by its digest through CRI, with the file that is in
-    /// place.
+    /// place. kubelet asks for tags: a chain on which containerd resolves none does not pass.
     Task<Answer> pull(const Registry& registry, std::string text);
 
   private:

@@ -17,6 +17,7 @@ const char* faultName(Fault fault) {
         case Fault::PlainHttp: return "plain-http";
         case Fault::Proxy: return "proxy";
         case Fault::ProxyUnknown: return "proxy-unknown";
+        case Fault::Unparsed: return "unparsed";
         case Fault::Protocol: return "protocol";
         case Fault::Unauthorized: return "unauthorized";
         case Fault::Truncated: return "truncated";

@@ -24,6 +24,7 @@ enum class Fault {
     PlainHttp,      ///< the server speaks plain HTTP where TLS was expected
     Proxy,          ///< the proxy refused
     ProxyUnknown,   ///< the proxy is of a kind that is not known here: nothing was asked
+    Unparsed,       ///< HTTP of a form that Go takes, or may take, and the parser here does not
     Protocol,       ///< the answer is no HTTP, or a redirect leads nowhere
     Unauthorized,   ///< no token could be had, or a token was asked for that nobody can give
     Truncated,      ///< the body ended early
@@ -32,6 +33,11 @@ enum class Fault {
 
 /// The word for a fault in JSON and in text; "" for None.
 const char* faultName(Fault fault);
+
+/// Whether nothing is known by it of what was asked, or was to be: containerd may fare better.
+inline bool tellsNothing(Fault fault) {
+    return fault == Fault::ProxyUnknown || fault == Fault::Unparsed;
+}
 
 /// A status as Go's net/http shows it: "404 Not Found".
 std::string statusLine(int status);

@@ -20,7 +20,9 @@ struct HostFinding {
     RegistryAnswer head;    ///< HEAD on the manifest; of blobs where a digest was found there
     ApiError apiError;      ///< of a refusal, from a GET
     std::optional<RegistryAnswer> get;  ///< where HEAD gave no digest or length
-    std::string digest;
+    std::string digest;                 ///< a valid one, or empty
+    /// Why containerd refuses the digest that was told, and asks no other host; its words.
+    std::string invalidDigest;
     std::string mediaType;
     uint64_t size = 0;
 };

@@ -13,6 +13,7 @@
 #include <cctype>
 #include <cstring>
 #include <iterator>
+#include <optional>
 #include <set>
 
 namespace nodemirror {
@@ -31,6 +32,10 @@ constexpr int kSlowestBody = 6;
 constexpr uint64_t kSlowestRate = 16 << 10;  // bytes a second
 constexpr uint64_t kRefusal = 64 << 10;
 constexpr size_t kLargestField = 32 << 10;  // Beast itself throws at 64
+constexpr int kMostInterim = 5;             // max1xxResponses of Go's net/http
+
+/// Whether the answer itself is still to come (RFC 9110, 15.2).
+bool isInterim(unsigned status) { return status / 100 == 1 && status != 101; }
 
 /// What Go's Transport writes itself, whatever a request says of it (reqWriteExcludeHeader).
 bool isTransports(const std::string& header) {
@@ -70,9 +75,10 @@ void copyHead(const http::response_header<>& head, Exchange& out) {
     for (const auto& field : head) {
         const std::string name = lower(std::string_view(field.name_string()));
         if (!isRead(name)) continue;
-        auto& value = out.headers[name];
-        // Several challenges stand in several headers: they are kept apart by a newline.
-        value += (value.empty() ? "" : "\n") + std::string(field.value());
+        const auto [at, first] = out.headers.emplace(name, field.value());
+        // Several challenges stand in several headers: they are kept apart by a newline. Of all
+        // others the first counts (Header.Get of Go's net/http).
+        if (!first && name == "www-authenticate") at->second += "\n" + std::string(field.value());
     }
 }
 
@@ -143,12 +149,18 @@ Task<bool> Connection::talk(Stream& stream, const HttpRequest& request, Patience
     auto send =
         http::async_write(stream, *message, asio::redirect_error(asio::use_awaitable, error));
     co_await std::move(send);
-    Parser parser;
-    parser.header_limit(kHeaderLimit);
-    parser.body_limit(boost::none);
-    if (request.method == "HEAD") parser.skip(true);
-    if (!error) {
-        auto read = http::async_read_header(stream, buffer_, parser,
+    std::optional<Parser> parser;
+    int interim = 0;
+    while (!error && (!parser || isInterim(parser->get().result_int()))) {
+        if (parser && ++interim > kMostInterim) {
+            fail(out, Fault::Protocol, "net/http: too many 1xx informational responses");
+            co_return false;
+        }
+        parser.emplace();
+        parser->header_limit(kHeaderLimit);
+        parser->body_limit(boost::none);
+        if (request.method == "HEAD") parser->skip(true);
+        auto read = http::async_read_header(stream, buffer_, *parser,
                                             asio::redirect_error(asio::use_awaitable, error));
         co_await std::move(read);
     }
@@ -157,11 +169,11 @@ Task<bool> Connection::talk(Stream& stream, const HttpRequest& request, Patience
         failRead(out, error);
         co_return false;
     }
-    copyHead(parser.get(), out);
-    auto body = readBody(stream, parser, request, patience, out);
+    copyHead(parser->get(), out);
+    auto body = readBody(stream, *parser, request, patience, out);
     co_await std::move(body);
     // A body that was not read to its end leaves the connection in no state to go on.
-    if (!out.bodyComplete || !parser.keep_alive()) close();
+    if (!out.bodyComplete || !parser->keep_alive()) close();
     co_return true;
 }
 

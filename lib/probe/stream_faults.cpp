@@ -39,6 +39,21 @@ void failDial(Exchange& out, const std::string& address, const error_code& error
              "dial tcp " + address + ": connect: " + lower(std::strerror(error.value())));
 }
 
+namespace {
+
+/// Go's net/http takes lines that end in LF alone, a status without words, a length beside chunks,
+/// folded headers. What begins as no HTTP it refuses too.
+bool mayBeReadElsewhere(const error_code& error) {
+    for (const auto code :
+         {http::error::bad_line_ending, http::error::bad_reason, http::error::bad_status,
+          http::error::bad_transfer_encoding, http::error::bad_obs_fold, http::error::bad_field,
+          http::error::bad_value, http::error::bad_content_length})
+        if (error == code) return true;
+    return false;
+}
+
+}  // namespace
+
 void failRead(Exchange& out, const error_code& error) {
     if (isTimeout(error))
         fail(out, Fault::Hang, "the connection was accepted and no answer came in time");
@@ -51,6 +66,8 @@ void failRead(Exchange& out, const error_code& error) {
         fail(out, Fault::Reset, "unexpected EOF");
     else if (error.category() == asio::error::get_ssl_category())
         fail(out, Fault::Tls, "remote error: tls: " + error.message());
+    else if (mayBeReadElsewhere(error))
+        fail(out, Fault::Unparsed, error.message());
     else
         fail(out, Fault::Protocol, "net/http: malformed HTTP response (" + error.message() + ")");
 }

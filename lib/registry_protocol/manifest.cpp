@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <map>
 #include <regex>
+#include <string_view>
 
 namespace nodemirror {
 
@@ -21,16 +23,11 @@ std::string text(const Json& json, const char* key) {
                : "";
 }
 
-bool isDigest(const std::string& digest) {
-    static const std::regex pattern("sha(256:[a-f0-9]{64}|384:[a-f0-9]{96}|512:[a-f0-9]{128})");
-    return std::regex_match(digest, pattern);
-}
-
 std::optional<Descriptor> descriptor(const Json& json) {
     Descriptor out;
     out.mediaType = text(json, "mediaType");
     out.digest = text(json, "digest");
-    if (!isDigest(out.digest)) return std::nullopt;
+    if (!digestProblem(out.digest).empty()) return std::nullopt;
     if (json.contains("size") && json["size"].is_number_unsigned())
         out.size = json["size"].get<uint64_t>();
     if (json.contains("platform") && json["platform"].is_object()) {
@@ -49,8 +46,37 @@ std::string Platform::text() const {
     return os + "/" + architecture + (variant.empty() ? "" : "/" + variant);
 }
 
+std::string digestProblem(const std::string& digest) {
+    constexpr char kNoFormat[] = "invalid checksum digest format";
+    static const std::map<std::string, size_t> kHexDigits{
+        {"sha256", 64}, {"sha384", 96}, {"sha512", 128}};
+    const size_t colon = digest.find(':');
+    if (colon == std::string::npos) return kNoFormat;
+    const std::string_view hex = std::string_view(digest).substr(colon + 1);
+    const auto algorithm = kHexDigits.find(digest.substr(0, colon));
+    if (algorithm == kHexDigits.end()) {
+        static const std::regex other("[a-z0-9]+([.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+");
+        constexpr size_t kLongest = 1000;  // std::regex recurses
+        const bool isOne = digest.size() < kLongest && std::regex_match(digest, other);
+        return isOne ? "unsupported digest algorithm" : kNoFormat;
+    }
+    if (hex.empty()) return kNoFormat;
+    if (hex.size() != algorithm->second) return "invalid checksum digest length";
+    const bool good = hex.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    return good ? "" : kNoFormat;
+}
+
 Result<ImageDocument> parseImageDocument(const std::string& body) {
-    const Json json = Json::parse(body, nullptr, false);
+    constexpr int kDeepest = 32;
+    constexpr size_t kMostItems = 10'000;
+    size_t items = 0;
+    // Whoever serves it writes what they like: what stands for hundreds of megabytes is not read.
+    const auto isOfSense = [&items](int depth, Json::parse_event_t event, const Json&) {
+        items += event == Json::parse_event_t::object_start ? 1 : 0;
+        return depth <= kDeepest && items <= kMostItems;
+    };
+    const Json json = Json::parse(body, isOfSense, false);
+    if (items > kMostItems) return malformed("it has more than 10000 objects");
     if (!json.is_object()) return malformed("it is no JSON object");
     ImageDocument out;
     if (json.contains("manifests") && json["manifests"].is_array()) {

@@ -34,6 +34,10 @@ struct ImageDocument {
     std::vector<Descriptor> layers;     ///< of a manifest
 };
 
+/// Why a digest is none, in the words of go-digest's Validate; empty for a valid one. Only that may
+/// become a part of a URL or of a name.
+std::string digestProblem(const std::string& digest);
+
 /// Reads an OCI or Docker schema 2 manifest or index.
 Result<ImageDocument> parseImageDocument(const std::string& json);
 

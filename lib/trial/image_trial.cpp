@@ -1,5 +1,6 @@
 #include "trial/image_trial.hpp"
 
+#include "base/digest.hpp"
 #include "base/text.hpp"
 #include "diagnose/resolution.hpp"
 #include "trial/some_at_once.hpp"
@@ -28,6 +29,18 @@ bool has(const ChainHost& host, const char* capability) {
 std::string headerOf(const Exchange& exchange, const char* name) {
     const auto found = exchange.headers.find(name);
     return found == exchange.headers.end() ? "" : found->second;
+}
+
+/// What a host told of a tag (dockerResolver.Resolve): the only word of a registry's that is
+/// believed, and it goes into URLs and names.
+void noteDigest(const std::string& told, HostFinding& finding) {
+    if (told.empty()) return;
+    const std::string problem = digestProblem(told);
+    if (problem.empty())
+        finding.digest = told;
+    else
+        finding.invalidDigest =
+            inQuotes(shortened(told, 200)) + " in header not a valid digest: " + problem;
 }
 
 /// The size of the whole resource that an answer tells; nothing where it tells none.
@@ -99,11 +112,14 @@ Task<void> ImageTrial::askHost(size_t index) {
     }
     if (!finding.head.ok()) co_return;
     const Exchange& answered = finding.head.last();
-    finding.digest =
-        byDigest ? findings_.reference.digest : headerOf(answered, "docker-content-digest");
+    const bool sized = !headerOf(answered, "content-length").empty();
+    if (byDigest)
+        finding.digest = findings_.reference.digest;
+    else if (sized)
+        noteDigest(headerOf(answered, "docker-content-digest"), finding);
     finding.mediaType = headerOf(answered, "content-type");
     finding.size = toldSize(answered).value_or(0);
-    if (!finding.digest.empty() && !headerOf(answered, "content-length").empty()) co_return;
+    if (!finding.invalidDigest.empty() || (sized && !finding.digest.empty())) co_return;
     RegistryClient::Ask get = head;
     get.method = "GET";
     get.readLimit = kLargestManifest + 1;
@@ -111,7 +127,8 @@ Task<void> ImageTrial::askHost(size_t index) {
     auto fetch = client.ask(get);
     finding.get = co_await std::move(fetch);
     finding.size = finding.get->last().bodySize;
-    if (finding.digest.empty()) finding.digest = "sha256:" + finding.get->last().bodySha256;
+    if (finding.digest.empty() && finding.get->last().bodyComplete)
+        finding.digest = "sha256:" + finding.get->last().bodySha256;
 }
 
 /// Asks for the rest of a piece that broke off, as containerd's httpReadSeeker does: of every host
@@ -138,7 +155,8 @@ Task<bool> ImageTrial::resume(PieceFinding& piece, RegistryClient::Ask ask) {
         if (!came) break;
         const uint64_t already = headerOf(*came, "content-range").empty() ? have : 0;
         const bool more = came->bodySize > already;
-        if (more && came->body.size() > already) lastBody_ += came->body.substr(already);
+        if (more && came->body.size() > already && lastBody_.size() <= kLargestManifest)
+            lastBody_ += came->body.substr(already);
         if (more) have += came->bodySize - already;
         if (came->fault == Fault::Hang) {
             piece.fault = Fault::Hang;
@@ -156,6 +174,16 @@ Task<bool> ImageTrial::resume(PieceFinding& piece, RegistryClient::Ask ask) {
     co_return false;
 }
 
+/// A manifest that was put together.
+void ImageTrial::compareManifest(PieceFinding& piece) const {
+    const std::string& wanted = piece.descriptor.digest;
+    const std::string found = "sha256:" + sha256Hex(lastBody_);
+    if (wanted.rfind("sha256:", 0) != 0 || wanted == found) return;
+    piece.fault = Fault::DigestMismatch;
+    piece.sha256 = found.substr(found.find(':') + 1);
+    piece.error = "unexpected commit digest " + found + ", expected " + wanted;
+}
+
 /// Reads a piece from the host that took the request.
 Task<void> ImageTrial::readBody(PieceFinding& piece, RegistryClient::Ask ask) {
     const Exchange& got = piece.attempts.back().answer.last();
@@ -167,8 +195,10 @@ Task<void> ImageTrial::readBody(PieceFinding& piece, RegistryClient::Ask ask) {
         piece.fault = Fault::Hang;
         piece.error = got.error + ", after " + std::to_string(have) + " bytes";
     } else if (got.fault == Fault::Truncated) {
+        const bool manifest = ask.kind == "manifests";
         auto task = resume(piece, std::move(ask));
-        (void)co_await std::move(task);
+        const bool came = co_await std::move(task);
+        if (came && manifest) compareManifest(piece);
     } else if (known && told && *told != piece.descriptor.size) {
         piece.fault = *told < piece.descriptor.size ? Fault::Truncated : Fault::DigestMismatch;
         piece.came = *told;

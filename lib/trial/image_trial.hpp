@@ -37,6 +37,7 @@ class ImageTrial {
     Task<bool> readPiece(Descriptor descriptor, std::string what, uint64_t limit);
     Task<void> readBody(PieceFinding& piece, RegistryClient::Ask ask);
     Task<bool> resume(PieceFinding& piece, RegistryClient::Ask ask);
+    void compareManifest(PieceFinding& piece) const;
     std::string resolvedDigest() const;
     Task<void> readImage();
     Task<void> readBlobs(ImageDocument manifest);

@@ -1,4 +1,5 @@
 /// Mirrors that lie: what they answer is bounded in time and memory, and leads nowhere else.
+#include "health/host_health.hpp"
 #include "probe/registry_client.hpp"
 #include "support/lying_registry.hpp"
 
@@ -72,6 +73,31 @@ TEST_CASE("redirects to link-local addresses are not followed") {
         "realm=\"http://169.254.169.254/token\"\r\nContent-Length: 0\r\n\r\n");
     CHECK(answer.fault == Fault::Protocol);
     CHECK(answer.last().connectedTo.empty());
+}
+
+TEST_CASE("what Go takes for an answer is one") {
+    Lies lies;
+    const std::string end = "Connection: close\r\nContent-Length: 0\r\n\r\n";
+    std::string interim = "HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n";
+    const auto after = lies.ask(interim + "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n" + end);
+    CHECK(after.fault == Fault::None);
+    CHECK(after.status == 200);
+    for (int i = 0; i < 5; ++i) interim += "HTTP/1.1 102 Processing\r\n\r\n";
+    CHECK(lies.ask(interim + "HTTP/1.1 200 OK\r\n" + end).fault == Fault::Protocol);
+    // Of what is said twice the first counts.
+    const auto twice = lies.ask(
+        "HTTP/1.1 200 OK\r\nDocker-Content-Digest: one\r\nDocker-Content-Digest: two\r\n" + end);
+    CHECK(twice.last().headers.at("docker-content-digest") == "one");
+    // What Beast refuses and Go does not, or may not, is nobody's fault.
+    for (const std::string& answer :
+         {std::string("HTTP/1.1 200 OK\nContent-Length: 0\n\n"), "HTTP/1.1 200\r\n" + end,
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + end}) {
+        CAPTURE(answer);
+        const auto unread = lies.ask(answer);
+        CHECK(unread.fault == Fault::Unparsed);
+        CHECK(judgeProbe(unread.last(), "/v2").unknown);
+    }
+    CHECK(lies.ask("SSH-2.0-OpenSSH_9.2\r\n").fault == Fault::Protocol);
 }
 
 TEST_CASE("a token service is followed to where it went") {

@@ -90,6 +90,25 @@ TEST_CASE("some at once are never more than that, and all are done whatever befa
     CHECK(done == std::set<size_t>{0, 1});
 }
 
+TEST_CASE("a digest that is none becomes no part of a request") {
+    Served served;
+    served.registry.setAnswers(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: x/y\r\nContent-Length: 2\r\n"
+        "Docker-Content-Digest: ../../../../admin/purge?all=1\r\n\r\n");
+    ChainReading chain;
+    chain.registry = "docker.io";
+    chain.hosts = {served.host, served.host};
+    ImageTrial trial(served.io, served.resolver, TrialOptions());
+    const auto findings = finish(
+        served.io, trial.run(*parseImageReference("docker.io/library/x:1"), std::move(chain)));
+    CHECK(served.registry.asked() == 2);  // a HEAD of each, and no more
+    CHECK_FALSE(findings.winner);
+    CHECK(findings.hosts[0].digest.empty());
+    CHECK(findings.hosts[0].invalidDigest ==
+          "\"../../../../admin/purge?all=1\" in header not a valid digest: invalid checksum digest "
+          "format");
+}
+
 TEST_CASE("layers that come slowly are not waited for without end") {
     Served served;
     const std::string config = "{}";

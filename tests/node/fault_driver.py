@@ -19,6 +19,7 @@ ENDLESS = set(fault_cases.ENDLESS)
 
 # What containerd says, and the class that it stands for; the first that matches counts.
 CLASSES = [
+    (r"in header not a valid digest", "invalid-digest"),
     (r"insufficient_scope", "denied"),
     (r"server message: denied|: 403 Forbidden - Server message: denied", "denied"),
     (r"no basic auth credentials|fetch anonymous token: unexpected status", "unauthorized"),

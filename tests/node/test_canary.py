@@ -87,6 +87,21 @@ class Canary(NodeCase):
         self.assertEqual(self.ports(node), [PORT["good"]])
         self.assertEqual(node.probe("pull", "fleet.test/app/again:1").returncode, 0)
 
+    def test_a_mirror_that_hangs_on_tags_alone_proves_nothing(self):
+        node = self.start(desired("good"))
+        self.wait_for(lambda: self.proven(node), "the first chain is proven")
+        node.desire(desired("tag-hangs", "good"))
+        reason = self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is told", 120)
+        self.assertIn("waits without an end", reason["message"])
+        self.assertEqual(self.ports(node), [PORT["good"]])
+        # One that says everything twice, or that it is still at it, is as good as any.
+        for kind in ("twice", "interim"):
+            node.desire(desired(kind))
+            self.wait_for(lambda: self.ports(node) == [PORT[kind]], f"{kind} is tried")
+            self.wait_for(lambda: f":{PORT[kind]}" in
+                          json.loads(node.read(PROOFS))["registries"]["fleet.test"]["knownGood"],
+                          f"{kind} is proven")
+
     def test_a_first_chain_that_fails_gives_way_to_what_was_there(self):
         node = self.boot()
         self.start_mirrors(node)

@@ -4,7 +4,7 @@ from faulty_registry import KINDS as ALL_KINDS
 KINDS = [kind for kind in ALL_KINDS if kind != "moody"]
 
 # Behind each of these containerd waits without an end: a few are enough, they cost the most time.
-ENDLESS = ["hang", "token-hangs", "layer-hangs"]
+ENDLESS = ["hang", "token-hangs", "layer-hangs", "tag-hangs"]
 # What keeps a mirror from resolving; the next host is asked.
 PASSED_OVER = ["refuse", "reset", "denied", "basic", "bare401", "token-refused", "forbidden",
                "missing", "limited", "broken500", "broken503", "expired", "wrong-name",

@@ -22,7 +22,7 @@ KINDS = ["good", "refuse", "reset", "hang", "token", "denied", "basic", "bare401
          "wrong-name", "unknown-ca", "plain", "no-digest", "no-head", "redirect", "redirect-loop",
          "blobs-denied", "blobs-missing", "blobs-500", "short-layer", "cut-layer", "wrong-layer",
          "wrong-manifest", "wrong-config", "trickle", "layer-hangs", "index", "other-platform",
-         "huge-manifest", "not-json", "moody"]
+         "huge-manifest", "not-json", "moody", "tag-hangs", "bad-digest", "twice", "interim"]
 PORT = {kind: 7100 + index for index, kind in enumerate(KINDS)}
 TOKEN_PORT = 7099
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -85,11 +85,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def reply(self, status, body=b"", headers=None, limit=None):
         self.note(status)
+        kind = self.kind()
+        if kind == "interim":
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </v2/>\r\n\r\n")
         self.send_response(status)
         sent = {"Content-Length": str(len(body)), **(headers or {})}
         for name, value in sent.items():
             if value is not None:
                 self.send_header(name, value)
+            if kind == "twice" and value is not None:
+                self.send_header(name, value if name == "Content-Length" else "another")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body if limit is None else body[:limit])
@@ -148,6 +153,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.blob(kind, image, name)
 
     def manifest(self, kind, image, name):
+        if kind == "tag-hangs" and not name.startswith("sha256:"):
+            time.sleep(600)
         if kind == "no-head" and self.command == "HEAD":
             return self.refuse(405, "UNSUPPORTED")
         body, media = image.manifest, MANIFEST
@@ -162,6 +169,8 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"Content-Type": media, "Docker-Content-Digest": digest(body)}
         if kind == "no-digest":
             headers["Docker-Content-Digest"] = None
+        if kind == "bad-digest":
+            headers["Docker-Content-Digest"] = "../../../../admin/purge"
         if kind == "wrong-manifest" and name != "1":
             body = body[:-1] + b" }"
         if kind == "huge-manifest":

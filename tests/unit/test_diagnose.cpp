@@ -116,6 +116,14 @@ TEST_CASE("hosts are fallen through as containerd does") {
     CHECK(stuck.endless);
     CHECK(stuck.failingAt == 1U);
     // Whose error is told: the first that is no 404 in 1.x, the gravest in 2.x.
+    // A digest that is none ends it, whoever comes behind.
+    HostFinding lying = good;
+    lying.invalidDigest = "\"x\" in header not a valid digest: invalid checksum digest format";
+    const auto ended = resolveAmong({refused, lying, good}, reference(), k21);
+    CHECK_FALSE(ended.winner);
+    CHECK(ended.failingAt == 1U);
+    CHECK(ended.error == lying.invalidDigest);
+    CHECK(hostClass(lying) == "invalid-digest");
     CHECK(resolveAmong({missing, refused, broken}, reference(), k17).failingAt == 1U);
     CHECK(resolveAmong({missing, refused, broken}, reference(), k21).failingAt == 2U);
     CHECK(resolveAmong({refused, missing}, reference(), k21).failingAt == 1U);

@@ -136,3 +136,25 @@ TEST_CASE("manifests, indexes and errors of registries") {
     for (const char* text : {"", "{}", "{\"errors\":[]}", "{\"errors\":[1]}", "{\"errors\":{}}"})
         CHECK(parseApiError(text).code.empty());
 }
+
+TEST_CASE("a manifest is of some size and depth, and no more") {
+    const std::string deep(1 << 20, '[');
+    CHECK_THAT(parseImageDocument(deep).error().reason(), Catch::Contains("no JSON object"));
+    std::string many = "{\"manifests\":[{}";
+    for (int i = 0; i < 10'000; ++i) many += ",{}";
+    CHECK_THAT(parseImageDocument(many + "]}").error().reason(), Catch::Contains("10000 objects"));
+}
+
+TEST_CASE("what go-digest says of a digest") {
+    const std::string hex(64, 'a');
+    CHECK(digestProblem("sha256:" + hex).empty());
+    CHECK(digestProblem("sha512:" + hex + hex).empty());
+    const std::string format = "invalid checksum digest format";
+    for (const std::string& none :
+         {std::string(), hex, ":" + hex, std::string("sha256:"), "sha256:" + std::string(64, 'A'),
+          "sha256:" + hex.substr(1) + "\n", "../../../../admin/purge?all=1:" + hex})
+        CHECK(digestProblem(none) == format);
+    CHECK(digestProblem("sha256:" + hex + "a") == "invalid checksum digest length");
+    CHECK(digestProblem("md5:" + hex) == "unsupported digest algorithm");
+    CHECK(digestProblem("x:" + std::string(1 << 20, 'a')) == format);
+}
