@@ -23,7 +23,8 @@ if [ $# -eq 0 ]; then
     trap 'kill "$fuzzer" 2>/dev/null || true' EXIT
 fi
 status=0
-ctest --preset sanitize --parallel "$(nproc)" "$@" || status=$?
+# A node waits more than it works.
+ctest --preset sanitize --parallel $(($(nproc) + 1)) "$@" || status=$?
 if [ -n "$fuzzer" ]; then
     fuzzed=0
     wait "$fuzzer" || fuzzed=$?
