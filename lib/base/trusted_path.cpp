@@ -59,9 +59,12 @@ class Walk {
 
     Result<void> step(const std::string& path, const std::string& name) {
         struct stat directory {};
-        UniqueFd next(::openat(at_.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
         struct stat entry {};
-        if (!next || ::fstat(at_.get(), &directory) != 0 || ::fstat(next.get(), &entry) != 0) {
+        UniqueFd next(::openat(at_.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+        const bool known = ::fstat(at_.get(), &directory) == 0;
+        if (!known || !next || ::fstat(next.get(), &entry) != 0) {
+            // What others have taken away they may put back.
+            if (known && !closed_ && isOpenToOthers(directory)) return refused(path, directory);
             at_.reset();
             return {};
         }
@@ -93,10 +96,13 @@ class Walk {
         return directory.st_uid != 0 || mayOthers(S_IXGRP, S_IXOTH, place(), directory);
     }
 
+    bool isOpenToOthers(const struct stat& directory) const {
+        return directory.st_uid != 0 || mayOthersWrite(place(), directory);
+    }
+
     bool isTheirs(const struct stat& directory, const struct stat& entry) const {
-        if (directory.st_uid != 0) return true;
-        const bool sticky = (directory.st_mode & S_ISVTX) != 0;
-        return mayOthersWrite(place(), directory) && !(sticky && entry.st_uid == 0);
+        const bool sticky = directory.st_uid == 0 && (directory.st_mode & S_ISVTX) != 0;
+        return isOpenToOthers(directory) && !(sticky && entry.st_uid == 0);
     }
 
     Error refused(const std::string& path, const struct stat& directory) const {

@@ -44,6 +44,7 @@ ProbeOutcome judgeProbe(const Exchange& exchange, const std::string& hostPath) {
     out.latency = exchange.total;
     if (tellsNothing(exchange.fault)) {
         out.unknown = true;
+        out.unread = exchange.fault == Fault::Unparsed;
         out.error = exchange.error;
     } else if (exchange.fault != Fault::None && exchange.status == 0) {
         out.error = exchange.fault == Fault::Hang ? kHangs : exchange.error;
@@ -82,6 +83,13 @@ Duration HostHealth::quietTime(SteadyTime now) const {
 bool HostHealth::observe(const ProbeOutcome& outcome, SteadyTime now, WallTime wall) {
     const State stateBefore = state_;
     const bool downBefore = down_;
+    if (outcome.unread) {
+        // Whether it was down before is known all the same.
+        checkedAt_ = wall;
+        state_ = State::Unknown;
+        error_ = outcome.error;
+        return state_ != stateBefore;
+    }
     if (outcome.unknown) {
         // What was seen by another way says nothing of this one.
         *this = HostHealth();

@@ -14,6 +14,7 @@ namespace nodemirror {
 struct ProbeOutcome {
     bool good = false;
     bool unknown = false;  ///< the host could not be asked from here
+    bool unread = false;   ///< or its answer could not be read, which containerd may
     std::string error;     ///< why it is not good, in words
     Duration latency{};
 };

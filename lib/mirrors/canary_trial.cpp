@@ -53,6 +53,7 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
     options.proxies = proxies_;
     options.patience.connect = options.patience.handshake = patience;
     options.patience.answer = options.patience.body = patience;
+    options.patience.whole = kPull;
     options.pieces = false;
     options.contexts = contexts_;
     ImageTrial attempt(io_, resolver_, std::move(options));

@@ -44,8 +44,8 @@ class CanaryTrial {
     Task<Hosts> askHosts(const Registry& registry, std::string text,
                          Duration patience = std::chrono::seconds(5));
 
-    /// Asks the hosts, then pulls the canary by its digest through CRI, with the file that is in
-    /// place. kubelet asks for tags: a chain on which containerd resolves none does not pass.
+    /// Asks the hosts of `text`, the file that is in place, then pulls the canary by its digest
+    /// through CRI. kubelet asks for tags: a chain on which containerd resolves none does not pass.
     Task<Answer> pull(const Registry& registry, std::string text);
 
   private:

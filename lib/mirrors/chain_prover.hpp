@@ -90,7 +90,7 @@ class ChainProver {
     Task<std::optional<std::string>> tryOnce(const Case& subject, unsigned generation);
     Task<bool> worthTrying(const Case& subject, std::string* evidence);
     Task<bool> waitUntilReady(const Case& subject, unsigned generation);
-    Task<CanaryTrial::Answer> pullThrough(const Case& subject, const RenderedHosts& text);
+    Task<CanaryTrial::Answer> pullThrough(const Case& subject);
     Waiting& noteWaiting(const Case& subject, const std::string& why);
     void postpone(const Case& subject, const std::string& why);
     std::optional<SteadyTime> dueAt(const std::string& registry) const;

@@ -66,14 +66,17 @@ void ChainProver::postpone(const Case& subject, const std::string& why) {
 
 /// A pull tells of a chain only while that is what containerd finds: a file that is contested, or
 /// could not be written, is another one.
-Task<CanaryTrial::Answer> ChainProver::pullThrough(const Case& subject, const RenderedHosts& text) {
+Task<CanaryTrial::Answer> ChainProver::pullThrough(const Case& subject) {
     CanaryTrial::Answer absent;
     absent.conclusive = false;
     absent.evidence = "its hosts.toml is another one than is to be tried";
-    if (!registries_.isInPlace(subject.registry.name)) co_return absent;
-    auto pull = trial_.pull(subject.registry, text.text);
+    const auto text = registries_.textInPlace(subject.registry.name);
+    if (!text) co_return absent;
+    auto pull = trial_.pull(subject.registry, *text);
     CanaryTrial::Answer answer = co_await std::move(pull);
-    if (!registries_.isInPlace(subject.registry.name)) co_return absent;
+    const auto after = registries_.textInPlace(subject.registry.name);
+    // What failed in one order may pass in the one that health has given it since.
+    if (!after || (!answer.passed && *after != *text)) co_return absent;
     co_return answer;
 }
 
@@ -127,7 +130,7 @@ Task<std::optional<std::string>> ChainProver::tryOnce(const Case& subject, unsig
         }
     }
     putInPlace(subject, std::nullopt, "");
-    auto first = pullThrough(subject, subject.text);
+    auto first = pullThrough(subject);
     const CanaryTrial::Answer fresh = co_await std::move(first);
     if (generation != generation_) co_return std::nullopt;
     if (!fresh.conclusive) {
@@ -144,7 +147,7 @@ Task<std::optional<std::string>> ChainProver::tryOnce(const Case& subject, unsig
     if (subject.before) {
         putInPlace(subject, subject.before,
                    subject.beforeName + " is tried, since the change failed");
-        auto second = pullThrough(subject, *subject.before);
+        auto second = pullThrough(subject);
         const CanaryTrial::Answer before = co_await std::move(second);
         if (generation != generation_) co_return std::nullopt;
         if (before.passed) {

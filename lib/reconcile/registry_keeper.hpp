@@ -34,8 +34,9 @@ class RegistryKeeper {
     std::string earlierText(const std::string& registry) const;
     /// See RegistryClaims.
     void keepReplaced(const std::vector<Registry>& replaced) { claims_.keepReplaced(replaced); }
-    /// Whether the hosts.toml of a declared registry is the intended one, to the byte.
-    bool isInPlace(const std::string& registry) const;
+    /// The hosts.toml of a declared registry, where it is the intended one, to the byte: in the
+    /// order that the mirrors' health gives it, or a stand-in.
+    std::optional<std::string> textInPlace(const std::string& registry) const;
     /// The containerd whose reading of undeclared registries is reported.
     void setContainerd(const ContainerdVersion& version) { containerd_ = version; }
 

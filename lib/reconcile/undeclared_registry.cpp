@@ -58,7 +58,7 @@ UndeclaredRegistry readUndeclared(const std::string& root, const std::string& di
     out.warnings = shownOf(reading.warnings);
     if (reading.hidden)
         out.warnings.push_back(
-            "its hosts are not shown, for others led it to a file that they "
+            "its hosts are not shown, for others may have led it to a file that they "
             "may not read: nodemirrorctl inspect tells them");
     else if (out.chain.size() < reading.hosts.size())
         out.warnings.push_back(std::to_string(reading.hosts.size()) +

@@ -38,6 +38,48 @@ std::optional<Descriptor> descriptor(const Json& json) {
     return out;
 }
 
+/// Reads JSON without keeping it, until it has more values, or deeper ones, than any manifest:
+/// whoever serves it writes what they like, and 4 MiB may stand for hundreds.
+class Bounds : public nlohmann::json_sax<Json> {
+  public:
+    bool exceeded = false;
+
+    bool null() override { return value(); }
+    bool boolean(bool) override { return value(); }
+    bool number_integer(number_integer_t) override { return value(); }
+    bool number_unsigned(number_unsigned_t) override { return value(); }
+    bool number_float(number_float_t, const string_t&) override { return value(); }
+    bool string(string_t&) override { return value(); }
+    bool binary(binary_t&) override { return value(); }
+    bool key(string_t&) override { return true; }
+    bool start_object(std::size_t) override { return opened(); }
+    bool start_array(std::size_t) override { return opened(); }
+    bool end_object() override { return closed(); }
+    bool end_array() override { return closed(); }
+    bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override {
+        return false;  // the parser that follows tells of it
+    }
+
+  private:
+    bool value() {
+        constexpr size_t kMost = 100'000;
+        exceeded = exceeded || ++values_ > kMost;
+        return !exceeded;
+    }
+    bool opened() {
+        constexpr size_t kDeepest = 32;
+        exceeded = exceeded || ++depth_ > kDeepest;
+        return value();
+    }
+    bool closed() {
+        --depth_;
+        return true;
+    }
+
+    size_t values_ = 0;
+    size_t depth_ = 0;
+};
+
 Error malformed(const std::string& why) { return {"read", "the manifest", why}; }
 
 }  // namespace
@@ -67,16 +109,10 @@ std::string digestProblem(const std::string& digest) {
 }
 
 Result<ImageDocument> parseImageDocument(const std::string& body) {
-    constexpr int kDeepest = 32;
-    constexpr size_t kMostItems = 10'000;
-    size_t items = 0;
-    // Whoever serves it writes what they like: what stands for hundreds of megabytes is not read.
-    const auto isOfSense = [&items](int depth, Json::parse_event_t event, const Json&) {
-        items += event == Json::parse_event_t::object_start ? 1 : 0;
-        return depth <= kDeepest && items <= kMostItems;
-    };
-    const Json json = Json::parse(body, isOfSense, false);
-    if (items > kMostItems) return malformed("it has more than 10000 objects");
+    Bounds bounds;
+    (void)Json::sax_parse(body, &bounds);
+    if (bounds.exceeded) return malformed("it has more values than any manifest, or deeper ones");
+    const Json json = Json::parse(body, nullptr, false);
     if (!json.is_object()) return malformed("it is no JSON object");
     ImageDocument out;
     if (json.contains("manifests") && json["manifests"].is_array()) {

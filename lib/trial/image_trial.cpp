@@ -82,7 +82,8 @@ void dropDetails(RegistryAnswer& answer) {
 
 /// Whether the host is known not to answer anything, so that it need not be waited for again.
 bool isOutOfReach(const RegistryAnswer& answer) {
-    return answer.fault != Fault::None && answer.fault != Fault::Unauthorized && answer.status == 0;
+    return answer.fault != Fault::None && answer.fault != Fault::Unauthorized &&
+           answer.fault != Fault::Unparsed && answer.status == 0;
 }
 
 }  // namespace
@@ -115,7 +116,7 @@ Task<void> ImageTrial::askHost(size_t index) {
     const bool sized = !headerOf(answered, "content-length").empty();
     if (byDigest)
         finding.digest = findings_.reference.digest;
-    else if (sized)
+    else if (sized && finding.resolves)
         noteDigest(headerOf(answered, "docker-content-digest"), finding);
     finding.mediaType = headerOf(answered, "content-type");
     finding.size = toldSize(answered).value_or(0);
@@ -178,7 +179,8 @@ Task<bool> ImageTrial::resume(PieceFinding& piece, RegistryClient::Ask ask) {
 void ImageTrial::compareManifest(PieceFinding& piece) const {
     const std::string& wanted = piece.descriptor.digest;
     const std::string found = "sha256:" + sha256Hex(lastBody_);
-    if (wanted.rfind("sha256:", 0) != 0 || wanted == found) return;
+    const bool whole = lastBody_.size() <= kLargestManifest;
+    if (!whole || wanted.rfind("sha256:", 0) != 0 || wanted == found) return;
     piece.fault = Fault::DigestMismatch;
     piece.sha256 = found.substr(found.find(':') + 1);
     piece.error = "unexpected commit digest " + found + ", expected " + wanted;

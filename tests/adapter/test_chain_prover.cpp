@@ -221,3 +221,47 @@ TEST_CASE("what a mirror refuses to this process it may give to containerd") {
     good.stop();
     closed.stop();
 }
+
+TEST_CASE("a chain is judged in the order that is in place") {
+    Proving node;
+    LyingRegistry good(node.io);
+    LyingRegistry bad(node.io);
+    boost::asio::co_spawn(node.io, good.serve(), boost::asio::detached);
+    boost::asio::co_spawn(node.io, bad.serve(), boost::asio::detached);
+    const auto answers = [](const std::string& digest) {
+        return "HTTP/1.1 200 OK\r\nConnection: close\r\nDocker-Content-Digest: " + digest +
+               "\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\n"
+               "Content-Length: 2\r\n\r\n";
+    };
+    good.setAnswers(answers("sha256:" + std::string(64, 'a')));
+    bad.setAnswers(answers("sha256:none"));  // no pull by a tag comes past it
+    auto desired = std::make_shared<Desired>(*desire({"fleet.test"}, "127.0.0.1:" + bad.port()));
+    Registry& registry = desired->registries[0];
+    registry.canary = "fleet.test/canary/image:1";
+    registry.mirrors.push_back(registry.mirrors[0]);
+    registry.mirrors[1].url.host = "127.0.0.1:" + good.port();
+    for (auto& mirror : registry.mirrors) mirror.url.scheme = "http";
+    const bool healthFirst = GENERATE(true, false);
+    node.keeper->intents().setDesired(desired);
+    if (healthFirst) {
+        OrderedRegistry ordered;
+        ordered.registry = registry;
+        ordered.reason = "the first is down";
+        std::swap(ordered.registry.mirrors[0], ordered.registry.mirrors[1]);
+        (void)node.keeper->intents().setOrder("fleet.test", ordered);
+    }
+    node.prover->setContainerd({1, 7, 24}, {}, {});
+    node.prover->setDesired(desired);
+    (void)node.keeper->reconcileAll(node.now);
+    node.prover->run();
+    const auto told = [&] { return !node.prover->reasons().empty(); };
+    node.until([&] { return !node.knownGood().empty() || told(); });
+    CHECK(node.knownGood().empty() != healthFirst);
+    CHECK(told() != healthFirst);
+    if (!healthFirst)
+        CHECK_THAT(node.prover->reasons()[0].message,
+                   Catch::Contains("in header not a valid digest: invalid checksum digest length"));
+    node.prover->stop();
+    good.stop();
+    bad.stop();
+}

@@ -84,6 +84,15 @@ TEST_CASE("a path on which others could put another file is refused") {
         CHECK_FALSE(readWholeFile("u/secret", 100, Writers::RootOnTheWayToo));
         fs::current_path(before);
     }
+    SECTION("what others may put there at any moment") {
+        REQUIRE(::chown(user.c_str(), 1234, 1234) == 0);
+        CHECK_FALSE(why(user + "/nothing").empty());
+        fs::create_symlink(user + "/nothing", root / "b");
+        CHECK_FALSE(why(root / "b").empty());
+        REQUIRE(::chown(user.c_str(), 0, 0) == 0);
+        REQUIRE(::chmod(user.c_str(), 01777) == 0);
+        CHECK_FALSE(why(user + "/nothing").empty());
+    }
     SECTION("what is not there is for whoever opens it") {
         CHECK(why(root / "a/nothing/x").empty());
         fs::create_symlink("loop", root / "a/loop");

@@ -188,3 +188,17 @@ TEST_CASE("latency reorders only what is clearly faster, and not often") {
     CHECK(looks(20ms, 100ms, 10) == Order{1, 0});  // it has only just been changed
     CHECK(looks(20ms, 100ms, 12) == Order{0, 1});
 }
+
+TEST_CASE("an answer that cannot be read here forgets no fall") {
+    HostHealth health;
+    SteadyTime now{1h};
+    health.observe(bad(), now, {});
+    REQUIRE(health.down());
+    ProbeOutcome unread;
+    unread.unknown = unread.unread = true;
+    unread.error = "bad reason";
+    CHECK(health.observe(unread, now += 1s, {}));
+    CHECK(health.state() == HostHealth::State::Unknown);
+    CHECK(health.error() == "bad reason");
+    CHECK(health.down());
+}
