@@ -61,10 +61,13 @@ class Walk {
         struct stat directory {};
         struct stat entry {};
         UniqueFd next(::openat(at_.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+        const int code = next ? 0 : errno;
         const bool known = ::fstat(at_.get(), &directory) == 0;
         if (!known || !next || ::fstat(next.get(), &entry) != 0) {
             // What others have taken away they may put back.
             if (known && !closed_ && isOpenToOthers(directory)) return refused(path, directory);
+            if (code == EMFILE || code == ENFILE || code == ENOMEM)
+                return Error::system("look at the way to", path, code);
             at_.reset();
             return {};
         }
@@ -113,10 +116,12 @@ class Walk {
                 shown + ", on the way to it, belongs to uid " + std::to_string(directory.st_uid) +
                     ", who could put another in its place",
                 "chown root " + shown + ", or move the file below /etc/nodemirrord");
+        const bool meant = (directory.st_mode & S_ISVTX) != 0;  // as /tmp is
         return Error::passing(
             "read", path,
             "others may write " + shown + ", on the way to it, and could put another in its place",
-            "chmod go-w " + shown + ", or move the file below /etc/nodemirrord");
+            (meant ? "" : "chmod go-w " + shown + ", or ") +
+                std::string("move the file below /etc/nodemirrord"));
     }
 
     UniqueFd at_;

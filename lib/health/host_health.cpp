@@ -84,12 +84,14 @@ bool HostHealth::observe(const ProbeOutcome& outcome, SteadyTime now, WallTime w
     const State stateBefore = state_;
     const bool downBefore = down_;
     if (outcome.unread) {
-        // Whether it was down before is known all the same.
+        // Whether it was down before is known all the same, but not for ever.
         checkedAt_ = wall;
         state_ = State::Unknown;
         error_ = outcome.error;
-        return state_ != stateBefore;
+        if (++unreadInARow_ >= kGoodInARow) down_ = false;
+        return state_ != stateBefore || down_ != downBefore;
     }
+    unreadInARow_ = 0;
     if (outcome.unknown) {
         // What was seen by another way says nothing of this one.
         *this = HostHealth();

@@ -73,6 +73,7 @@ class HostHealth {
     std::optional<Duration> latency_;
     std::optional<WallTime> checkedAt_;
     int goodInARow_ = 0;
+    int unreadInARow_ = 0;
     SteadyTime goodSince_;
     std::deque<SteadyTime> falls_;  ///< within the last hour
 };

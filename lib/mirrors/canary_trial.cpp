@@ -10,6 +10,8 @@
 #include "reference/image_reference.hpp"
 #include "trial/image_trial.hpp"
 
+#include <algorithm>
+
 namespace nodemirror {
 
 namespace {
@@ -60,12 +62,16 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
     auto run = attempt.run(*reference, std::move(chain));
     const ImageFindings findings = co_await std::move(run);
     std::vector<std::string> words;
-    for (const auto& host : findings.hosts) {
+    size_t firstUnasked = findings.hosts.size();
+    for (size_t i = 0; i < findings.hosts.size(); ++i) {
+        const HostFinding& host = findings.hosts[i];
         const std::string kind = hostClass(host);
         const bool refused = kind == "unauthorized" || kind == "denied" || kind == "forbidden";
         if (tellsNothing(host.head.fault) ||
-            (refused && withCredentials_.count(host.host.host) > 0))
+            (refused && withCredentials_.count(host.host.host) > 0)) {
             ++out.unasked;
+            if (host.resolves) firstUnasked = std::min(firstUnasked, i);
+        }
         if (!host.head.ok() || !host.resolves || !host.invalidDigest.empty()) {
             words.push_back(shortened(describeHost(host), kLongestWords));
             continue;
@@ -74,10 +80,12 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
         words.push_back(host.host.host + " has it");
     }
     out.evidence = shortened(join(words, "; "), kLongestMessage);
-    if (reference->tag.empty() || out.unasked > 0) co_return out;
     const Resolution resolution = resolveAmong(findings.hosts, *reference, version_);
+    // What could not be asked before may have it, and end the search.
+    const bool known = !resolution.failingAt || *resolution.failingAt < firstUnasked;
+    if (reference->tag.empty() || resolution.winner || !known) co_return out;
     out.endless = resolution.endless;
-    if (!resolution.winner) out.unresolved = resolution.error;
+    out.unresolved = resolution.error;
     co_return out;
 }
 

@@ -56,7 +56,7 @@ std::optional<ChainProver::Case> ChainProver::caseFor(const Registry& registry) 
     out.sha256 = sha256Hex(rendered->text);
     out.text = std::move(*rendered);
     const ProofRecord* last = proofs_.lastGood(registry.name);
-    if (last != nullptr && last->knownGood == out.text.text) return std::nullopt;
+    if (last != nullptr && last->declaredSha256 == out.sha256) return std::nullopt;
     if (last != nullptr && mayReturnTo(last->knownGood, registry)) {
         out.before = renderedText(last->knownGood, last->secret);
         out.beforeName = "the chain that was last proven";

@@ -90,13 +90,13 @@ class ChainProver {
     Task<std::optional<std::string>> tryOnce(const Case& subject, unsigned generation);
     Task<bool> worthTrying(const Case& subject, std::string* evidence);
     Task<bool> waitUntilReady(const Case& subject, unsigned generation);
-    Task<CanaryTrial::Answer> pullThrough(const Case& subject);
+    Task<CanaryTrial::Answer> pullThrough(const Case& subject, RenderedHosts* through);
     Waiting& noteWaiting(const Case& subject, const std::string& why);
     void postpone(const Case& subject, const std::string& why);
     std::optional<SteadyTime> dueAt(const std::string& registry) const;
     std::optional<Case> caseFor(const Registry& registry) const;
     bool mayReturnTo(const std::string& text, const Registry& registry) const;
-    void accept(const Case& subject);
+    void accept(const Case& subject, const RenderedHosts& text);
     bool wasRejected(const Case& subject) const;
     void reject(const Case& subject, const std::string& evidence);
     void putInPlace(const Case& subject, std::optional<RenderedHosts> standIn,

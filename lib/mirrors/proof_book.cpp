@@ -56,8 +56,10 @@ const ProofRecord* ProofBook::lastGood(const std::string& registry) const {
     return proof == proofs_.end() || proof->second.knownGood.empty() ? nullptr : &proof->second;
 }
 
-void ProofBook::accept(const std::string& registry, const RenderedHosts& text) {
+void ProofBook::accept(const std::string& registry, const std::string& sha256,
+                       const RenderedHosts& text) {
     ProofRecord record;
+    record.declaredSha256 = sha256;
     record.knownGood = text.text;
     record.secret = text.secret;
     proofs_[registry] = std::move(record);

@@ -25,7 +25,8 @@ class ProofBook {
     void keepOnly(const Desired& desired);
     /// The text that last passed; null where none has.
     const ProofRecord* lastGood(const std::string& registry) const;
-    void accept(const std::string& registry, const RenderedHosts& text);
+    /// `text` passed, for the declared one of that digest.
+    void accept(const std::string& registry, const std::string& sha256, const RenderedHosts& text);
     void reject(const std::string& registry, const std::string& sha256,
                 const std::string& evidence);
     /// A rejection of another change than the one that is declared now is over.

@@ -66,17 +66,19 @@ void ChainProver::postpone(const Case& subject, const std::string& why) {
 
 /// A pull tells of a chain only while that is what containerd finds: a file that is contested, or
 /// could not be written, is another one.
-Task<CanaryTrial::Answer> ChainProver::pullThrough(const Case& subject) {
+/// `through`: the text that it went through.
+Task<CanaryTrial::Answer> ChainProver::pullThrough(const Case& subject, RenderedHosts* through) {
     CanaryTrial::Answer absent;
     absent.conclusive = false;
     absent.evidence = "its hosts.toml is another one than is to be tried";
     const auto text = registries_.textInPlace(subject.registry.name);
     if (!text) co_return absent;
-    auto pull = trial_.pull(subject.registry, *text);
+    *through = *text;
+    auto pull = trial_.pull(subject.registry, text->text);
     CanaryTrial::Answer answer = co_await std::move(pull);
     const auto after = registries_.textInPlace(subject.registry.name);
     // What failed in one order may pass in the one that health has given it since.
-    if (!after || (!answer.passed && *after != *text)) co_return absent;
+    if (!after || (!answer.passed && after->text != text->text)) co_return absent;
     co_return answer;
 }
 
@@ -86,8 +88,8 @@ void ChainProver::putInPlace(const Case& subject, std::optional<RenderedHosts> s
         registries_.intents().setStandIn(subject.registry.name, std::move(standIn), why));
 }
 
-void ChainProver::accept(const Case& subject) {
-    proofs_.accept(subject.registry.name, subject.text);
+void ChainProver::accept(const Case& subject, const RenderedHosts& text) {
+    proofs_.accept(subject.registry.name, subject.sha256, text);
     failing_.erase(subject.registry.name);
     spdlog::info("registry={} event=proven canary={}", subject.registry.name,
                  subject.registry.canary);
@@ -130,7 +132,8 @@ Task<std::optional<std::string>> ChainProver::tryOnce(const Case& subject, unsig
         }
     }
     putInPlace(subject, std::nullopt, "");
-    auto first = pullThrough(subject);
+    RenderedHosts through;
+    auto first = pullThrough(subject, &through);
     const CanaryTrial::Answer fresh = co_await std::move(first);
     if (generation != generation_) co_return std::nullopt;
     if (!fresh.conclusive) {
@@ -141,13 +144,13 @@ Task<std::optional<std::string>> ChainProver::tryOnce(const Case& subject, unsig
         co_return fresh.evidence;
     }
     if (fresh.passed) {
-        accept(subject);
+        accept(subject, through);
         co_return std::nullopt;
     }
     if (subject.before) {
         putInPlace(subject, subject.before,
                    subject.beforeName + " is tried, since the change failed");
-        auto second = pullThrough(subject);
+        auto second = pullThrough(subject, &through);
         const CanaryTrial::Answer before = co_await std::move(second);
         if (generation != generation_) co_return std::nullopt;
         if (before.passed) {

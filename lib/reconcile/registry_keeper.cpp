@@ -37,14 +37,14 @@ std::string RegistryKeeper::earlierText(const std::string& registry) const {
     return claims_.earlierOfRoot(ownDirectoryName(registry));
 }
 
-std::optional<std::string> RegistryKeeper::textInPlace(const std::string& registry) const {
+std::optional<RenderedHosts> RegistryKeeper::textInPlace(const std::string& registry) const {
     const std::string directory = ownDirectoryName(registry);
     const IntendedHosts* intended = intents_.find(directory);
     const auto seen = tree_.observe(directory);
     const bool inPlace = intended != nullptr && seen.isKnown() &&
                          seen.value().hosts.type == ObservedEntry::Type::File &&
                          seen.value().hosts.content == intended->rendered.text;
-    return inPlace ? std::optional(intended->rendered.text) : std::nullopt;
+    return inPlace ? std::optional(intended->rendered) : std::nullopt;
 }
 
 std::optional<RegistryKeeper::Step> RegistryKeeper::planFor(

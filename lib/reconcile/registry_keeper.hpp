@@ -36,7 +36,7 @@ class RegistryKeeper {
     void keepReplaced(const std::vector<Registry>& replaced) { claims_.keepReplaced(replaced); }
     /// The hosts.toml of a declared registry, where it is the intended one, to the byte: in the
     /// order that the mirrors' health gives it, or a stand-in.
-    std::optional<std::string> textInPlace(const std::string& registry) const;
+    std::optional<RenderedHosts> textInPlace(const std::string& registry) const;
     /// The containerd whose reading of undeclared registries is reported.
     void setContainerd(const ContainerdVersion& version) { containerd_ = version; }
 

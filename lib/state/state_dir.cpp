@@ -1,5 +1,6 @@
 #include "state/state_dir.hpp"
 
+#include "base/digest.hpp"
 #include "state/state_file.hpp"
 
 #include <sys/stat.h>
@@ -164,6 +165,7 @@ Result<Proofs> StateDir::loadProofs() const {
             ProofRecord record;
             record.knownGood = item.at("knownGood").get<std::string>();
             record.secret = item.at("secret").get<bool>();
+            record.declaredSha256 = item.value("declared", sha256Hex(record.knownGood));
             record.rejectedSha256 = item.at("rejected").get<std::string>();
             record.rejectedAt =
                 wallTimeOf(std::chrono::seconds(item.at("rejectedAt").get<int64_t>()));
@@ -178,6 +180,7 @@ Result<void> StateDir::saveProofs(const Proofs& proofs) const {
     for (const auto& [name, record] : proofs) {
         Json item;
         item["knownGood"] = record.knownGood;
+        item["declared"] = record.declaredSha256;
         item["secret"] = record.secret;
         item["rejected"] = record.rejectedSha256;
         item["rejectedAt"] =

@@ -22,7 +22,9 @@ struct LastGood {
 
 /// What canary pulls have shown of a registry's hosts.toml.
 struct ProofRecord {
-    std::string knownGood;       ///< the text that last passed; may hold secrets; empty: none yet
+    std::string knownGood;  ///< the text that last passed; may hold secrets; empty: none yet
+    /// Of the declared text that it passed for, whose mirrors health may have put in another order.
+    std::string declaredSha256;
     bool secret = false;         ///< it carries header values
     std::string rejectedSha256;  ///< of the text that failed where the one before it passed
     WallTime rejectedAt;

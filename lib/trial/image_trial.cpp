@@ -120,7 +120,8 @@ Task<void> ImageTrial::askHost(size_t index) {
         noteDigest(headerOf(answered, "docker-content-digest"), finding);
     finding.mediaType = headerOf(answered, "content-type");
     finding.size = toldSize(answered).value_or(0);
-    if (!finding.invalidDigest.empty() || (sized && !finding.digest.empty())) co_return;
+    if (!finding.resolves || !finding.invalidDigest.empty()) co_return;
+    if (sized && !finding.digest.empty()) co_return;
     RegistryClient::Ask get = head;
     get.method = "GET";
     get.readLimit = kLargestManifest + 1;

@@ -258,6 +258,15 @@ TEST_CASE("a chain is judged in the order that is in place") {
     node.until([&] { return !node.knownGood().empty() || told(); });
     CHECK(node.knownGood().empty() != healthFirst);
     CHECK(told() != healthFirst);
+    // What passed is what is returned to, and it is proven for what is declared.
+    if (healthFirst) {
+        CHECK(node.knownGood() == node.file());
+        CHECK(node.knownGood().find(good.port()) < node.knownGood().find(bad.port()));
+        const size_t pulls = node.containerd.pulls.size();
+        node.prover->setDesired(desired);
+        node.io.poll();
+        CHECK(node.containerd.pulls.size() == pulls);
+    }
     if (!healthFirst)
         CHECK_THAT(node.prover->reasons()[0].message,
                    Catch::Contains("in header not a valid digest: invalid checksum digest length"));

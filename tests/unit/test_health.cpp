@@ -201,4 +201,8 @@ TEST_CASE("an answer that cannot be read here forgets no fall") {
     CHECK(health.state() == HostHealth::State::Unknown);
     CHECK(health.error() == "bad reason");
     CHECK(health.down());
+    // It answers all the same: it is not last for ever.
+    health.observe(unread, now += 1s, {});
+    CHECK(health.observe(unread, now += 1s, {}));
+    CHECK_FALSE(health.down());
 }
