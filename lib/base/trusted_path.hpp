@@ -13,12 +13,12 @@ namespace nodemirror {
 /// `status` was taken of, and may be that of a descriptor below /proc/self/fd.
 bool mayOthersWrite(const std::string& path, const struct stat& status);
 
-/// When root reads: refuses a path on which another user could put another file of root's
-/// in the place of the one that is meant, through a directory or a link that is theirs, or that
-/// they may write. In a directory with the sticky bit what is root's stays (unlink(2)), and behind
-/// one that others cannot enter everything does (but for what is mounted elsewhere too). What is
-/// not there is refused by whoever opens it, but where others could put it there meanwhile. The
-/// error passes: nothing tells of a change above.
+/// When root reads: refuses a path on which another user could put another file of root's in the
+/// place of the one that is meant, through a directory or a link that is theirs, or that they may
+/// write. In a directory with the sticky bit what is root's stays (unlink(2)), and behind one that
+/// others cannot enter everything does (but for what is mounted elsewhere too). What is not there
+/// is refused by whoever opens it, but where others could put it there meanwhile. The error passes:
+/// nothing tells of a change above.
 Result<void> refuseOthersOnTheWay(const std::string& path);
 
 }  // namespace nodemirror

@@ -26,7 +26,8 @@ struct Patience {
     std::chrono::nanoseconds handshake{std::chrono::seconds(5)};
     std::chrono::nanoseconds answer{std::chrono::seconds(10)};
     std::chrono::nanoseconds body{std::chrono::seconds(20)};
-    /// For one question with all its redirects and tokens: after it no further request is made.
+    /// For one question with its redirects: after it none is followed any more. What is under way
+    /// by then has its own limits.
     std::chrono::nanoseconds whole{std::chrono::seconds(60)};
 };
 
