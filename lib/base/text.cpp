@@ -193,6 +193,23 @@ std::string withoutCredentials(std::string_view text) {
     return out += text;
 }
 
+std::string withoutQueries(std::string_view text) {
+    std::string out;
+    for (size_t at = text.find("//"); at != std::string_view::npos; at = text.find("//")) {
+        const size_t end = std::min(text.find_first_of("\"' \t\n", at + 2), text.size());
+        const size_t mark = std::min(text.substr(0, end).find('?', at + 2), end);
+        const std::string_view query = text.substr(mark, end - mark);
+        const bool own = query.substr(0, 4) == "?ns=" && query.find('&') == query.npos;
+        out += text.substr(0, own ? end : mark);
+        if (!own && !query.empty()) {
+            out += "?<redacted>";
+            if (query.back() == ':') out += ':';
+        }
+        text.remove_prefix(end);
+    }
+    return out += text;
+}
+
 namespace {
 
 size_t editDistance(std::string_view a, std::string_view b) {

@@ -39,6 +39,10 @@ std::string shortened(std::string text, size_t most);
 /// The text with the credentials of every URL in it (scheme://user:password@host) replaced.
 std::string withoutCredentials(std::string_view text);
 
+/// The text with the query of every URL in it replaced, for a redirect's may be a signature that
+/// lets in whoever has it; but for containerd's own `ns=`.
+std::string withoutQueries(std::string_view text);
+
 /// The candidate nearest to `word` by edit distance, or "" when none is near enough to be a typo.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 

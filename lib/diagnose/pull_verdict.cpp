@@ -51,9 +51,10 @@ void judgeUnasked(const ImageFindings& findings, Fault fault, const std::string&
 
 /// The first host that could not be asked from here, if containerd comes to it.
 const HostFinding* firstUnasked(const ImageFindings& findings, const Resolution& resolution) {
-    const size_t end = resolution.endless ? *resolution.failingAt : findings.hosts.size();
+    // What it comes to and cannot be read here may be what ends it.
+    const size_t end = resolution.ends ? *resolution.failingAt + 1 : findings.hosts.size();
     for (size_t i = 0; i < end; ++i)
-        if (findings.hosts[i].resolves && tellsNothing(findings.hosts[i].head.fault))
+        if (findings.hosts[i].resolves && untoldAnswer(findings.hosts[i]) != nullptr)
             return &findings.hosts[i];
     return nullptr;
 }
@@ -61,7 +62,9 @@ const HostFinding* firstUnasked(const ImageFindings& findings, const Resolution&
 void judgeUnresolved(const ImageFindings& findings, const Resolution& resolution,
                      const ContainerdVersion& version, PullVerdict& out) {
     if (const HostFinding* unasked = firstUnasked(findings, resolution); unasked != nullptr) {
-        judgeUnasked(findings, unasked->head.fault, describeHost(*unasked), out);
+        const RegistryAnswer& untold = *untoldAnswer(*unasked);
+        judgeUnasked(findings, untold.fault,
+                     describeAnswer(untold, unasked->apiError, unasked->host.host), out);
         return;
     }
     if (resolution.endless) {

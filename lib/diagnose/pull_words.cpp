@@ -75,9 +75,6 @@ std::string describeAnswer(const RegistryAnswer& answer, const ApiError& apiErro
                                            : host + " wants credentials" + status + code;
     if (kind == "forbidden") return host + " forbids it" + status + code;
     if (kind == "rate-limited") return host + " limits how often this node may ask" + status;
-    if (kind == "invalid-digest")
-        return "have the operator of " + host +
-               " mend its Docker-Content-Digest, or take it out of the chain";
     if (kind == "server-error") return host + " has an error of its own" + status + code;
     if (answer.fault != Fault::None) return host + ": " + answer.last().error;
     return host + " answers with status " + std::to_string(answer.status) + code;
@@ -117,6 +114,9 @@ std::string remedyFor(const HostFinding& finding, const ImageReference& referenc
     if (kind == "not-found")
         return "check the name and the tag: " + host + " does not have " + reference.repository +
                (reference.tag.empty() ? "" : ":" + reference.tag);
+    if (kind == "invalid-digest")
+        return "have the operator of " + host +
+               " mend its Docker-Content-Digest, or take it out of the chain";
     if (kind == "server-error") return "look into the log of the registry at " + host;
     return "";
 }

@@ -39,6 +39,11 @@ Failure failureOf(const HostFinding& finding, const ImageReference& reference,
 
 }  // namespace
 
+const RegistryAnswer* untoldAnswer(const HostFinding& finding) {
+    if (tellsNothing(finding.head.fault)) return &finding.head;
+    return finding.get && tellsNothing(finding.get->fault) ? &*finding.get : nullptr;
+}
+
 bool isEndless(const RegistryAnswer& answer) { return answer.fault == Fault::Hang; }
 
 std::string answerClass(const RegistryAnswer& answer, const ApiError& apiError) {
@@ -73,12 +78,13 @@ Resolution resolveAmong(const std::vector<HostFinding>& hosts, const ImageRefere
         any = true;
         if (isEndless(finding.head) || (finding.get && isEndless(*finding.get))) {
             out.failingAt = i;
-            out.endless = true;
+            out.ends = out.endless = true;
             out.error = "no answer from " + finding.host.host + "; containerd waits without an end";
             return out;
         }
         if (!finding.invalidDigest.empty()) {
             out.failingAt = i;
+            out.ends = true;
             out.error = finding.invalidDigest;
             return out;
         }
@@ -89,6 +95,7 @@ Resolution resolveAmong(const std::vector<HostFinding>& hosts, const ImageRefere
                 // no other host is asked.
                 const RegistryAnswer& answer = finding.get ? *finding.get : finding.head;
                 out.failingAt = i;
+                out.ends = true;
                 out.error = answer.error.empty() ? "unexpected status " + statusLine(answer.status)
                                                  : answer.error;
                 return out;

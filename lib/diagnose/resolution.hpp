@@ -13,14 +13,15 @@ namespace nodemirror {
 struct Resolution {
     std::optional<size_t> winner;     ///< the first host that resolves it
     std::optional<size_t> failingAt;  ///< the host whose failure is told, where there is no winner
-    bool endless = false;             ///< containerd waits for that host without an end
+    bool ends = false;                ///< containerd asks no host behind that one
+    bool endless = false;             ///< it waits for that one without an end
     std::string error;                ///< containerd's words
 };
 
 /// dockerResolver.Resolve: hosts in order; a host that fails, lacks the image or answers with an
 /// error gives way to the next; one that never answers holds everything up, and one that tells a
-/// digest that is none ends it. Which host's error
-/// is told differs: the first one that is no 404 in 1.x, the gravest in 2.x.
+/// digest that is none ends it. Which host's error is told differs: the first one that is no 404
+/// in 1.x, the gravest in 2.x.
 Resolution resolveAmong(const std::vector<HostFinding>& hosts, const ImageReference& reference,
                         const ContainerdVersion& version);
 
@@ -30,6 +31,10 @@ std::string answerClass(const RegistryAnswer& answer, const ApiError& apiError);
 /// The same for a host: too-large besides, for a manifest that containerd does not take, and
 /// invalid-digest, for a Docker-Content-Digest at which it ends.
 std::string hostClass(const HostFinding& finding);
+
+/// The answer of a host, HEAD's or GET's, that could not be asked for or read from here; null where
+/// there is none.
+const RegistryAnswer* untoldAnswer(const HostFinding& finding);
 
 /// Whether containerd would wait for this answer without an end.
 bool isEndless(const RegistryAnswer& answer);

@@ -22,6 +22,11 @@ using std::chrono::seconds;
 constexpr seconds kPull{30};
 constexpr size_t kLongestWords = 1000;  ///< of one host; whoever sits before it may choose them
 
+/// What a status and a log may hold of others' words.
+std::string evidenceOf(const std::string& text) {
+    return shortened(withoutQueries(text), kLongestMessage);
+}
+
 }  // namespace
 
 CanaryTrial::CanaryTrial(boost::asio::io_context& io, Containerd& containerd, std::string root)
@@ -67,7 +72,7 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
         const HostFinding& host = findings.hosts[i];
         const std::string kind = hostClass(host);
         const bool refused = kind == "unauthorized" || kind == "denied" || kind == "forbidden";
-        if (tellsNothing(host.head.fault) ||
+        if (untoldAnswer(host) != nullptr ||
             (refused && withCredentials_.count(host.host.host) > 0)) {
             ++out.unasked;
             if (host.resolves) firstUnasked = std::min(firstUnasked, i);
@@ -79,29 +84,34 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
         if (out.having++ == 0) out.digest = host.digest;
         words.push_back(host.host.host + " has it");
     }
-    out.evidence = shortened(join(words, "; "), kLongestMessage);
+    out.evidence = evidenceOf(join(words, "; "));
     const Resolution resolution = resolveAmong(findings.hosts, *reference, version_);
-    // What could not be asked before may have it, and end the search.
-    const bool known = !resolution.failingAt || *resolution.failingAt < firstUnasked;
+    // What could not be asked before it ends may have it.
+    const bool known =
+        out.unasked == 0 || (resolution.ends && *resolution.failingAt < firstUnasked);
     if (reference->tag.empty() || resolution.winner || !known) co_return out;
     out.endless = resolution.endless;
     out.unresolved = resolution.error;
     co_return out;
 }
 
+Task<CanaryTrial::Hosts> CanaryTrial::askPatiently(const Registry& registry, std::string text) {
+    auto ask = askHosts(registry, text);
+    Hosts hosts = co_await std::move(ask);
+    if (!hosts.endless || hosts.having == 0) co_return hosts;
+    // One that is slow is waited for by containerd as well.
+    auto again = askHosts(registry, std::move(text), kPull);
+    co_return co_await std::move(again);
+}
+
 Task<CanaryTrial::Answer> CanaryTrial::pull(const Registry& registry, std::string text) {
     Answer out;
     auto reference = parseImageReference(registry.canary);
     if (!reference) co_return out;
-    auto ask = askHosts(registry, text);
-    Hosts hosts = co_await std::move(ask);
-    if (hosts.endless && hosts.having > 0) {
-        // One that is slow is waited for by containerd as well.
-        auto again = askHosts(registry, std::move(text), kPull);
-        hosts = co_await std::move(again);
-    }
-    if (hosts.having > 0 && !hosts.unresolved.empty()) {
-        out.evidence = shortened(hosts.unresolved + " (" + hosts.evidence + ")", kLongestMessage);
+    auto ask = askPatiently(registry, std::move(text));
+    const Hosts hosts = co_await std::move(ask);
+    if (hosts.having > 0 && hosts.resolvesNowhere()) {
+        out.evidence = evidenceOf(hosts.unresolved + " (" + hosts.evidence + ")");
         co_return out;
     }
     if (!hosts.digest.empty()) {
@@ -120,8 +130,7 @@ Task<CanaryTrial::Answer> CanaryTrial::pull(const Registry& registry, std::strin
     const auto pulled = co_await std::move(pull);
     out.passed = pulled.has_value();
     if (pulled) co_return out;
-    out.evidence =
-        shortened(pulled.error().reason(), kLongestMessage) + " (" + hosts.evidence + ")";
+    out.evidence = evidenceOf(pulled.error().reason()) + " (" + hosts.evidence + ")";
     // containerd that is away, or has only just begun, proves nothing about a chain: what CRI of
     // 1.x says before it is initialized looks like any other failure.
     auto look = containerd_.criState();

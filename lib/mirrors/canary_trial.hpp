@@ -17,12 +17,14 @@ class CanaryTrial {
   public:
     struct Hosts {
         size_t having = 0;     ///< hosts that have the canary
-        size_t unasked = 0;    ///< hosts that cannot be asked from here
         std::string digest;    ///< of the first of them
+        size_t unasked = 0;    ///< hosts that cannot be asked from here
         std::string evidence;  ///< what each of them said
         /// Why containerd resolves the canary's tag at none of them, as far as it can be told.
         std::string unresolved;
         bool endless = false;  ///< it waits for one of them without an end
+
+        bool resolvesNowhere() const { return !unresolved.empty(); }
     };
     struct Answer {
         bool passed = false;
@@ -43,6 +45,9 @@ class CanaryTrial {
     /// Asks each host of a text for the canary, and waits for an answer so long at most.
     Task<Hosts> askHosts(const Registry& registry, std::string text,
                          Duration patience = std::chrono::seconds(5));
+
+    /// The same; where containerd would wait for one that did not answer, for another 30 seconds.
+    Task<Hosts> askPatiently(const Registry& registry, std::string text);
 
     /// Asks the hosts of `text`, the file that is in place, then pulls the canary by its digest
     /// through CRI. kubelet asks for tags: a chain on which containerd resolves none does not pass.

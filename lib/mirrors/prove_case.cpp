@@ -34,16 +34,22 @@ Task<bool> ChainProver::waitUntilReady(const Case& subject, unsigned generation)
     co_return generation == generation_;
 }
 
-/// Whether a change is to be put in place at all: not when none of its hosts has the canary and
-/// the chain before it does.
+/// Whether a change is to be put in place at all: not when it cannot give the canary, for none of
+/// its hosts has it or containerd comes to one that ends or holds up every pull, and the chain
+/// before it can. A pull that is begun on such a one never ends.
 Task<bool> ChainProver::worthTrying(const Case& subject, std::string* evidence) {
-    auto ask = trial_.askHosts(subject.registry, subject.text.text);
+    const std::string name = subject.registry.name;
+    const auto text = registries_.intents().asOrdered(name);
+    auto ask = trial_.askPatiently(subject.registry, text.value_or(subject.text.text));
     const CanaryTrial::Hosts hosts = co_await std::move(ask);
     *evidence = hosts.evidence;
-    if (hosts.having > 0 || hosts.unasked > 0) co_return true;
-    auto askBefore = trial_.askHosts(subject.registry, subject.before->text);
+    if (!hosts.resolvesNowhere() && (hosts.having > 0 || hosts.unasked > 0)) co_return true;
+    // What fails in one order may pass in the one that health has given it since.
+    if (hosts.endless && text != registries_.intents().asOrdered(name)) co_return true;
+    if (hosts.resolvesNowhere()) *evidence = hosts.unresolved + " (" + hosts.evidence + ")";
+    auto askBefore = trial_.askPatiently(subject.registry, subject.before->text);
     const CanaryTrial::Hosts before = co_await std::move(askBefore);
-    co_return before.having == 0;
+    co_return before.having == 0 || before.resolvesNowhere();
 }
 
 ChainProver::Waiting& ChainProver::noteWaiting(const Case& subject, const std::string& why) {

@@ -172,8 +172,9 @@ Task<bool> Connection::talk(Stream& stream, const HttpRequest& request, Patience
     copyHead(parser->get(), out);
     auto body = readBody(stream, *parser, request, patience, out);
     co_await std::move(body);
-    // A body that was not read to its end leaves the connection in no state to go on.
-    if (!out.bodyComplete || !parser->keep_alive()) close();
+    // A body that was not read to its end leaves the connection in no state to go on, nor does what
+    // came unasked behind an answer (Go: "Unsolicited response received on idle HTTP channel").
+    if (!out.bodyComplete || !parser->keep_alive() || buffer_.size() > 0) close();
     co_return true;
 }
 
@@ -260,8 +261,11 @@ Task<Exchange> Connection::exchange(HttpRequest request, Patience patience) {
     const bool kept = open();
     auto first = attempt(request, patience, out);
     const bool answered = co_await std::move(first);
-    if (!answered && kept && !cancelled_ && out.fault == Fault::Reset) {
-        // The server closed a connection that was idle: that says nothing about it.
+    const bool stale =
+        out.fault == Fault::Reset || out.fault == Fault::Protocol || out.fault == Fault::Unparsed;
+    if (!answered && kept && !cancelled_ && stale) {
+        // The server closed a connection that was idle, or what is read is the rest of an answer
+        // before, as a body behind HEAD: that says nothing about this one.
         out = request.unsent(Fault::None, "");
         auto second = attempt(request, patience, out);
         (void)co_await std::move(second);

@@ -136,8 +136,10 @@ Task<bool> Connection::throughProxy(HttpUrl url, Patience patience, Exchange& ou
     }
     if (error) {
         failRead(out, error);
-        if (out.fault != Fault::Hang) out.fault = Fault::Proxy;
-        out.error = "the proxy " + out.proxy + " did not answer: " + out.error;
+        const bool unparsed = out.fault == Fault::Unparsed;
+        if (out.fault != Fault::Hang && !unparsed) out.fault = Fault::Proxy;
+        out.error =
+            "the proxy " + out.proxy + (unparsed ? " answered: " : " did not answer: ") + out.error;
         co_return false;
     }
     // What a proxy sends behind its answer is not the server's word; Go's Transport drops it too.

@@ -26,15 +26,14 @@ void RegistryIntents::intend(const Registry& registry) {
         intended.rendered = *variant->standIn;
         intended.why = variant->standInReason;
     } else {
-        const bool ordered = variant != nullptr && variant->order;
-        auto rendered = renderHosts(ordered ? variant->order->registry : registry);
+        auto rendered = renderHosts(orderedOf(registry));
         if (!rendered) {
             intended_.erase(directory);
             problems_[directory] = rendered.error().text();
             return;
         }
         intended.rendered = std::move(*rendered);
-        if (ordered) intended.why = variant->order->reason;
+        if (variant != nullptr && variant->order) intended.why = variant->order->reason;
     }
     intended.sha256 = sha256Hex(intended.rendered.text);
     intended_[directory] = std::move(intended);
@@ -86,6 +85,19 @@ std::string RegistryIntents::setStandIn(const std::string& name,
     variant.standInReason = why;
     intend(*registry);
     return directory;
+}
+
+std::optional<std::string> RegistryIntents::asOrdered(const std::string& name) const {
+    const Registry* registry = desired_ ? desired_->find(name) : nullptr;
+    if (registry == nullptr) return std::nullopt;
+    auto rendered = renderHosts(orderedOf(*registry));
+    return rendered ? std::optional(std::move(rendered->text)) : std::nullopt;
+}
+
+/// With its mirrors in the order that health gives them.
+const Registry& RegistryIntents::orderedOf(const Registry& registry) const {
+    const Variant* variant = this->variant(registry.name);
+    return variant != nullptr && variant->order ? variant->order->registry : registry;
 }
 
 const IntendedHosts* RegistryIntents::find(const std::string& directory) const {

@@ -37,6 +37,8 @@ class RegistryIntents {
     const Desired* desired() const { return desired_.get(); }
     /// Null where the directory's registry is not declared, or cannot be rendered.
     const IntendedHosts* find(const std::string& directory) const;
+    /// The text of the declared chain in its present order, whatever stands in for it.
+    std::optional<std::string> asOrdered(const std::string& registry) const;
     /// Why a declared registry's file cannot be rendered; null where it can.
     const std::string* problem(const std::string& directory) const;
     bool declares(const std::string& directory) const;
@@ -48,6 +50,7 @@ class RegistryIntents {
 
   private:
     void intend(const Registry& registry);
+    const Registry& orderedOf(const Registry& registry) const;
 
     std::shared_ptr<const Desired> desired_;
     std::map<std::string, IntendedHosts> intended_;  ///< by directory

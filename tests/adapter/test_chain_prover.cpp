@@ -274,3 +274,46 @@ TEST_CASE("a chain is judged in the order that is in place") {
     good.stop();
     bad.stop();
 }
+
+TEST_CASE("a change that would end every pull is never in place") {
+    Proving node;
+    LyingRegistry good(node.io);
+    LyingRegistry bad(node.io);
+    boost::asio::co_spawn(node.io, good.serve(), boost::asio::detached);
+    boost::asio::co_spawn(node.io, bad.serve(), boost::asio::detached);
+    const auto answers = [](const std::string& digest) {
+        return "HTTP/1.1 200 OK\r\nConnection: close\r\nDocker-Content-Digest: " + digest +
+               "\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\n"
+               "Content-Length: 2\r\n\r\n";
+    };
+    good.setAnswers(answers("sha256:" + std::string(64, 'a')));
+    bad.setAnswers(answers("sha256:none"));
+    node.prover->setContainerd({1, 7, 24}, {}, {});
+    node.prover->run();
+    node.want("127.0.0.1:" + good.port());
+    node.until([&] { return !node.knownGood().empty(); });
+    const std::string proven = node.knownGood();
+    const size_t pulls = node.containerd.pulls.size();
+    auto desired = std::make_shared<Desired>(*desire({"fleet.test"}, "127.0.0.1:" + bad.port()));
+    Registry& registry = desired->registries[0];
+    registry.canary = "fleet.test/canary/image:1";
+    registry.mirrors.push_back(registry.mirrors[0]);
+    registry.mirrors[1].url.host = "127.0.0.1:" + good.port();
+    for (auto& mirror : registry.mirrors) mirror.url.scheme = "http";
+    node.keeper->intents().setDesired(desired);
+    node.prover->setDesired(desired);
+    (void)node.keeper->reconcileAll(node.now);
+    node.until([&] {
+        CHECK(node.file() == proven);
+        return !node.prover->reasons().empty() &&
+               node.prover->reasons()[0].code == "ChangeRolledBack";
+    });
+    CHECK(node.file() == proven);
+    CHECK(node.containerd.pulls.size() == pulls);
+    CHECK_THAT(node.prover->reasons()[0].message,
+               Catch::Contains("it was not put in place") &&
+                   Catch::Contains("invalid checksum digest length"));
+    node.prover->stop();
+    good.stop();
+    bad.stop();
+}

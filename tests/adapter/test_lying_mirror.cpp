@@ -100,6 +100,17 @@ TEST_CASE("what Go takes for an answer is one") {
     CHECK(lies.ask("SSH-2.0-OpenSSH_9.2\r\n").fault == Fault::Protocol);
 }
 
+TEST_CASE("what comes behind an answer is no answer to the next question") {
+    Lies lies;
+    const auto answer = lies.ask(
+        "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:@PORT@/there\r\n"
+        "Content-Length: 0\r\n\r\n{\"errors\": [\"a body behind HEAD\"]}\n====\n"
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    CHECK(answer.fault == Fault::None);
+    CHECK(answer.status == 200);
+    CHECK(lies.registry.asked() == 2);
+}
+
 TEST_CASE("a token service is followed to where it went") {
     Lies lies;
     const std::string close = "Connection: close\r\n\r\n";

@@ -61,6 +61,11 @@ TEST_CASE("text for terminals and logs") {
     CHECK(inQuotes("caf\xe9") == "\"caf\\xe9\"");
     CHECK(withoutCredentials("see https://u:p@h/x and http://h2/y") ==
           "see https://<redacted>@h/x and http://h2/y");
+    CHECK(withoutQueries(
+              "Head \"https://h/x?X-Amz-Signature=s&y\": EOF (http://h2/y?ns=docker.io)") ==
+          "Head \"https://h/x?<redacted>\": EOF (http://h2/y?ns=docker.io)");
+    CHECK(withoutQueries("why? https://h/v2?ns=a&sig=s: status, https://h?") ==
+          "why? https://h/v2?<redacted>: status, https://h?<redacted>");
     CHECK(shortened("abc", 3) == "abc");
     CHECK(shortened("aéb", 2) == "a…");
     CHECK(nearest("mirors", {"mirrors", "server"}) == "mirrors");

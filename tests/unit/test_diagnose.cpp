@@ -1,6 +1,7 @@
 #include "diagnose/chain_choice.hpp"
 #include "diagnose/doctor.hpp"
 #include "diagnose/pull_verdict.hpp"
+#include "diagnose/pull_words.hpp"
 #include "health/host_health.hpp"
 #include "support/result_printer.hpp"
 
@@ -124,6 +125,9 @@ TEST_CASE("hosts are fallen through as containerd does") {
     CHECK(ended.failingAt == 1U);
     CHECK(ended.error == lying.invalidDigest);
     CHECK(hostClass(lying) == "invalid-digest");
+    CHECK_THAT(remedyFor(lying, reference()), Catch::Contains("Docker-Content-Digest"));
+    CHECK(ended.ends);
+    CHECK_FALSE(resolveAmong({missing, refused}, reference(), k21).ends);
     CHECK(resolveAmong({missing, refused, broken}, reference(), k17).failingAt == 1U);
     CHECK(resolveAmong({missing, refused, broken}, reference(), k21).failingAt == 2U);
     CHECK(resolveAmong({refused, missing}, reference(), k21).failingAt == 1U);
@@ -132,6 +136,22 @@ TEST_CASE("hosts are fallen through as containerd does") {
     auto unable = good;
     unable.resolves = false;
     CHECK(resolveAmong({unable}, reference(), k17).error == "no resolve hosts: not found");
+}
+
+TEST_CASE("what cannot be read here is told of no host that containerd does not come to") {
+    HostFinding unread = host("a", 200);
+    unread.get = host("a", 0, Fault::Unparsed, "bad Transfer-Encoding").head;
+    HostFinding lying = host("b", 200);
+    lying.invalidDigest = "\"x\" in header not a valid digest: invalid checksum digest format";
+    ImageFindings findings;
+    findings.reference = reference();
+    findings.hosts = {unread, lying};
+    PullVerdict verdict = judgePull(findings, k17);
+    CHECK(verdict.errorClass == faultName(Fault::Unparsed));
+    CHECK_THAT(verdict.summary, Catch::Contains("cannot be told: a answers in a form"));
+    findings.hosts = {lying, unread};
+    verdict = judgePull(findings, k17);
+    CHECK(verdict.errorClass == "invalid-digest");
 }
 
 TEST_CASE("a verdict names the class, the host and a remedy") {
