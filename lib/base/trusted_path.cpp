@@ -34,7 +34,9 @@ bool mayOthers(mode_t ofGroup, mode_t ofAll, const std::string& path, const stru
 /// Walks a path as the kernel does.
 class Walk {
   public:
-    explicit Walk(const std::string& path) { follow(path); }
+    Walk(const std::string& path, std::string otherwise) : otherwise_(std::move(otherwise)) {
+        follow(path);
+    }
 
     Result<void> toItsEnd(const std::string& path) {
         while (!rest_.empty()) {
@@ -78,6 +80,7 @@ class Walk {
             return {};
         }
         if (!closed_ && isTheirs(directory, entry)) return refused(path, directory);
+        if (S_ISLNK(entry.st_mode) && entry.st_uid != 0) return madeBy(entry.st_uid, path, name);
         closed_ = closed_ || !mayEnter(directory);
         if (!S_ISLNK(entry.st_mode)) {
             shown_ += "/" + name;
@@ -108,22 +111,30 @@ class Walk {
         return isOpenToOthers(directory) && !(sticky && entry.st_uid == 0);
     }
 
+    Error madeBy(uid_t uid, const std::string& path, const std::string& name) const {
+        const std::string link = shown_ + "/" + name;
+        return Error::passing(
+            "read", path,
+            link + ", on the way to it, is a link that uid " + std::to_string(uid) + " made",
+            "chown -h root " + link + " if it is to lead there, or " + otherwise_);
+    }
+
     Error refused(const std::string& path, const struct stat& directory) const {
         const std::string shown = shown_.empty() ? "/" : shown_;
         if (directory.st_uid != 0)
-            return Error::passing(
-                "read", path,
-                shown + ", on the way to it, belongs to uid " + std::to_string(directory.st_uid) +
-                    ", who could put another in its place",
-                "chown root " + shown + ", or move the file below /etc/nodemirrord");
+            return Error::passing("read", path,
+                                  shown + ", on the way to it, belongs to uid " +
+                                      std::to_string(directory.st_uid) +
+                                      ", who could put another in its place",
+                                  "chown root " + shown + ", or " + otherwise_);
         const bool meant = (directory.st_mode & S_ISVTX) != 0;  // as /tmp is
         return Error::passing(
             "read", path,
             "others may write " + shown + ", on the way to it, and could put another in its place",
-            (meant ? "" : "chmod go-w " + shown + ", or ") +
-                std::string("move the file below /etc/nodemirrord"));
+            (meant ? "" : "chmod go-w " + shown + ", or ") + otherwise_);
     }
 
+    std::string otherwise_;
     UniqueFd at_;
     std::deque<std::string> rest_;
     std::string shown_;  ///< where at_ is; empty: the root
@@ -137,10 +148,10 @@ bool mayOthersWrite(const std::string& path, const struct stat& status) {
     return mayOthers(S_IWGRP, S_IWOTH, path, status);
 }
 
-Result<void> refuseOthersOnTheWay(const std::string& path) {
+Result<void> refuseOthersOnTheWay(const std::string& path, const std::string& otherwise) {
     if (::geteuid() != 0) return {};
     std::error_code gone;  // of the working directory: nothing is opened from there
-    return Walk(std::filesystem::absolute(path, gone)).toItsEnd(path);
+    return Walk(std::filesystem::absolute(path, gone), otherwise).toItsEnd(path);
 }
 
 }  // namespace nodemirror

@@ -18,7 +18,9 @@ bool mayOthersWrite(const std::string& path, const struct stat& status);
 /// write. In a directory with the sticky bit what is root's stays (unlink(2)), and behind one that
 /// others cannot enter everything does (but for what is mounted elsewhere too). What is not there
 /// is refused by whoever opens it, but where others could put it there meanwhile. The error passes:
-/// nothing tells of a change above.
-Result<void> refuseOthersOnTheWay(const std::string& path);
+/// nothing tells of a change above. A link that another user made is never root's word, wherever it
+/// is. `otherwise`: what would mend it beside taking the way back.
+Result<void> refuseOthersOnTheWay(
+    const std::string& path, const std::string& otherwise = "move the file below /etc/nodemirrord");
 
 }  // namespace nodemirror

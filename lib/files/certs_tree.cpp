@@ -1,5 +1,6 @@
 #include "files/certs_tree.hpp"
 
+#include "base/trusted_path.hpp"
 #include "files/directory_swap.hpp"
 #include "files/entries.hpp"
 #include "files/placement.hpp"
@@ -41,6 +42,12 @@ std::optional<CertsTree::Seal> CertsTree::Seals::of(const std::string& directory
 }
 
 Result<UniqueFd> CertsTree::open() const { return openDirectory(root_); }
+
+Result<void> CertsTree::refuseOthersAbove() const {
+    const auto ours = refuseOthersOnTheWay(root_, "let certs.d be where only root may write");
+    if (ours) return {};
+    return Error("use", root_, ours.error().reason(), ours.error().remedy());
+}
 
 Result<void> CertsTree::ensureRoot() const {
     struct stat status {};
@@ -288,6 +295,14 @@ Result<void> CertsTree::remove(const std::string& directory,
     return syncDirectory(root->get());
 }
 
+Result<void> CertsTree::moveAside(const std::string& directory, const std::string& name) const {
+    const auto root = open();
+    if (!root) return root.error();
+    if (renameNoReplace(root->get(), directory, name) != 0)
+        return Error::system("set aside", directory, errno);
+    return syncDirectory(root->get());
+}
+
 Result<void> CertsTree::restore(const BackedUpEntry& entry, std::string_view content) const {
     const auto root = open();
     if (!root) return root.error();
@@ -316,7 +331,9 @@ void CertsTree::removeLeftovers(const std::string& directory) const {
     UniqueFd inner;
     if (!directory.empty()) {
         auto opened = openBelow(root->get(), directory);
-        if (!opened) return;
+        struct stat status {};
+        // In another user's directory the names are theirs to give, to what is root's too.
+        if (!opened || ::fstat(opened->get(), &status) != 0 || status.st_uid != ::geteuid()) return;
         inner = std::move(*opened);
     }
     const int parent = inner ? inner.get() : root->get();

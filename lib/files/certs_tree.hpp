@@ -56,6 +56,10 @@ class CertsTree {
     explicit CertsTree(std::string root) : root_(std::move(root)) {}
     const std::string& root() const { return root_; }
 
+    /// An Error where another user could put another directory in the root's place: what is written
+    /// and removed below it would be elsewhere.
+    Result<void> refuseOthersAbove() const;
+
     /// Creates the root (mode 0755) where it is missing.
     Result<void> ensureRoot() const;
 
@@ -101,6 +105,9 @@ class CertsTree {
     /// `sha256` only a hosts.toml of that digest: another is somebody's newer word.
     Result<void> remove(const std::string& directory,
                         const std::optional<std::string>& sha256 = std::nullopt) const;
+
+    /// Gives a whole registry directory the name that it is kept under (nameToKeep).
+    Result<void> moveAside(const std::string& directory, const std::string& name) const;
 
     /// Puts back one entry as it was; `content` is that of a file.
     Result<void> restore(const BackedUpEntry& entry, std::string_view content) const;

@@ -121,6 +121,11 @@ bool isDenied(const Error& error) { return error.code() == EACCES || error.code(
 
 bool isForeign(uid_t uid, gid_t gid) { return uid != ::geteuid() || gid != ::getegid(); }
 
+bool isForeign(const ObservedEntry& entry) {
+    const bool isWord = entry.type == Type::File || entry.type == Type::Symlink;
+    return isWord && isForeign(entry.uid, entry.gid);
+}
+
 namespace {
 
 ObservedEntry entryOf(const struct stat& status) {
@@ -160,8 +165,10 @@ Result<ObservedEntry> observeEntry(int parent, const std::string& name) {
     if (entry.type == Type::Symlink) entry.target = linkTarget(parent, name);
     if (entry.type != Type::File || entry.tooLarge) return entry;
     auto file = observeFile(parent, name, Unfinished::Read);
-    // Another user's private file: what it says stays with them, that it is theirs is known.
-    entry.unreadable = !file && isDenied(file.error()) && entry.uid != ::geteuid();
+    // Another user's private file, or one with their lease on it (fcntl(2), F_SETLEASE): what it
+    // says stays with them, that it is theirs is known.
+    const bool kept = !file && (isDenied(file.error()) || file.error().code() == EAGAIN);
+    entry.unreadable = kept && entry.uid != ::geteuid();
     return entry.unreadable ? Result<ObservedEntry>(std::move(entry)) : file;
 }
 

@@ -82,5 +82,7 @@ bool isDenied(const Error& error);
 /// Whether an entry belongs to another user or group than this process: it could not be given back
 /// to them once it was written anew, for that takes CAP_CHOWN.
 bool isForeign(uid_t uid, gid_t gid);
+/// The same of a file or a symbolic link, which is somebody's word; false of anything else.
+bool isForeign(const ObservedEntry& entry);
 
 }  // namespace nodemirror::files

@@ -122,7 +122,8 @@ Result<std::string> placeHosts(int parent, const std::string& directory, std::st
     // An empty directory that nobody asks to be kept simply goes.
     const bool inTheWay =
         seen && S_ISDIR(there.st_mode) && (free || ::unlinkat(parent, kHosts, AT_REMOVEDIR) != 0);
-    const bool foreign = seen && S_ISREG(there.st_mode) && isForeign(there.st_uid, there.st_gid);
+    const bool foreign = seen && (S_ISREG(there.st_mode) || S_ISLNK(there.st_mode)) &&
+                         isForeign(there.st_uid, there.st_gid);
     if (!inTheWay && !(foreign && free)) {
         const auto written = first ? writeFirst(parent, content, access, *first)
                                    : writeAtomically(parent, kHosts, content, access);

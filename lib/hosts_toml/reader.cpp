@@ -139,11 +139,18 @@ std::string othersOf(const std::string& root, const std::string& directory, bool
 Chain loadDirectory(const std::string& root, const std::string& directory,
                     const ContainerdVersion& version, CertificateFiles files, ChainReading& out) {
     const std::string path = directory + "/hosts.toml";
+    // A status is read by more than root: where others' links lead to is not told there.
+    const int links = arePassedOver(files, out) ? O_NOFOLLOW : 0;
     // Once: whose it is and what it says are of the same file, whatever others put there meanwhile.
-    const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC));
+    const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC | links));
     struct stat status {};
     std::string text;
     if (place && ::fstat(place.get(), &status) == 0) {
+        if (S_ISLNK(status.st_mode)) {
+            out.error = path + " is a link that others may have put there: it is not followed";
+            out.unreadable = true;
+            return {};
+        }
         auto content = readWholeFile(place, path, kLargestHostsToml);
         if (!content) {
             out.error = content.error().text();

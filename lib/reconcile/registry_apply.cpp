@@ -38,6 +38,8 @@ Result<void> RegistryKeeper::put(const WriteHosts& action) {
 }
 
 Result<void> RegistryKeeper::takeAway(const PruneHosts& action) {
+    const std::string whole = claims_.toKeep(action.directory).directory;
+    if (!whole.empty()) return tree_.moveAside(action.directory, whole);
     const std::string kept = claims_.keptDigest(action.directory);
     return tree_.remove(action.directory, kept.empty() ? std::nullopt : std::optional(kept));
 }

@@ -45,10 +45,6 @@ BackedUpEntry asideOf(const std::string& path, const ObservedEntry& entry,
     return out;
 }
 
-bool isForeignFile(const ObservedEntry& entry) {
-    return entry.type == ObservedEntry::Type::File && files::isForeign(entry.uid, entry.gid);
-}
-
 bool isForeignDirectory(const ObservedEntry& entry) {
     return entry.type == ObservedEntry::Type::Directory && entry.uid != ::geteuid();
 }
@@ -119,13 +115,13 @@ Result<void> RegistryClaims::keepEntry(const std::string& path, const ObservedEn
 Result<void> RegistryClaims::keepEarlier(const std::string& directory, bool writes,
                                          const ObservedRegistry& observed, Ownership& ownership) {
     using Type = ObservedEntry::Type;
-    // Another user's directory is set aside whole when the new one takes its place.
-    const bool whole = writes && isForeignDirectory(observed.directory);
+    // Another user's directory is set aside whole when a new one takes its place, or nothing does.
+    const bool whole = isForeignDirectory(observed.directory);
     if (const auto kept = keepEntry(directory, observed.directory, whole, ownership);
         whole || !kept)
         return kept;
     const bool asItIs =
-        writes && (isForeignFile(observed.hosts) || observed.hosts.type == Type::Directory);
+        writes && (files::isForeign(observed.hosts) || observed.hosts.type == Type::Directory);
     return keepEntry(directory + "/hosts.toml", observed.hosts, asItIs, ownership);
 }
 
@@ -156,7 +152,7 @@ Result<bool> RegistryClaims::claimAgain(const std::string& directory, bool write
         if (const auto gone = discardUnclaimed(directory + "/hosts.toml", ownership); !gone)
             return gone.error();
     const bool ours = observed.hosts.type == ObservedEntry::Type::File &&
-                      ownership.wrote(observed.hosts.sha256) && !isForeignFile(observed.hosts) &&
+                      ownership.wrote(observed.hosts.sha256) && !files::isForeign(observed.hosts) &&
                       !isForeignDirectory(observed.directory);
     dirty_ = dirty_ || (ours && !ownership.placed);
     ownership.placed = ownership.placed || ours;

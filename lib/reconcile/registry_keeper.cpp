@@ -137,7 +137,10 @@ void RegistryKeeper::observeOnly(const std::string& directory,
 void RegistryKeeper::look(const std::string& directory, const files::CertsTree::Seals& seals,
                           std::vector<Step>& steps, const Now& now) {
     // What is kept aside is nobody's registry, whatever befalls it.
-    if (isAside(directory) && !intents_.declares(directory)) return;
+    if (isAside(directory) && !isOurs(directory)) {
+        tracks_.erase(directory);
+        return;
+    }
     if (mustWait(directory, now)) return;
     // Before it is read: what changes from now on has another seal.
     const auto seal = seals.of(directory);
@@ -160,7 +163,7 @@ void RegistryKeeper::look(const std::string& directory, const files::CertsTree::
 }
 
 size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const Now& now) {
-    if (intents_.desired() == nullptr) return 0;
+    if (intents_.desired() == nullptr || treeProblem_) return 0;
     std::set<std::string> ours;
     for (const auto& directory : directories)
         (isOurs(directory) ? ours : waiting_).insert(directory);
@@ -285,7 +288,8 @@ RegistryKeeper::Places RegistryKeeper::toLookAt(SteadyTime now) const {
 /// False where there can be no registry: nothing tells when what keeps certs.d from being made is
 /// gone, so it is tried again.
 bool RegistryKeeper::ensureTree(const Now& now) {
-    const auto made = intents_.desired()->registries.empty() ? Result<void>() : tree_.ensureRoot();
+    auto made = tree_.refuseOthersAbove();
+    if (made && !intents_.desired()->registries.empty()) made = tree_.ensureRoot();
     treeProblem_ = made ? std::nullopt : std::optional(made.error());
     treeFailures_ = made ? 0 : treeFailures_ + 1;
     treeRetryAt_ = made ? SteadyTime() : now.steady + pauseAfter(treeFailures_);

@@ -146,14 +146,17 @@ Result<void> RegistryClaims::putBack(const BackedUpEntry& entry, const std::stri
 }
 
 Result<void> RegistryClaims::release(const ReleaseHosts& action, const ObservedRegistry& observed) {
+    // Thousands may have been given back since this was planned: a newer text is somebody's word.
+    const auto now = tree_.observe(action.directory);
+    if (now.isKnown() && now.value().hosts.sha256 != observed.hosts.sha256)
+        return files::changedMeanwhile("give back", action.directory + "/hosts.toml");
     Ownership& ownership = manifest_[action.directory];
     const auto settled = settleAsides(action.directory, ownership);
     if (!settled) return settled.error();
     // What was not kept aside is in its place still, or again.
     const bool theirs = (observed.directory.type == ObservedEntry::Type::Directory &&
                          observed.directory.uid != ::geteuid()) ||
-                        (observed.hosts.type == ObservedEntry::Type::File &&
-                         files::isForeign(observed.hosts.uid, observed.hosts.gid));
+                        files::isForeign(observed.hosts);
     if (!action.leaveFile && !(*settled && theirs)) {
         if (ownership.backups.empty() && !ownership.pruned)
             if (const auto removed = tree_.remove(action.directory); !removed) return removed;

@@ -1,11 +1,9 @@
 /// Files and directories of other users, as root without any capability.
-#include "base/read_file.hpp"
-#include "desired/load.hpp"
 #include "support/keeper_world.hpp"
+#include "support/other_user.hpp"
 #include "support/without_capabilities.hpp"
 
 #include <catch2/catch.hpp>
-#include <sys/stat.h>
 
 #include <optional>
 
@@ -14,19 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr uid_t kSomebody = 1234;
 constexpr char kHosts[] = "certs.d/docker.io/hosts.toml";
-
-void give(const std::string& path, mode_t mode, uid_t uid = kSomebody) {
-    REQUIRE(::lchown(path.c_str(), uid, uid) == 0);
-    REQUIRE(::chmod(path.c_str(), mode) == 0);
-}
-
-uid_t ownerOf(const std::string& path) {
-    struct stat status {};
-    REQUIRE(::lstat(path.c_str(), &status) == 0);
-    return status.st_uid;
-}
 
 }  // namespace
 
@@ -128,35 +114,6 @@ TEST_CASE("another user's directory is taken over whole and given back whole") {
     world.want(desire({}));
     CHECK(world.hosts("docker.io") == "# theirs\n");
     CHECK(ownerOf(world.root / "certs.d/docker.io") == kSomebody);
-}
-
-TEST_CASE("that certificates of others were passed over is told") {
-    World world;
-    world.root.write(kHosts, "ca = \"/nowhere.pem\"\n");
-    world.want(desire({}));
-    CHECK(world.view("docker.io").state == RegistryState::Invalid);
-    CHECK(world.view("docker.io").warnings.empty());
-    give(world.root / "certs.d/docker.io", 0755);
-    world.restart();
-    world.want(desire({}));
-    CHECK(world.view("docker.io").state == RegistryState::Unmanaged);
-    REQUIRE(world.view("docker.io").warnings.size() == 1);
-    CHECK_THAT(world.view("docker.io").warnings[0], Catch::Contains("were not looked at"));
-}
-
-TEST_CASE("hosts that others may not read are not shown to them") {
-    World world;
-    const std::string secret = world.root.write("secret", "server = \"https://hidden.example\"\n");
-    world.root.write("certs.d/docker.io/x", "");
-    fs::create_symlink(secret, world.root / kHosts);
-    world.want(desire({}));
-    const auto hosts = [&] { return world.view("docker.io").chain.size(); };
-    CHECK(hosts() == 1);
-    give(world.root / "certs.d/docker.io", 0755);
-    world.restart();
-    world.want(desire({}));
-    CHECK(hosts() == 0);
-    CHECK_THAT(world.view("docker.io").warnings.at(0), Catch::Contains("are not shown"));
 }
 
 TEST_CASE("what fails is tried again at once, but not as often as others like") {
@@ -395,62 +352,6 @@ TEST_CASE("an empty directory in the place of hosts.toml comes back too") {
     world.want(desire({}));
     CHECK(fs::is_directory(world.root / kHosts));
     CHECK_FALSE(world.root.exists("certs.d/docker.io/hosts.toml.aside-1"));
-}
-
-TEST_CASE("a tree of another user is told, not fought") {
-    World world;
-    fs::create_directories(world.root / "certs.d");
-    give(world.root / "certs.d", 0755);
-    const WithoutCapabilities as;
-    CHECK(world.want(desire({"docker.io"})) == 0);
-    REQUIRE(world.keeper->treeProblem());
-    CHECK_THAT(world.keeper->treeProblem()->text(), Catch::Contains("chown root:root"));
-}
-
-TEST_CASE("links that are planted lead nowhere") {
-    World world;
-    world.root.write("victim/hosts.toml", "# precious\n");
-    world.root.write("certs.d/keep", "");
-    fs::create_directory_symlink(world.root / "victim", world.root / "certs.d/docker.io");
-    fs::create_directories(world.root / "certs.d/quay.io");
-    fs::create_hard_link(world.root / "victim/hosts.toml",
-                         world.root / "certs.d/quay.io/hosts.toml");
-    fs::create_directories(world.root / "certs.d/ghcr.io");
-    fs::create_symlink(world.root / "victim/hosts.toml", world.root / "certs.d/ghcr.io/hosts.toml");
-    world.want(desire({"docker.io", "quay.io", "ghcr.io"}));
-    for (const char* directory : {"docker.io", "quay.io", "ghcr.io"})
-        CHECK_THAT(world.hosts(directory), Catch::Contains("mirror.example"));
-    CHECK(world.root.read("victim/hosts.toml") == "# precious\n");
-    world.want(desire({}));
-    CHECK(world.root.read("victim/hosts.toml") == "# precious\n");
-    CHECK(fs::is_symlink(world.root / "certs.d/docker.io"));
-    CHECK(fs::is_symlink(world.root / "certs.d/ghcr.io/hosts.toml"));
-    CHECK(world.root.read("certs.d/quay.io/hosts.toml") == "# precious\n");
-}
-
-TEST_CASE("what others may write is not believed") {
-    const TemporaryDirectory root;
-    const std::string path = root.write("file", "text");
-    CHECK(readWholeFile(path, 100, Writers::RootOnly));
-    for (const mode_t mode : {0664, 0646}) {
-        give(path, mode, 0);
-        const auto read = readWholeFile(path, 100, Writers::RootOnly);
-        REQUIRE_FALSE(read);
-        CHECK(read.error().remedy() == "chmod go-w " + path);
-    }
-    give(path, 0644);
-    CHECK_FALSE(readWholeFile(path, 100, Writers::RootOnly));
-    CHECK(readWholeFile(path, 100));
-    CHECK_FALSE(readReferencedFile("/root/ca.crt"));
-    // A state that others may write.
-    const StateDir state(root / "state");
-    REQUIRE(state.ensure());
-    give(root / "state", 0770, 0);
-    CHECK_THAT(state.ensure().error().text(), Catch::Contains("others"));
-    give(root / "state", 0700, 0);
-    root.write("state/manifest.json", "{\"owned\": {}}");
-    give(root / "state/manifest.json", 0666, 0);
-    CHECK_THAT(state.loadManifest().error().text(), Catch::Contains("others may write it"));
 }
 
 TEST_CASE("what is kept of another user's comes back though it was out of sight for a while") {

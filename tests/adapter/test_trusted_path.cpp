@@ -74,6 +74,14 @@ TEST_CASE("a path on which others could put another file is refused") {
         REQUIRE(::lchown((root / "a/token").c_str(), 1234, 1234) == 0);
         CHECK_FALSE(why(root / "a/token").empty());
     }
+    SECTION("one that another user made, and that nobody can put another in the place of now") {
+        fs::create_symlink("u/secret", root / "a/token");
+        REQUIRE(::lchown((root / "a/token").c_str(), 1234, 1234) == 0);
+        REQUIRE(::chmod((root / "a").c_str(), 0700) == 0);
+        CHECK_THAT(why(root / "a/token"), Catch::Contains("is a link that uid 1234 made"));
+        REQUIRE(::lchown((root / "a/token").c_str(), 0, 0) == 0);
+        CHECK(why(root / "a/token").empty());
+    }
     SECTION("from the working directory") {
         const fs::path before = fs::current_path();
         fs::current_path(root / "a");
