@@ -64,4 +64,10 @@ def containerd(version, cache):
         raise Unavailable(f"containerd {version} cannot be had from {SUITES[version]}: {error}")
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    told = subprocess.run([target / "usr/bin/containerd", "--version"], check=True, capture_output=True,
+                          text=True).stdout
+    if f" {version}." not in told:
+        shutil.rmtree(target)
+        raise SystemExit(f"{SUITES[version]} has another containerd than {version}: {told.strip()}; "
+                         "name its suite, and what it does differently, anew")
     return target
