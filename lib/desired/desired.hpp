@@ -80,8 +80,8 @@ struct Budget {
     Duration per = std::chrono::hours(1);
 };
 
-/// A larger hosts.toml is neither written nor read: containerd's own readers take long for some
-/// that are.
+/// A larger hosts.toml is neither rendered nor judged: containerd's own readers take long for some
+/// that are. What stands in the way of one is kept and given back up to files::kLargestHosts.
 constexpr size_t kLargestHostsToml = 128U << 10;
 
 /// What people want of the node, as their YAML says it.

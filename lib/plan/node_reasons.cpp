@@ -42,7 +42,9 @@ std::optional<Reason> reasonOfCri(const Seen<CriState>& cri, const std::string& 
     const bool refused = cri.isKnown() && cri.value().refused;
     return makeReason(refused ? Reason::Weight::Blocked : Reason::Weight::Degraded,
                       refused ? "CriNotLoaded" : "CriNotReady", unit,
-                      cri.isKnown() ? "CRI is not loaded: " + cri.value().error : cri.why(),
+                      refused         ? "CRI is not loaded: " + cri.value().error
+                      : cri.isKnown() ? "CRI is not ready: " + cri.value().error
+                                      : cri.why(),
                       "mend what containerd names in " + configFile + " and restart containerd");
 }
 

@@ -80,7 +80,7 @@ std::optional<RegistryAction> planDeclared(const IntendedHosts& intended, const 
     if (owned == nullptr || never) {
         write.reason = hosts.type == Type::Absent
                            ? "the registry is declared and has no hosts.toml"
-                           : "the registry is declared; the hosts.toml that is there is kept aside";
+                           : "the registry is declared; the hosts.toml that is there is kept";
     } else if (owned->pruned) {
         write.reason = "the registry is declared again";
     } else if (hosts.type == Type::File && owned->wrote(hosts.sha256) &&

@@ -127,12 +127,15 @@ Task<void> NodeKeeper::run() {
 
 Task<void> NodeKeeper::settle(SteadyTime until) {
     boost::asio::steady_timer timer(io_);
+    bool looked = false;
     while (!stopped_) {
-        if (!passing_) {
+        // The end of a pull triggers another one.
+        if (!passing_ && (!looked || triggered_)) {
+            looked = true;
             auto task = pass();
             co_await std::move(task);
-            if (!images_.busy() && !triggered_) co_return;
         }
+        if (looked && !passing_ && !images_.busy() && !triggered_) co_return;
         if (std::chrono::steady_clock::now() >= until) co_return;
         timer.expires_after(kGather);
         auto wait = timer.async_wait(boost::asio::use_awaitable);

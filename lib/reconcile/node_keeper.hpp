@@ -57,7 +57,8 @@ class NodeKeeper {
     void stop();
     /// One pass, and further ones while pulls are under way and `until` is not reached.
     Task<void> settle(SteadyTime until);
-    /// Observes and plans without changing anything; view() tells what it found wrong.
+    /// Observes and plans without carrying it out; view() tells what it found wrong. A containerd
+    /// of another version than before is told of as after any look.
     Task<std::vector<PlannedChange>> preview();
 
     /// The files that containerd's configuration was read from, to be watched.

@@ -55,8 +55,14 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
         out.push_back(change("pull " + missing.image.name, missing.reason));
     for (const auto& pin : images.pins) out.push_back(change("pin " + pin.name, pin.reason));
     bool pause = false;
+    const bool refused = observed_.cri.isKnown() && observed_.cri.value().refused;
+    const bool loads = refused && (!config.edits.empty() || config.restart) &&
+                       restarter_.mayEverRestart(desired_->containerd);
+    if (loads && restarter_.mayEverRestart(desired_->kubelet))
+        out.push_back(change("restart " + desired_->kubelet.unit,
+                             "CRI was not loaded; after it is back"));
     for (const auto& missing : images.missing) pause = pause || missing.image.sandbox;
-    if (pause && restarter_.mayEverRestart(desired_->kubelet))
+    if (pause && !loads && restarter_.mayEverRestart(desired_->kubelet))
         out.push_back(change("restart " + desired_->kubelet.unit,
                              "the pause image was missing; after it is back"));
     co_return out;

@@ -52,11 +52,6 @@ Seen<std::string> readText(const std::string& path) {
 NodeSurvey::NodeSurvey(boost::asio::io_context& io, SurveyOptions options)
     : options_(std::move(options)), containerd_(io, options_.containerdSocket), units_(io) {}
 
-void NodeSurvey::stop() {
-    containerd_.stop();
-    units_.stop();
-}
-
 Task<void> NodeSurvey::lookAtContainerd(NodeFacts& facts) {
     auto askVersion = containerd_.version();
     const auto version = co_await std::move(askVersion);

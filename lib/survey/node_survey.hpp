@@ -28,8 +28,6 @@ class NodeSurvey {
     Task<Result<NodeFacts>> look();
     /// What stands under certs.d: its registries as this containerd reads them.
     void lookAtRegistries(NodeFacts& facts) const;
-    /// Ends what is under way, so that the io_context can end.
-    void stop();
 
   private:
     Task<void> lookAtContainerd(NodeFacts& facts);

@@ -115,13 +115,13 @@ TEST_CASE("taking over, changing and giving back") {
     SECTION("a file that was there is kept first") {
         const auto action = planDeclared(intended(), nullptr, known(place("mine\n")), 0);
         REQUIRE(action);
-        CHECK_THAT(std::get<WriteHosts>(*action).reason, Catch::Contains("kept aside"));
+        CHECK_THAT(std::get<WriteHosts>(*action).reason, Catch::Contains("that is there is kept"));
         CHECK_FALSE(std::get<WriteHosts>(*action).drifted);
     }
     SECTION("even when it says the same already") {
         const auto action = planDeclared(intended(), nullptr, known(place("wanted\n")), 0);
         REQUIRE(action);
-        CHECK_THAT(std::get<WriteHosts>(*action).reason, Catch::Contains("kept aside"));
+        CHECK_THAT(std::get<WriteHosts>(*action).reason, Catch::Contains("that is there is kept"));
     }
     SECTION("a changed desire is no drift") {
         const Ownership owned = owning("older\n");
