@@ -318,6 +318,8 @@ size_t RegistryKeeper::reconcileAll(const Now& now) {
 }
 
 SteadyTime RegistryKeeper::due() const {
+    // Nothing is done in the tree until it is right.
+    if (treeProblem_) return treeRetryAt_;
     SteadyTime earliest;
     const auto consider = [&](SteadyTime time) {
         if (time != SteadyTime() && (earliest == SteadyTime() || time < earliest)) earliest = time;

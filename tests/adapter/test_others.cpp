@@ -153,6 +153,7 @@ TEST_CASE("nothing is done below a directory in whose place another user may put
     CHECK_THAT(world.keeper->treeProblem()->text(),
                Catch::Contains("could put another in its place"));
     CHECK(world.keeper->reconcile({"docker.io", "quay.io"}, world.now) == 0);
+    CHECK(world.keeper->due() > world.now.steady);
     CHECK(world.hosts("docker.io") == "# root's\n");
     CHECK(world.want(desire({}, "", UnmanagedPolicy::Prune)) == 0);
     CHECK(world.hosts("quay.io") == "# root's\n");
