@@ -87,7 +87,7 @@ std::string describeHost(const HostFinding& finding) {
     if (hostClass(finding) == "too-large")
         return finding.host.host + " gives a manifest of " + std::to_string(finding.size) +
                " bytes, and containerd takes 4 MiB at most";
-    return describeAnswer(finding.head, finding.apiError, finding.host.host);
+    return describeAnswer(decidingAnswer(finding), finding.apiError, finding.host.host);
 }
 
 std::string remedyFor(const HostFinding& finding, const ImageReference& reference) {

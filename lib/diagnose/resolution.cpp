@@ -39,6 +39,11 @@ Failure failureOf(const HostFinding& finding, const ImageReference& reference,
 
 }  // namespace
 
+const RegistryAnswer& decidingAnswer(const HostFinding& finding) {
+    const bool isGet = finding.head.ok() && finding.get && !finding.get->ok();
+    return isGet ? *finding.get : finding.head;
+}
+
 const RegistryAnswer* untoldAnswer(const HostFinding& finding) {
     if (tellsNothing(finding.head.fault)) return &finding.head;
     return finding.get && tellsNothing(finding.get->fault) ? &*finding.get : nullptr;
@@ -63,7 +68,7 @@ std::string answerClass(const RegistryAnswer& answer, const ApiError& apiError) 
 
 std::string hostClass(const HostFinding& finding) {
     if (!finding.invalidDigest.empty()) return "invalid-digest";
-    const std::string kind = answerClass(finding.head, finding.apiError);
+    const std::string kind = answerClass(decidingAnswer(finding), finding.apiError);
     return kind.empty() && finding.size > kLargestManifest ? "too-large" : kind;
 }
 

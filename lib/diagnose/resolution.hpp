@@ -32,6 +32,9 @@ std::string answerClass(const RegistryAnswer& answer, const ApiError& apiError);
 /// invalid-digest, for a Docker-Content-Digest at which it ends.
 std::string hostClass(const HostFinding& finding);
 
+/// What a host is judged by: HEAD's answer, or that of a GET that fails behind a HEAD that does
+/// not.
+const RegistryAnswer& decidingAnswer(const HostFinding& finding);
 /// The answer of a host, HEAD's or GET's, that could not be asked for or read from here; null where
 /// there is none.
 const RegistryAnswer* untoldAnswer(const HostFinding& finding);

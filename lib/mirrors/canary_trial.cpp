@@ -77,7 +77,7 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
             ++out.unasked;
             if (host.resolves) firstUnasked = std::min(firstUnasked, i);
         }
-        if (!host.head.ok() || !host.resolves || !host.invalidDigest.empty()) {
+        if (!decidingAnswer(host).ok() || !host.resolves || !host.invalidDigest.empty()) {
             words.push_back(shortened(describeHost(host), kLongestWords));
             continue;
         }

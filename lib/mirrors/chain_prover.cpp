@@ -1,7 +1,6 @@
 #include "mirrors/chain_prover.hpp"
 
 #include "base/digest.hpp"
-#include "base/text.hpp"
 #include "hosts_toml/upstream.hpp"
 
 #include <boost/asio/co_spawn.hpp>

@@ -93,6 +93,7 @@ class Canary(NodeCase):
         node.desire(desired("tag-hangs", "good"))
         reason = self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is told", 120)
         self.assertIn("waits without an end", reason["message"])
+        self.assertIn("was not put in place", reason["message"])
         self.assertEqual(self.ports(node), [PORT["good"]])
         # One that says everything twice, or that it is still at it, is as good as any.
         for kind in ("twice", "interim"):

@@ -149,6 +149,12 @@ TEST_CASE("what cannot be read here is told of no host that containerd does not 
     PullVerdict verdict = judgePull(findings, k17);
     CHECK(verdict.errorClass == faultName(Fault::Unparsed));
     CHECK_THAT(verdict.summary, Catch::Contains("cannot be told: a answers in a form"));
+    // Nor does a GET that fails behind a HEAD that does not count as fine.
+    unread.get = host("a", 503).head;
+    findings.hosts = {unread, lying};
+    verdict = judgePull(findings, k17);
+    CHECK(verdict.errorClass == "server-error");
+    CHECK_THAT(verdict.summary, Catch::Contains("a has an error of its own (503)"));
     findings.hosts = {lying, unread};
     verdict = judgePull(findings, k17);
     CHECK(verdict.errorClass == "invalid-digest");
