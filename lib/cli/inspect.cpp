@@ -86,6 +86,13 @@ int inspect(const std::string& root, std::vector<std::string> registries,
                  "/etc/containerd/certs.d");
         return kUsage;
     }
+    const auto& all = names.value();
+    if (registries.empty() && std::find(all.begin(), all.end(), "hosts.toml") != all.end()) {
+        complain(root +
+                 " is the directory of one registry; give the one above it, and the registry: "
+                 "nodemirrorctl inspect /etc/containerd/certs.d docker.io");
+        return kUsage;
+    }
     if (registries.empty()) {
         std::set<std::string> found;
         for (const auto& name : names.value()) found.insert(registryOfDirectory(name));

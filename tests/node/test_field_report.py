@@ -199,6 +199,9 @@ class FieldReport(NodeCase):
             said = node.run("nodemirrorctl", "inspect", "-o", form, CERTS, check=False).stdout
             self.assertIn("Authorization", said)
             self.assertNotIn("SECRET456", said)
+        one = node.run("nodemirrorctl", "inspect", f"{CERTS}/secret.test", check=False)
+        self.assertIn("the directory of one registry", one.stderr)
+        self.assertNotEqual(one.returncode, 0)
         report = {"kind": "Pod", "metadata": {"name": "a", "namespace": "n"},
                   "status": {"containerStatuses": [
                       {"name": "c", "image": "app:1",
