@@ -1,6 +1,5 @@
 #include "agent/agent.hpp"
 
-#include "base/text.hpp"
 #include "systemd/notify.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -12,10 +11,8 @@
 namespace nodemirror {
 
 namespace asio = boost::asio;
-using boost::system::error_code;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
-using std::chrono::seconds;
 
 namespace {
 

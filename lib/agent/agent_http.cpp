@@ -1,5 +1,4 @@
 #include "agent/agent.hpp"
-#include "base/text.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>

@@ -1,7 +1,6 @@
 #include "cli/import.hpp"
 
 #include "base/read_file.hpp"
-#include "base/text.hpp"
 #include "cli/run.hpp"
 #include "desired/load.hpp"
 #include "desired/parse.hpp"

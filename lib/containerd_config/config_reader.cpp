@@ -2,7 +2,6 @@
 
 #include "base/digest.hpp"
 #include "base/read_file.hpp"
-#include "base/text.hpp"
 #include "containerd_config/imports.hpp"
 #include "containerd_config/merge.hpp"
 #include "toml/expressions.hpp"

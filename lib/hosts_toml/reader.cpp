@@ -1,7 +1,6 @@
 #include "hosts_toml/reader.hpp"
 
 #include "base/read_file.hpp"
-#include "base/text.hpp"
 #include "base/trusted_path.hpp"
 #include "base/unique_fd.hpp"
 #include "hosts_toml/certificates.hpp"

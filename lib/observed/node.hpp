@@ -65,8 +65,8 @@ struct ObservedNode {
     std::string versionText;
     Seen<CriState> cri;
     Seen<ContainerdConfig> config;
-    /// Whether the running containerd has its configuration as it is now, as far as certs.d goes: it
-    /// was started after that last changed, or was seen to read certs.d since. Unknown where its
+    /// Whether the running containerd has its configuration as it is now, as far as certs.d goes:
+    /// it was started after that last changed, or was seen to read certs.d since. Unknown where its
     /// process cannot be looked at.
     Seen<bool> runsConfig;
     std::map<std::string, Seen<ObservedImage>> images;  ///< by normalised name

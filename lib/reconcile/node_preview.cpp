@@ -59,8 +59,8 @@ Task<std::vector<PlannedChange>> NodeKeeper::preview() {
     const bool loads = refused && (!config.edits.empty() || config.restart) &&
                        restarter_.mayEverRestart(desired_->containerd);
     if (loads && restarter_.mayEverRestart(desired_->kubelet))
-        out.push_back(change("restart " + desired_->kubelet.unit,
-                             "CRI was not loaded; after it is back"));
+        out.push_back(
+            change("restart " + desired_->kubelet.unit, "CRI was not loaded; after it is back"));
     for (const auto& missing : images.missing) pause = pause || missing.image.sandbox;
     if (pause && !loads && restarter_.mayEverRestart(desired_->kubelet))
         out.push_back(change("restart " + desired_->kubelet.unit,
