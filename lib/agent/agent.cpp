@@ -140,6 +140,7 @@ void Agent::putDesiredInForce() {
     for (const auto& registry : desired->registries)
         (void)registries_.intents().setOrder(registry.name, health_.ordered(registry));
     prover_.setDesired(desired);
+    for (const auto& registry : desired->registries) (void)orderStandIn(registry.name);
 }
 
 void Agent::noteReconcile(SteadyTime began) {

@@ -79,6 +79,7 @@ class Agent {
     void orderSoon(const std::set<std::string>& registries);
     void armOrder(std::chrono::milliseconds wait);
     void orderChains();
+    std::string orderStandIn(const std::string& registry);
     void putDesiredInForce();
     void reconcileDirectories(const std::set<std::string>& directories);
     ChainProver::Hooks proverHooks();

@@ -50,12 +50,22 @@ void Agent::orderChains() {
         const std::string name = *toOrder_.begin();
         toOrder_.erase(toOrder_.begin());
         const auto& desired = desired_.current();
-        if (const Registry* registry = desired ? desired->find(name) : nullptr; registry != nullptr)
+        if (const Registry* registry = desired ? desired->find(name) : nullptr;
+            registry != nullptr) {
             directories.insert(registries_.intents().setOrder(name, health_.ordered(*registry)));
+            directories.insert(orderStandIn(name));
+        }
     }
     reconcileDirectories(directories);
     orderedAt_ = std::chrono::steady_clock::now();
     if (!toOrder_.empty()) armOrder(milliseconds(1));
+}
+
+/// Puts what stands in for a registry's chain in the order that health gives it. Says which
+/// directory is to be reconciled.
+std::string Agent::orderStandIn(const std::string& registry) {
+    health_.setStandIn(registry, registries_.standIn(registry));
+    return registries_.intents().setStandInOrder(registry, health_.orderedStandIn(registry));
 }
 
 void Agent::reconcileDirectories(const std::set<std::string>& directories) {
@@ -67,8 +77,8 @@ void Agent::reconcileDirectories(const std::set<std::string>& directories) {
 
 ChainProver::Hooks Agent::proverHooks() {
     ChainProver::Hooks hooks;
-    hooks.reconcile = [this](const std::string& directory) {
-        const std::set<std::string> one{directory};
+    hooks.reconcile = [this](const std::string& registry) {
+        const std::set<std::string> one{orderStandIn(registry)};
         reconcileDirectories(one);
     };
     hooks.ready = [this] {

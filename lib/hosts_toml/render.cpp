@@ -86,6 +86,24 @@ ChainHost chainHost(const Mirror& mirror) {
     return host;
 }
 
+Mirror mirrorOf(const ChainHost& host) {
+    Mirror mirror;
+    mirror.url = {host.scheme, host.host, host.path};
+    if (endsInApiRoot(host.path))
+        mirror.url.path.resize(host.path.size() - apiPath(Mirror()).size());
+    else
+        mirror.overridePath = true;
+    mirror.capabilities = host.capabilities;
+    for (const auto& [name, values] : host.header)
+        for (const auto& value : values) mirror.headers[name].emplace_back(value);
+    mirror.skipVerify = host.skipVerify.value_or(false);
+    mirror.ca = host.ca;
+    if (!host.client.empty() && host.client.front().size() == 2)
+        mirror.client = ClientPair{host.client.front()[0], host.client.front()[1]};
+    mirror.dialTimeout = host.dialTimeout;
+    return mirror;
+}
+
 /// The image's own host stands in for _default when the chain is checked.
 std::string sampleRegistry(const Registry& registry) {
     return registry.name == "_default" ? "registry.invalid" : registry.name;
@@ -106,6 +124,29 @@ Chain intendedChain(const Registry& registry) {
     }
     chain.push_back(std::move(last));
     return chain;
+}
+
+std::optional<Registry> registryOfChain(Chain chain, const std::string& name) {
+    Registry out;
+    out.name = name;
+    for (const auto& host : chain) out.mirrors.push_back(mirrorOf(host));
+    const auto means = [&chain](const Registry& registry) {
+        Chain intended = intendedChain(registry);
+        for (Chain* each : {&intended, &chain})
+            fillDefaultHost(*each, sampleRegistry(registry), kAssumedVersion);
+        return intended == chain;
+    };
+    if (chain.empty() || chain.back().host.empty()) {
+        if (!out.mirrors.empty()) out.mirrors.pop_back();
+    } else {
+        // A server with nothing of its own is the registry's, not a mirror that stands last.
+        Registry served = out;
+        served.server = served.mirrors.back().url;
+        served.mirrors.pop_back();
+        if (means(served)) return served;
+        out.fallback = Fallback::None;
+    }
+    return means(out) ? std::optional(std::move(out)) : std::nullopt;
 }
 
 RenderedHosts renderedText(std::string text, bool secret) {

@@ -4,6 +4,7 @@
 #include "desired/desired.hpp"
 #include "hosts_toml/chain.hpp"
 
+#include <optional>
 #include <string>
 
 namespace nodemirror {
@@ -32,5 +33,9 @@ RenderedHosts upstreamOnly();
 
 /// The chain that the desired state means, in containerd's terms.
 Chain intendedChain(const Registry& registry);
+
+/// The other way: a registry with this chain (as it is decoded). Nothing
+/// where the desired state has no words for it.
+std::optional<Registry> registryOfChain(Chain chain, const std::string& name);
 
 }  // namespace nodemirror

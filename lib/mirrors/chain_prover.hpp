@@ -28,8 +28,8 @@ namespace nodemirror {
 class ChainProver {
   public:
     struct Hooks {
-        /// Puts the registries' files in place after a stand-in was set or taken away.
-        std::function<void(const std::string& directory)> reconcile;
+        /// Puts a registry's file in place after a stand-in was set or taken away.
+        std::function<void(const std::string& registry)> reconcile;
         /// Whether the running containerd reads certs.d and CRI answers: without that a pull
         /// proves nothing.
         std::function<bool()> ready;

@@ -47,7 +47,8 @@ Task<bool> ChainProver::worthTrying(const Case& subject, std::string* evidence) 
     // What fails in one order may pass in the one that health has given it since.
     if (hosts.endless && text != registries_.intents().asOrdered(name)) co_return true;
     if (hosts.resolvesNowhere()) *evidence = hosts.unresolved + " (" + hosts.evidence + ")";
-    auto askBefore = trial_.askPatiently(subject.registry, subject.before->text);
+    const auto inForce = registries_.intents().standInText(name);
+    auto askBefore = trial_.askPatiently(subject.registry, inForce.value_or(subject.before->text));
     const CanaryTrial::Hosts before = co_await std::move(askBefore);
     co_return before.having == 0 || before.resolvesNowhere();
 }
@@ -90,8 +91,9 @@ Task<CanaryTrial::Answer> ChainProver::pullThrough(const Case& subject, Rendered
 
 void ChainProver::putInPlace(const Case& subject, std::optional<RenderedHosts> standIn,
                              const std::string& why) {
-    hooks_.reconcile(
-        registries_.intents().setStandIn(subject.registry.name, std::move(standIn), why));
+    const std::string& name = subject.registry.name;
+    (void)registries_.intents().setStandIn(name, std::move(standIn), why);
+    hooks_.reconcile(name);
 }
 
 void ChainProver::accept(const Case& subject, const RenderedHosts& text) {

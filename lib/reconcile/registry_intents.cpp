@@ -7,6 +7,20 @@
 
 namespace nodemirror {
 
+namespace {
+
+void intendStandIn(const RegistryIntents::Variant& variant, IntendedHosts& intended) {
+    intended.rendered = *variant.standIn;
+    intended.why = variant.standInReason;
+    if (!variant.standInOrder) return;
+    auto rendered = renderHosts(variant.standInOrder->registry);
+    if (!rendered) return;  // a text of before that not every containerd reads alike
+    intended.rendered = std::move(*rendered);
+    intended.why += "; " + variant.standInOrder->reason;
+}
+
+}  // namespace
+
 void RegistryIntents::setDesired(std::shared_ptr<const Desired> desired) {
     desired_ = std::move(desired);
     intended_.clear();
@@ -23,8 +37,7 @@ void RegistryIntents::intend(const Registry& registry) {
     const Variant* variant = this->variant(registry.name);
     problems_.erase(directory);
     if (variant != nullptr && variant->standIn) {
-        intended.rendered = *variant->standIn;
-        intended.why = variant->standInReason;
+        intendStandIn(*variant, intended);
     } else {
         auto rendered = renderHosts(orderedOf(registry));
         if (!rendered) {
@@ -49,6 +62,12 @@ bool sameOrder(const Registry& a, const Registry& b) {
                                                   b.mirrors.begin(), b.mirrors.end(), equal);
 }
 
+/// Whether `ordered` says nothing but what `order` has already.
+bool isInOrder(const std::optional<OrderedRegistry>& order, const OrderedRegistry& ordered) {
+    if (!order) return ordered.reason.empty();
+    return order->reason == ordered.reason && sameOrder(order->registry, ordered.registry);
+}
+
 }  // namespace
 
 std::string RegistryIntents::setOrder(const std::string& name, OrderedRegistry ordered) {
@@ -59,10 +78,7 @@ std::string RegistryIntents::setOrder(const std::string& name, OrderedRegistry o
     if (registry == nullptr) return directory;
     Variant& variant = variants_[name];
     const bool had = variant.order.has_value();
-    const bool same = had ? variant.order->reason == ordered.reason &&
-                                sameOrder(variant.order->registry, ordered.registry)
-                          : ordered.reason.empty();
-    if (same) return directory;
+    if (isInOrder(variant.order, ordered)) return directory;
     if (ordered.reason.empty())
         variant.order.reset();
     else
@@ -83,8 +99,32 @@ std::string RegistryIntents::setStandIn(const std::string& name,
     Variant& variant = variants_[name];
     variant.standIn = std::move(standIn);
     variant.standInReason = why;
+    variant.standInOrder.reset();
     intend(*registry);
     return directory;
+}
+
+std::string RegistryIntents::setStandInOrder(const std::string& name, OrderedRegistry ordered) {
+    const std::string directory = ownDirectoryName(name);
+    const auto found = variants_.find(name);
+    if (found == variants_.end() || !found->second.standIn) return directory;
+    Variant& variant = found->second;
+    const Registry* registry = desired_->find(name);
+    if (registry == nullptr || isInOrder(variant.standInOrder, ordered)) return directory;
+    if (ordered.reason.empty())
+        variant.standInOrder.reset();
+    else
+        variant.standInOrder = std::move(ordered);
+    intend(*registry);
+    return directory;
+}
+
+std::optional<std::string> RegistryIntents::standInText(const std::string& name) const {
+    const Variant* variant = this->variant(name);
+    if (variant == nullptr || !variant->standIn) return std::nullopt;
+    IntendedHosts intended;
+    intendStandIn(*variant, intended);
+    return std::move(intended.rendered.text);
 }
 
 std::optional<std::string> RegistryIntents::asOrdered(const std::string& name) const {

@@ -21,6 +21,7 @@ class RegistryIntents {
         std::optional<OrderedRegistry> order;
         std::optional<RenderedHosts> standIn;  ///< goes before an order
         std::string standInReason;
+        std::optional<OrderedRegistry> standInOrder;  ///< the stand-in's chain in another order
     };
 
     /// Ends every order and stand-in of the desired state before it.
@@ -37,8 +38,13 @@ class RegistryIntents {
     const Desired* desired() const { return desired_.get(); }
     /// Null where the directory's registry is not declared, or cannot be rendered.
     const IntendedHosts* find(const std::string& directory) const;
+    /// The stand-in's chain in another order than its text has, and why; an empty reason brings the
+    /// text itself back. Nothing is done where nothing stands in.
+    std::string setStandInOrder(const std::string& registry, OrderedRegistry ordered);
     /// The text of the declared chain in its present order, whatever stands in for it.
     std::optional<std::string> asOrdered(const std::string& registry) const;
+    /// The text that stands in, in its present order; nothing where none does.
+    std::optional<std::string> standInText(const std::string& registry) const;
     /// Why a declared registry's file cannot be rendered; null where it can.
     const std::string* problem(const std::string& directory) const;
     bool declares(const std::string& directory) const;

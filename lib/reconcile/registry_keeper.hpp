@@ -32,6 +32,9 @@ class RegistryKeeper {
     /// Root's own hosts.toml that was there before the daemon's first one; empty when there was
     /// none. What is kept aside is of others, who may write it at any time.
     std::string earlierText(const std::string& registry) const;
+    /// The chain that stands in for a registry's declared one, as its text has it; nothing where
+    /// none does, or where the desired state has no words for it.
+    std::optional<Registry> standIn(const std::string& registry) const;
     /// See RegistryClaims.
     void keepReplaced(const std::vector<Registry>& replaced) { claims_.keepReplaced(replaced); }
     /// The hosts.toml of a declared registry, where it is the intended one, to the byte: in the
@@ -112,6 +115,7 @@ class RegistryKeeper {
         RegistryClaims::Claim claim;
     };
 
+    Chain decoded(const std::string& text, const std::string& directory) const;
     RegistryView declaredView(const Registry& registry) const;
     std::optional<Step> planFor(const std::string& directory,
                                 const Seen<ObservedRegistry>& observed) const;

@@ -37,27 +37,35 @@ std::vector<std::string> rolesOf(const Chain& chain, const Registry& registry) {
 
 }  // namespace
 
+Chain RegistryKeeper::decoded(const std::string& text, const std::string& directory) const {
+    return decodeHostsToml(text, tree_.root() + "/" + directory, containerd_).hosts;
+}
+
+std::optional<Registry> RegistryKeeper::standIn(const std::string& registry) const {
+    const RegistryIntents::Variant* variant = intents_.variant(registry);
+    if (variant == nullptr || !variant->standIn) return std::nullopt;
+    return registryOfChain(decoded(variant->standIn->text, ownDirectoryName(registry)), registry);
+}
+
 RegistryView RegistryKeeper::declaredView(const Registry& registry) const {
     RegistryView view;
     view.name = registry.name;
     view.directory = ownDirectoryName(registry.name);
     view.fallback = registry.fallback;
     const RegistryIntents::Variant* variant = intents_.variant(registry.name);
-    const Registry* shown = &registry;
+    const auto standing = standIn(registry.name);
     if (variant != nullptr && variant->standIn) {
-        const auto decoded = decodeHostsToml(variant->standIn->text,
-                                             tree_.root() + "/" + view.directory, containerd_);
-        view.chain = decoded.hosts;
-        view.why = variant->standInReason;
+        const IntendedHosts& intended = *intents_.find(view.directory);
+        view.chain = decoded(intended.rendered.text, view.directory);
+        view.why = intended.why;
+    } else if (variant != nullptr && variant->order) {
+        view.chain = intendedChain(variant->order->registry);
+        view.why = variant->order->reason;
     } else {
-        if (variant != nullptr && variant->order) {
-            shown = &variant->order->registry;
-            view.why = variant->order->reason;
-        }
-        view.chain = intendedChain(*shown);
+        view.chain = intendedChain(registry);
     }
     fillDefaultHost(view.chain, registry.name, containerd_);
-    view.roles = rolesOf(view.chain, registry);
+    view.roles = rolesOf(view.chain, standing ? *standing : registry);
     makePresentable(view);
     return view;
 }

@@ -24,8 +24,8 @@ struct Proving : World {
     Proving() { startProver(); }
     void startProver() {
         ChainProver::Hooks hooks;
-        hooks.reconcile = [this](const std::string& directory) {
-            (void)keeper->reconcile({directory}, now);
+        hooks.reconcile = [this](const std::string& registry) {
+            (void)keeper->reconcile({registry}, now);
         };
         hooks.ready = [this] { return ready; };
         hooks.changed = [] {};
@@ -313,6 +313,28 @@ TEST_CASE("a change that would end every pull is never in place") {
     CHECK_THAT(node.prover->reasons()[0].message,
                Catch::Contains("it was not put in place") &&
                    Catch::Contains("invalid checksum digest length"));
+    // What stands in has the order that health gives it, and the text that passed after it.
+    auto standIn = node.keeper->standIn("fleet.test");
+    REQUIRE(standIn);
+    REQUIRE(standIn->mirrors.size() == 1);
+    OrderedRegistry ordered;
+    ordered.registry = *standIn;
+    ordered.registry.mirrors.insert(ordered.registry.mirrors.begin(), registry.mirrors[0]);
+    ordered.reason = "it is down";
+    const auto order = [&] {
+        (void)node.keeper->intents().setStandInOrder("fleet.test", ordered);
+        (void)node.keeper->reconcile({"fleet.test"}, node.now);
+    };
+    order();
+    CHECK(node.file().find(good.port()) < node.file().find(bad.port()));
+    CHECK(node.file() == node.keeper->intents().standInText("fleet.test"));
+    CHECK_THAT(node.view("fleet.test").why,
+               Catch::Contains("last proven") && Catch::EndsWith("; it is down"));
+    CHECK(node.view("fleet.test").chain.size() == 2);
+    ordered.reason.clear();
+    order();
+    CHECK(node.file() == proven);
+    CHECK_FALSE(node.keeper->intents().standInText("other.test"));
     node.prover->stop();
     good.stop();
     bad.stop();

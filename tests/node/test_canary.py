@@ -150,6 +150,43 @@ class Canary(NodeCase):
         text = node.read(f"{CERTS}/docker.m.daocloud.io/hosts.toml")
         self.assertIn(f"mirror.example:{PORT['missing']}", text)
 
+    def test_the_chain_that_stands_in_is_ordered_by_health(self):
+        health = "health: {order: health, interval: 1s, timeout: 1s}\n"
+        node = self.boot()
+        node.write("/run/mood", "good")
+        self.start_mirrors(node)
+        node.desire(desired("moody", "good") + health)
+        node.start_daemon()
+        self.wait_for(lambda: node.status() and self.proven(node), "the first chain is proven")
+        proven = node.read(f"{CERTS}/fleet.test/hosts.toml")
+        # The change has none of the mirrors that stand in for its own.
+        node.desire(desired("refuse") + health)
+        self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is told", 60)
+        self.assertEqual(node.read(f"{CERTS}/fleet.test/hosts.toml"), proven)
+        node.write("/run/mood.new", "hang")
+        node.run("mv", "/run/mood.new", "/run/mood")
+        turned = self.ports(node)[::-1]
+        self.wait_for(lambda: self.ports(node) == turned, "the mirror that hangs goes last")
+        self.assertEqual(node.probe("pull", "fleet.test/app/turned:1").returncode, 0)
+        view = self.registry(node, "fleet.test")
+        self.assertIn("last proven", view["why"])
+        self.assertIn("is down and tried last", view["why"])
+        self.assertEqual({host["role"] for host in view["chain"]}, {"mirror"})
+        self.assertIn(f":{PORT['moody']}", self.reasons(node)["MirrorDown"]["message"])
+        # Nor does a restart, or another change that fails, put it first.
+        node.run("systemctl", "restart", "nodemirrord")
+        self.wait_for(lambda: self.reasons(node).get("ChangeRolledBack"), "it is still told")
+        self.assertEqual(self.ports(node), turned)
+        node.desire(desired("forbidden") + health)
+        self.wait_for(lambda: f":{PORT['forbidden']}" in
+                      self.reasons(node).get("ChangeRolledBack", {"message": ""})["message"],
+                      "it is told", 60)
+        self.assertEqual(self.ports(node), turned)
+        # Once it is back, what is in place is what was proven, to the byte.
+        node.write("/run/mood.new", "good")
+        node.run("mv", "/run/mood.new", "/run/mood")
+        self.wait_for(lambda: node.read(f"{CERTS}/fleet.test/hosts.toml") == proven, "it is back")
+
     def test_a_change_that_was_taken_back_is_tried_again_after_an_hour(self):
         node = self.start(desired("good"))
         self.wait_for(lambda: self.proven(node), "the first chain is proven")

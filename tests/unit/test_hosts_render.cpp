@@ -57,6 +57,12 @@ TEST_CASE("what is rendered is read alike by every version") {
                 REQUIRE(rendered);
                 CHECK(rendered->secret == ((variant & 4) != 0));
                 CHECK_THAT(rendered->redacted, !Catch::Contains("a\\\"b"));
+                const Decoded raw = decodeHostsToml(rendered->text, "/x", k21);
+                const auto again = registryOfChain(raw.hosts, registry.name);
+                REQUIRE(again);
+                CHECK(intendedChain(*again) == intendedChain(registry));
+                CHECK(again->fallback == fallback);
+                CHECK(renderHosts(*again));
                 if (fallback == Fallback::Upstream) continue;
                 // No route to upstream is left, in any version.
                 for (const auto& version : {k16, k17, k21}) {
@@ -81,4 +87,25 @@ TEST_CASE("the text that is rendered") {
                                                "override_path = true\n"
                                                "\n[host.\"https://a.example\"]\n"
                                                "  capabilities = [\"pull\", \"resolve\"]\n"));
+}
+
+TEST_CASE("the registry of a chain") {
+    const auto of = [](const std::string& text) {
+        return registryOfChain(decodeHostsToml(text, "/x", k17).hosts, "fleet.test");
+    };
+    // A server of its own is asked only where a mirror is down, unlike a mirror that stands last.
+    const auto served = of("server = \"https://s.example\"\n[host.\"https://a.example\"]\n");
+    REQUIRE(served);
+    REQUIRE(served->server);
+    CHECK(served->server->text() == "https://s.example");
+    CHECK(served->mirrors.size() == 1);
+    const auto last = of("server = \"https://s.example\"\ncapabilities = [\"pull\"]\n[host]\n");
+    REQUIRE(last);
+    CHECK(last->fallback == Fallback::None);
+    CHECK(last->mirrors.size() == 1);
+    REQUIRE(of(upstreamOnly().text));
+    CHECK(of(upstreamOnly().text)->mirrors.empty());
+    // What the desired state cannot say is not said otherwise.
+    CHECK_FALSE(of("[host.\"https://a.example\"]\n  client = [\"/both.pem\"]\n"));
+    CHECK_FALSE(of("skip_verify = true\n[host.\"https://a.example\"]\n"));
 }
