@@ -166,7 +166,7 @@ def places(build, port):
     """How many calls of each kind there are when nothing befalls it."""
     with tempfile.TemporaryDirectory() as directory:
         trace = Path(directory) / "trace"
-        problem = run(build, port, strace(trace, "trace=" + ",".join(KINDS), "signal=none"))
+        problem = run(build, port, strace(trace, "trace=" + ",".join(KINDS), "signal=SIGKILL"))
         if problem:
             raise SystemExit(f"without any fault: {problem}")
         lines = whole_trace(trace)
@@ -197,18 +197,25 @@ def main():
 
     def attempt(fault):
         kind, what, place = fault
-        return run(build, server.server_port,
-                   strace("/dev/null", f"trace={kind}", f"inject={kind}:{what}:when={place}",
-                          "signal=none"))
-    failed = 0
+        with tempfile.TemporaryDirectory() as directory:
+            trace = Path(directory) / "trace"
+            problem = run(build, server.server_port,
+                          strace(trace, f"trace={kind}", f"inject={kind}:{what}:when={place}",
+                                 "signal=SIGKILL"))
+            struck = any("(INJECTED)" in line or "killed by SIGKILL" in line
+                         for line in whole_trace(trace))
+        return problem, struck
+    failed, missed = 0, 0
     with ThreadPoolExecutor(2) as pool:
-        for fault, problem in zip(chosen, pool.map(attempt, chosen)):
+        for fault, (problem, struck) in zip(chosen, pool.map(attempt, chosen)):
             if problem or arguments.verbose:
-                print(*fault, problem or "ok", flush=True)
+                print(*fault, problem or ("ok" if struck else "did not take place"), flush=True)
             failed += problem is not None
+            missed += not struck
     print(f"{len(chosen)} faults of {sum(counts.values())} calls of {len(KINDS)} kinds: "
-          f"{failed} failed")
-    if not chosen or failed:
+          f"{failed} failed, {missed} did not take place")
+    # A fault that did not take place proves nothing: not every life has as many calls.
+    if not chosen or failed or missed > len(chosen) * 0.1:
         raise SystemExit(1)
 
 
