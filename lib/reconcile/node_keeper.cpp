@@ -130,7 +130,9 @@ Task<void> NodeKeeper::settle(SteadyTime until) {
     bool looked = false;
     while (!stopped_) {
         // The end of a pull triggers another one.
-        if (!passing_ && (!looked || triggered_)) {
+        const SteadyTime again = images_.due();
+        const bool due = again != SteadyTime() && again <= std::chrono::steady_clock::now();
+        if (!passing_ && (!looked || triggered_ || due)) {
             looked = true;
             auto task = pass();
             co_await std::move(task);
