@@ -98,7 +98,7 @@ Task<CanaryTrial::Hosts> CanaryTrial::askHosts(const Registry& registry, std::st
 Task<CanaryTrial::Hosts> CanaryTrial::askPatiently(const Registry& registry, std::string text) {
     auto ask = askHosts(registry, text);
     Hosts hosts = co_await std::move(ask);
-    if (!hosts.endless || hosts.having == 0) co_return hosts;
+    if (!hosts.endless) co_return hosts;
     // One that is slow is waited for by containerd as well.
     auto again = askHosts(registry, std::move(text), kPull);
     co_return co_await std::move(again);
