@@ -5,6 +5,7 @@
 #include "hosts_toml/upstream.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <set>
 
@@ -87,7 +88,12 @@ int inspect(const std::string& root, std::vector<std::string> registries,
         return kUsage;
     }
     const auto& all = names.value();
-    if (registries.empty() && std::find(all.begin(), all.end(), "hosts.toml") != all.end()) {
+    const auto holds = [&root](const std::string& name) {
+        return std::filesystem::is_directory(root + "/" + name);
+    };
+    // A stray hosts.toml beside the registries' directories is none of them.
+    if (registries.empty() && std::find(all.begin(), all.end(), "hosts.toml") != all.end() &&
+        std::none_of(all.begin(), all.end(), holds)) {
         complain(root +
                  " is the directory of one registry; give the one above it, and the registry: "
                  "nodemirrorctl inspect /etc/containerd/certs.d docker.io");
