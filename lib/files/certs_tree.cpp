@@ -43,18 +43,20 @@ std::optional<CertsTree::Seal> CertsTree::Seals::of(const std::string& directory
 
 Result<UniqueFd> CertsTree::open() const { return openDirectory(root_); }
 
-Result<void> CertsTree::refuseOthersAbove() const {
+Result<void> CertsTree::refuseOthers() const {
     const auto ours = refuseOthersOnTheWay(root_, "let certs.d be where only root may write");
-    if (ours) return {};
-    return Error("use", root_, ours.error().reason(), ours.error().remedy());
+    if (!ours) return Error("use", root_, ours.error().reason(), ours.error().remedy());
+    struct stat status {};
+    if (::stat(root_.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
+        status.st_uid != ::geteuid())
+        return Error("use", root_, "it belongs to uid " + std::to_string(status.st_uid),
+                     "chown root:root " + root_);
+    return {};
 }
 
 Result<void> CertsTree::ensureRoot() const {
     struct stat status {};
     if (::stat(root_.c_str(), &status) == 0) {
-        if (S_ISDIR(status.st_mode) && status.st_uid != ::geteuid())
-            return Error("use", root_, "it belongs to uid " + std::to_string(status.st_uid),
-                         "chown root:root " + root_);
         if (S_ISDIR(status.st_mode)) {
             const auto directory = openDirectory(root_);
             if (!directory) return directory.error();
@@ -205,12 +207,15 @@ Result<bool> CertsTree::discardUnused(const BackedUpEntry& entry, const Ownershi
     const bool whole = slash == std::string::npos;
     const std::string place = entry.stored.substr(0, slash);
     const std::string name = whole ? kHosts : entry.stored.substr(slash + 1);
-    const auto type = typeOf(root->get(), place);
-    if (!type) return type.error();
-    if (*type != Type::Directory) return false;
+    struct stat status {};
+    if (::fstatat(root->get(), place.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) return false;
+        return Error::system("look at", place, errno);
+    }
+    // Before it is opened, which its owner may forbid.
+    if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid()) return false;
     const auto directory = openBelow(root->get(), place);
     if (!directory) return directory.error();
-    struct stat status {};
     if (::fstat(directory->get(), &status) != 0) return Error::system("look at", place, errno);
     if (status.st_uid != ::geteuid()) return false;
     const auto hosts = observeEntry(directory->get(), name);
@@ -298,8 +303,22 @@ Result<void> CertsTree::remove(const std::string& directory,
 Result<void> CertsTree::moveAside(const std::string& directory, const std::string& name) const {
     const auto root = open();
     if (!root) return root.error();
+    const auto refuse = [&](const std::string& why) {
+        return Error("set aside", root_ + "/" + directory, "it is another user's, and " + why,
+                     "chown -R root:root " + root_ + "/" + directory +
+                         ", and remove what is kept of it (" + directory + ".aside-*)");
+    };
+    const auto last = typeOf(root->get(), asideNumber(directory, kMostAside));
+    if (!last) return last.error();
+    if (*last != Type::Absent) return refuse("was set aside again and again");
+    // Certificates stay in force without hosts.toml, and are not to go with it.
+    const auto inner = openBelow(root->get(), directory);
+    const auto names = inner ? namesIn(inner->get()) : inner.error();
+    if (!names) return refuse("cannot be listed: " + names.error().reason());
+    for (const auto& inside : *names)
+        if (inside != kHosts && !isTemporary(inside)) return refuse("has more in it: " + inside);
     if (renameNoReplace(root->get(), directory, name) != 0)
-        return Error::system("set aside", directory, errno);
+        return refuse("cannot be renamed: " + Error::system("", "", errno).reason());
     return syncDirectory(root->get());
 }
 

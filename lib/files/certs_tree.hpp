@@ -56,9 +56,9 @@ class CertsTree {
     explicit CertsTree(std::string root) : root_(std::move(root)) {}
     const std::string& root() const { return root_; }
 
-    /// An Error where another user could put another directory in the root's place: what is written
-    /// and removed below it would be elsewhere.
-    Result<void> refuseOthersAbove() const;
+    /// An Error where the root is another user's, or who could put another directory in its place:
+    /// what is written and removed below it would be elsewhere.
+    Result<void> refuseOthers() const;
 
     /// Creates the root (mode 0755) where it is missing.
     Result<void> ensureRoot() const;
@@ -106,7 +106,8 @@ class CertsTree {
     Result<void> remove(const std::string& directory,
                         const std::optional<std::string>& sha256 = std::nullopt) const;
 
-    /// Gives a whole registry directory the name that it is kept under (nameToKeep).
+    /// Gives another user's registry directory, with nothing but a hosts.toml in it, the name that
+    /// it is kept under (nameToKeep).
     Result<void> moveAside(const std::string& directory, const std::string& name) const;
 
     /// Puts back one entry as it was; `content` is that of a file.

@@ -134,6 +134,12 @@ std::string othersOf(const std::string& root, const std::string& directory, bool
     return "";
 }
 
+bool isLinkOfOthers(const std::string& path) {
+    struct stat status {};
+    return ::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode) && status.st_uid != 0 &&
+           status.st_uid != ::geteuid();
+}
+
 /// loadHostDir
 Chain loadDirectory(const std::string& root, const std::string& directory,
                     const ContainerdVersion& version, CertificateFiles files, ChainReading& out) {
@@ -144,6 +150,11 @@ Chain loadDirectory(const std::string& root, const std::string& directory,
     const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC | links));
     struct stat status {};
     std::string text;
+    if (links != 0 && isLinkOfOthers(directory)) {
+        out.error = directory + " is a link of another user's: it is not followed";
+        out.unreadable = true;
+        return {};
+    }
     if (place && ::fstat(place.get(), &status) == 0) {
         if (S_ISLNK(status.st_mode)) {
             out.error = path + " is a link that others may have put there: it is not followed";

@@ -55,6 +55,15 @@ bool holdsNothing(const ObservedRegistry& observed) {
            (observed.directory.type == Type::Absent || observed.directory.type == Type::Directory);
 }
 
+/// What was kept is no longer to come back: what is kept aside is told, for it stays there.
+void dropBackups(const std::string& directory, Ownership& ownership) {
+    for (const auto& entry : ownership.backups)
+        if (entry.type == BackedUpEntry::Type::Aside)
+            spdlog::warn("directory={} msg=\"something newer was put there since\" aside={}",
+                         inQuotes(directory), inQuotes(entry.stored));
+    ownership.backups.clear();
+}
+
 void putFirst(std::vector<std::string>& digests, const std::string& digest) {
     digests.erase(std::remove(digests.begin(), digests.end(), digest), digests.end());
     digests.insert(digests.begin(), digest);
@@ -158,13 +167,7 @@ Result<bool> RegistryClaims::claimAgain(const std::string& directory, bool write
     ownership.placed = ownership.placed || ours;
     const bool newer = !ownership.placed && !holdsNothing(observed);
     if (!*settled && !newer) return false;
-    if (newer) {
-        for (const auto& entry : ownership.backups)
-            if (entry.type == BackedUpEntry::Type::Aside)
-                spdlog::warn("directory={} msg=\"something newer was put there since\" aside={}",
-                             inQuotes(directory), inQuotes(entry.stored));
-        ownership.backups.clear();
-    }
+    if (newer) dropBackups(directory, ownership);
     if (ours) return true;
     if (const auto kept = keepEarlier(directory, writes, observed, ownership); !kept)
         return kept.error();
@@ -186,7 +189,7 @@ Result<RegistryClaims::Claim> RegistryClaims::claim(const std::string& directory
     const auto* write = std::get_if<WriteHosts>(&action);
     // What comes back after it was pruned is somebody's newest word: it is kept instead.
     const bool prunedAgain = ownership.pruned && (write == nullptr || !holdsNothing(observed));
-    if (prunedAgain) ownership.backups.clear();
+    if (prunedAgain) dropBackups(directory, ownership);
     if (!claim.before || prunedAgain) {
         if (const auto kept = keepEarlier(directory, write != nullptr, observed, ownership); !kept)
             return kept.error();

@@ -167,6 +167,8 @@ size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const
     std::set<std::string> ours;
     for (const auto& directory : directories)
         (isOurs(directory) ? ours : waiting_).insert(directory);
+    // No event tells that another user has come to own what lies above.
+    if (!ours.empty() && !tree_.refuseOthers() && !ensureTree(now)) return 0;
     const size_t changed = carryOut(ours, now);
     return changed + reconcileWaiting(now);
 }
@@ -288,8 +290,11 @@ RegistryKeeper::Places RegistryKeeper::toLookAt(SteadyTime now) const {
 /// False where there can be no registry: nothing tells when what keeps certs.d from being made is
 /// gone, so it is tried again.
 bool RegistryKeeper::ensureTree(const Now& now) {
-    auto made = tree_.refuseOthersAbove();
-    if (made && !intents_.desired()->registries.empty()) made = tree_.ensureRoot();
+    const Desired& desired = *intents_.desired();
+    const bool touches = !desired.registries.empty() || !claims_.all().empty() ||
+                         desired.unmanaged == UnmanagedPolicy::Prune;
+    auto made = touches ? tree_.refuseOthers() : Result<void>();
+    if (made && !desired.registries.empty()) made = tree_.ensureRoot();
     treeProblem_ = made ? std::nullopt : std::optional(made.error());
     treeFailures_ = made ? 0 : treeFailures_ + 1;
     treeRetryAt_ = made ? SteadyTime() : now.steady + pauseAfter(treeFailures_);

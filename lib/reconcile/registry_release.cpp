@@ -65,9 +65,11 @@ std::string RegistryClaims::earlier(const std::string& directory) const {
 std::string RegistryClaims::earlierOfRoot(const std::string& directory) const {
     const Ownership* owned = find(directory);
     if (owned == nullptr) return "";
-    const auto isAside = [](const auto& entry) { return entry.type == BackedUpEntry::Type::Aside; };
+    const auto isOfOthers = [](const auto& entry) {
+        return entry.type == BackedUpEntry::Type::Aside || entry.uid != ::geteuid();
+    };
     const auto& backups = owned->backups;
-    return std::any_of(backups.begin(), backups.end(), isAside) ? "" : earlier(directory);
+    return std::any_of(backups.begin(), backups.end(), isOfOthers) ? "" : earlier(directory);
 }
 
 void RegistryClaims::keepReplaced(const std::vector<Registry>& replaced) {
@@ -130,6 +132,13 @@ Result<bool> RegistryClaims::settleAsides(const std::string& directory, Ownershi
 }
 
 Result<void> RegistryClaims::putBack(const BackedUpEntry& entry, const std::string& directory) {
+    if (entry.type == BackedUpEntry::Type::Symlink && entry.uid != ::geteuid()) {
+        // Made anew it would be root's word, and lead where its maker could not.
+        spdlog::warn(
+            "directory={} msg=\"a link of uid {} stood there and is not put back\" target={}",
+            inQuotes(directory), entry.uid, inQuotes(entry.stored));
+        return tree_.remove(directory);
+    }
     std::string content;
     if (entry.type == BackedUpEntry::Type::File) {
         auto stored = state_.loadBackup(entry.stored);
@@ -148,8 +157,13 @@ Result<void> RegistryClaims::putBack(const BackedUpEntry& entry, const std::stri
 Result<void> RegistryClaims::release(const ReleaseHosts& action, const ObservedRegistry& observed) {
     // Thousands may have been given back since this was planned: a newer text is somebody's word.
     const auto now = tree_.observe(action.directory);
-    if (now.isKnown() && now.value().hosts.sha256 != observed.hosts.sha256)
-        return files::changedMeanwhile("give back", action.directory + "/hosts.toml");
+    const std::string path = action.directory + "/hosts.toml";
+    if (!now.isKnown()) return Error("give back", path, now.why());
+    const auto& hosts = now.value().hosts;
+    if (hosts.type != observed.hosts.type || hosts.sha256 != observed.hosts.sha256 ||
+        hosts.target != observed.hosts.target ||
+        now.value().directory.type != observed.directory.type)
+        return files::changedMeanwhile("give back", path);
     Ownership& ownership = manifest_[action.directory];
     const auto settled = settleAsides(action.directory, ownership);
     if (!settled) return settled.error();

@@ -97,18 +97,85 @@ TEST_CASE("another user's directory is pruned whole and comes back as theirs") {
     } else {
         give(world.root.write(kHosts, "# theirs\n"), 0644);
     }
-    world.root.write("certs.d/docker.io/other", "other");
     give(world.root / "certs.d/docker.io", 0755);
     const WithoutCapabilities as;
     world.want(desire({}, "", UnmanagedPolicy::Prune));
     CHECK_FALSE(world.root.exists("certs.d/docker.io"));
-    CHECK(world.root.read("certs.d/docker.io.aside-1/other") == "other");
+    CHECK(ownerOf(world.root / "certs.d/docker.io.aside-1") == kSomebody);
     world.restart();
     world.want(desire({}));
-    CHECK(world.root.read("certs.d/docker.io/other") == "other");
     CHECK(ownerOf(world.root / "certs.d/docker.io") == kSomebody);
     CHECK(fs::is_symlink(world.root / kHosts) == link);
     CHECK_FALSE(world.root.exists("certs.d/docker.io.aside-1"));
+}
+
+TEST_CASE("what is beside hosts.toml in another user's directory is not pruned with it") {
+    World world;
+    give(world.root.write(kHosts, "# theirs\n"), 0644);
+    world.root.write("certs.d/docker.io/ca.crt", "a certificate");
+    give(world.root / "certs.d/docker.io", 0755);
+    const WithoutCapabilities as;
+    CHECK(world.want(desire({}, "", UnmanagedPolicy::Prune)) == 0);
+    CHECK(world.root.read("certs.d/docker.io/ca.crt") == "a certificate");
+    CHECK_THAT(world.view("docker.io").problem, Catch::Contains("has more in it: ca.crt"));
+    CHECK_THAT(world.view("docker.io").remedy, Catch::Contains("chown -R root:root"));
+}
+
+TEST_CASE("a directory that another user makes again and again is not pruned without an end") {
+    World world;
+    for (int i = 0; i < 5; ++i) {
+        fs::create_directories(world.root / "certs.d/docker.io");
+        give(world.root.write(kHosts, "# theirs " + std::to_string(i) + "\n"), 0644);
+        give(world.root / "certs.d/docker.io", 0755);
+        const WithoutCapabilities as;
+        CHECK(world.want(desire({}, "", UnmanagedPolicy::Prune)) == (i < 3 ? 1 : 0));
+        world.now.steady += std::chrono::hours(1);
+    }
+    CHECK_FALSE(world.root.exists("certs.d/docker.io.aside-4"));
+    CHECK_THAT(world.view("docker.io").problem, Catch::Contains("again and again"));
+}
+
+TEST_CASE("another user's link in a directory's place does not come back as root's") {
+    World world;
+    world.root.write("private/hosts.toml", "server = \"https://hidden.example\"\n");
+    fs::create_directories(world.root / "certs.d");
+    fs::create_directory_symlink(world.root / "private", world.root / "certs.d/docker.io");
+    REQUIRE(::lchown((world.root / "certs.d/docker.io").c_str(), kSomebody, kSomebody) == 0);
+    // While it is there, what it leads to is not told.
+    world.want(desire({}));
+    CHECK(world.view("docker.io").chain.empty());
+    CHECK_THAT(world.view("docker.io").problem, Catch::Contains("another user's: it is not"));
+    world.want(desire({"docker.io"}));
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("mirror.example"));
+    world.want(desire({}));
+    CHECK_FALSE(fs::exists(fs::symlink_status(world.root / "certs.d/docker.io")));
+    CHECK(world.root.exists("private/hosts.toml"));
+}
+
+TEST_CASE("another user's link that was pruned does not come back as root's") {
+    World world;
+    world.root.write("certs.d/docker.io/ca.crt", "a certificate");
+    fs::create_symlink("/nowhere", world.root / kHosts);
+    REQUIRE(::lchown((world.root / kHosts).c_str(), kSomebody, kSomebody) == 0);
+    world.want(desire({}, "", UnmanagedPolicy::Prune));
+    CHECK_FALSE(fs::is_symlink(fs::symlink_status(world.root / kHosts)));
+    world.want(desire({}));
+    CHECK_FALSE(fs::is_symlink(fs::symlink_status(world.root / kHosts)));
+    CHECK(world.root.exists("certs.d/docker.io/ca.crt"));
+}
+
+TEST_CASE("whoever closes what is kept of theirs holds up nothing") {
+    World world;
+    give(world.root.write(kHosts, "# theirs\n"), 0644);
+    give(world.root / "certs.d/docker.io", 0755);
+    const auto want = [&](const std::string& mirror) {
+        const WithoutCapabilities as;
+        return world.want(desire({"docker.io"}, mirror));
+    };
+    CHECK(want("mirror.example") == 1);
+    give(world.root / "certs.d/docker.io.aside-1", 0700);
+    CHECK(want("other.example") == 1);
+    CHECK_THAT(world.hosts("docker.io"), Catch::Contains("other.example"));
 }
 
 TEST_CASE("a lease on it keeps no file of others in force") {
@@ -155,11 +222,20 @@ TEST_CASE("nothing is done below a directory in whose place another user may put
     CHECK(world.keeper->reconcile({"docker.io", "quay.io"}, world.now) == 0);
     CHECK(world.keeper->due() > world.now.steady);
     CHECK(world.hosts("docker.io") == "# root's\n");
+    // Where nothing is to be done there it is nobody's concern.
+    CHECK(world.want(desire({})) == 0);
+    CHECK_FALSE(world.keeper->treeProblem());
     CHECK(world.want(desire({}, "", UnmanagedPolicy::Prune)) == 0);
     CHECK(world.hosts("quay.io") == "# root's\n");
     give(world.root / "", 0700, 0);
     CHECK(world.want(desire({"docker.io"})) == 1);
     CHECK_FALSE(world.keeper->treeProblem());
+    // It may become theirs at any time.
+    world.root.write("certs.d/docker.io/hosts.toml", "# drift\n");
+    give(world.root / "", 0755);
+    CHECK(world.keeper->reconcile({"docker.io"}, world.now) == 0);
+    CHECK(world.keeper->treeProblem());
+    CHECK(world.hosts("docker.io") == "# drift\n");
 }
 
 TEST_CASE("a tree of another user is told, not fought") {
@@ -170,6 +246,9 @@ TEST_CASE("a tree of another user is told, not fought") {
     CHECK(world.want(desire({"docker.io"})) == 0);
     REQUIRE(world.keeper->treeProblem());
     CHECK_THAT(world.keeper->treeProblem()->text(), Catch::Contains("chown root:root"));
+    // Whether anything is declared or not.
+    CHECK(world.want(desire({}, "", UnmanagedPolicy::Prune)) == 0);
+    CHECK(world.keeper->treeProblem());
 }
 
 TEST_CASE("links that are planted lead nowhere") {
