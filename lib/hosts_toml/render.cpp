@@ -129,7 +129,11 @@ Chain intendedChain(const Registry& registry) {
 std::optional<Registry> registryOfChain(Chain chain, const std::string& name) {
     Registry out;
     out.name = name;
-    for (const auto& host : chain) out.mirrors.push_back(mirrorOf(host));
+    for (auto& host : chain) {
+        // All of them, as 2.2 names them where a text says nothing; 1.6 drops a file with the word.
+        if (host.capabilities.size() == 4) std::erase(host.capabilities, "referrers");
+        out.mirrors.push_back(mirrorOf(host));
+    }
     const auto means = [&chain](const Registry& registry) {
         Chain intended = intendedChain(registry);
         for (Chain* each : {&intended, &chain})
@@ -144,6 +148,8 @@ std::optional<Registry> registryOfChain(Chain chain, const std::string& name) {
         served.server = served.mirrors.back().url;
         served.mirrors.pop_back();
         if (means(served)) return served;
+        // With keys of its own the registry itself is no mirror, which an order may put first.
+        if (leadsUpstream(chain.back(), name)) return std::nullopt;
         out.fallback = Fallback::None;
     }
     return means(out) ? std::optional(std::move(out)) : std::nullopt;

@@ -67,7 +67,11 @@ MirrorHealth::Watched MirrorHealth::watchedOf(const Registry& registry) {
 
 void MirrorHealth::ask(const std::string& key, const std::string& registry) {
     of_[key].insert(registry);
-    if (leftDown_.erase(key) > 0 && health_.count(key) == 0) health_[key].rememberDown();
+    const auto left = leftDown_.find(key);
+    if (left == leftDown_.end()) return;
+    const bool lately = std::chrono::steady_clock::now() - left->second <= kLeftDownFor;
+    leftDown_.erase(left);
+    if (lately && health_.count(key) == 0) health_[key].rememberDown();
 }
 
 void MirrorHealth::setDesired(std::shared_ptr<const Desired> desired) {
@@ -89,7 +93,8 @@ void MirrorHealth::setDesired(std::shared_ptr<const Desired> desired) {
     downChanged_ = true;
     settings_.interval = desired_->health.interval;
     settings_.timeout = desired_->health.timeout;
-    watch();
+    // Once it is known what stands in: what is asked again then is not forgotten.
+    watching_.soon();
 }
 
 void MirrorHealth::setStandIn(const std::string& name, std::optional<Registry> standIn) {

@@ -109,8 +109,9 @@ std::string RegistryIntents::setStandInOrder(const std::string& name, OrderedReg
     const auto found = variants_.find(name);
     if (found == variants_.end() || !found->second.standIn) return directory;
     Variant& variant = found->second;
+    if (isInOrder(variant.standInOrder, ordered)) return directory;
     const Registry* registry = desired_->find(name);
-    if (registry == nullptr || isInOrder(variant.standInOrder, ordered)) return directory;
+    if (registry == nullptr) return directory;
     if (ordered.reason.empty())
         variant.standInOrder.reset();
     else

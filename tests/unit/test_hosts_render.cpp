@@ -105,6 +105,16 @@ TEST_CASE("the registry of a chain") {
     CHECK(last->mirrors.size() == 1);
     REQUIRE(of(upstreamOnly().text));
     CHECK(of(upstreamOnly().text)->mirrors.empty());
+    // The registry itself, whatever is said of it, is no mirror of itself.
+    CHECK_FALSE(
+        of("server = \"https://fleet.test\"\ncapabilities = [\"pull\"]\n"
+           "[host.\"https://a.example\"]\n"));
+    // 2.2 names a fourth capability where a text names none.
+    const std::string plain = "server = \"https://s.example\"\n[host.\"https://a.example\"]\n";
+    const auto newer = registryOfChain(decodeHostsToml(plain, "/x", {2, 2, 0}).hosts, "fleet.test");
+    REQUIRE(newer);
+    CHECK(newer->server);
+    CHECK(renderHosts(*newer));
     // What the desired state cannot say is not said otherwise.
     CHECK_FALSE(of("[host.\"https://a.example\"]\n  client = [\"/both.pem\"]\n"));
     CHECK_FALSE(of("skip_verify = true\n[host.\"https://a.example\"]\n"));
