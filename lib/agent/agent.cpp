@@ -232,7 +232,7 @@ Status Agent::once() {
 }
 
 Task<Document> Agent::planned() {
-    std::vector<PlannedChange> changes = registries_.preview();
+    std::vector<PlannedChange> changes = registries_.preview(now());
     auto task = node_.preview();
     for (auto& change : co_await std::move(task)) changes.push_back(std::move(change));
     co_return planDocument(changes, status().reasons);

@@ -89,7 +89,8 @@ int inspect(const std::string& root, std::vector<std::string> registries,
     }
     const auto& all = names.value();
     const auto holds = [&root](const std::string& name) {
-        return std::filesystem::is_directory(root + "/" + name);
+        std::error_code unseen;
+        return std::filesystem::is_directory(root + "/" + name, unseen);
     };
     // A stray hosts.toml beside the registries' directories is none of them.
     if (registries.empty() && std::find(all.begin(), all.end(), "hosts.toml") != all.end() &&

@@ -303,14 +303,14 @@ Result<void> CertsTree::remove(const std::string& directory,
 Result<void> CertsTree::moveAside(const std::string& directory, const std::string& name) const {
     const auto root = open();
     if (!root) return root.error();
-    const auto refuse = [&](const std::string& why) {
+    const auto refuse = [&](const std::string& why, const std::string& besides = "") {
         return Error("set aside", root_ + "/" + directory, "it is another user's, and " + why,
-                     "chown -R root:root " + root_ + "/" + directory +
-                         ", and remove what is kept of it (" + directory + ".aside-*)");
+                     "chown -R root:root " + root_ + "/" + directory + besides);
     };
     const auto last = typeOf(root->get(), asideNumber(directory, kMostAside));
     if (!last) return last.error();
-    if (*last != Type::Absent) return refuse("was set aside again and again");
+    if (*last != Type::Absent)
+        return refuse("was set aside again and again", ", and remove " + directory + ".aside-*");
     // Certificates stay in force without hosts.toml, and are not to go with it.
     const auto inner = openBelow(root->get(), directory);
     const auto names = inner ? namesIn(inner->get()) : inner.error();

@@ -55,15 +55,6 @@ bool holdsNothing(const ObservedRegistry& observed) {
            (observed.directory.type == Type::Absent || observed.directory.type == Type::Directory);
 }
 
-/// What was kept is no longer to come back: what is kept aside is told, for it stays there.
-void dropBackups(const std::string& directory, Ownership& ownership) {
-    for (const auto& entry : ownership.backups)
-        if (entry.type == BackedUpEntry::Type::Aside)
-            spdlog::warn("directory={} msg=\"something newer was put there since\" aside={}",
-                         inQuotes(directory), inQuotes(entry.stored));
-    ownership.backups.clear();
-}
-
 void putFirst(std::vector<std::string>& digests, const std::string& digest) {
     digests.erase(std::remove(digests.begin(), digests.end(), digest), digests.end());
     digests.insert(digests.begin(), digest);
@@ -132,6 +123,18 @@ Result<void> RegistryClaims::keepEarlier(const std::string& directory, bool writ
     const bool asItIs =
         writes && (files::isForeign(observed.hosts) || observed.hosts.type == Type::Directory);
     return keepEntry(directory + "/hosts.toml", observed.hosts, asItIs, ownership);
+}
+
+/// What was kept is no longer to come back: what is kept aside is told, for it stays there.
+void RegistryClaims::dropBackups(const std::string& directory, Ownership& ownership) const {
+    for (const auto& entry : ownership.backups) {
+        if (entry.type != BackedUpEntry::Type::Aside) continue;
+        const auto there = tree_.isThere(entry);
+        if (there && *there)
+            spdlog::warn("directory={} msg=\"something newer was put there since\" aside={}",
+                         inQuotes(directory), inQuotes(entry.stored));
+    }
+    ownership.backups.clear();
 }
 
 /// A heal that a crash cut short left what is ours, a directory or its hosts.toml, under a name

@@ -68,6 +68,7 @@ class RegistryClaims {
     Result<bool> claimAgain(const std::string& directory, bool writes,
                             const ObservedRegistry& observed, Ownership& ownership);
     Result<bool> settleAsides(const std::string& directory, Ownership& ownership);
+    void dropBackups(const std::string& directory, Ownership& ownership) const;
     Result<void> discardUnclaimed(const std::string& path, const Ownership& ownership);
     Result<void> putBack(const BackedUpEntry& entry, const std::string& directory);
     std::string keptName(const std::string& path) const;

@@ -167,8 +167,6 @@ size_t RegistryKeeper::reconcile(const std::set<std::string>& directories, const
     std::set<std::string> ours;
     for (const auto& directory : directories)
         (isOurs(directory) ? ours : waiting_).insert(directory);
-    // No event tells that another user has come to own what lies above.
-    if (!ours.empty() && !tree_.refuseOthers() && !ensureTree(now)) return 0;
     const size_t changed = carryOut(ours, now);
     return changed + reconcileWaiting(now);
 }
@@ -200,6 +198,8 @@ size_t RegistryKeeper::carryOut(const std::set<std::string>& directories, const 
         look(directory, seals, steps, now);
         if (progress_ && ++looked % kProgressEvery == 0) progress_();
     }
+    // No event tells that another user has come to own what lies above.
+    if (!steps.empty() && !tree_.refuseOthers() && !ensureTree(now)) return 0;
     const auto claimed = claim(steps, now);
     auto written = writeFresh(claimed);
     size_t count = 0;
@@ -290,11 +290,20 @@ RegistryKeeper::Places RegistryKeeper::toLookAt(SteadyTime now) const {
 /// False where there can be no registry: nothing tells when what keeps certs.d from being made is
 /// gone, so it is tried again.
 bool RegistryKeeper::ensureTree(const Now& now) {
+    auto made = refuseOthers();
+    if (made && !intents_.desired()->registries.empty()) made = tree_.ensureRoot();
+    return noteTree(made, now);
+}
+
+/// Where something is to be done in the tree.
+Result<void> RegistryKeeper::refuseOthers() const {
     const Desired& desired = *intents_.desired();
     const bool touches = !desired.registries.empty() || !claims_.all().empty() ||
                          desired.unmanaged == UnmanagedPolicy::Prune;
-    auto made = touches ? tree_.refuseOthers() : Result<void>();
-    if (made && !desired.registries.empty()) made = tree_.ensureRoot();
+    return touches ? tree_.refuseOthers() : Result<void>();
+}
+
+bool RegistryKeeper::noteTree(const Result<void>& made, const Now& now) {
     treeProblem_ = made ? std::nullopt : std::optional(made.error());
     treeFailures_ = made ? 0 : treeFailures_ + 1;
     treeRetryAt_ = made ? SteadyTime() : now.steady + pauseAfter(treeFailures_);
@@ -312,7 +321,7 @@ size_t RegistryKeeper::reconcileAll(const Now& now) {
     const Desired* desired = intents_.desired();
     if (desired == nullptr) return 0;
     if (!ensureTree(now)) return 0;
-    if (!swept_) {
+    if (!swept_ && tree_.refuseOthers()) {
         tree_.removeLeftovers("");
         for (const auto& [directory, ownership] : claims_.all()) tree_.removeLeftovers(directory);
         swept_ = true;

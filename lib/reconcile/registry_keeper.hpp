@@ -55,15 +55,15 @@ class RegistryKeeper {
     /// Looks at what is due again: contested files, writes that failed, what waits for its turn.
     size_t reconcileDue(const Now& now);
     /// Whether directories of others wait to be looked at. They may take their time: a turn of the
-    /// loop has a part of them, after what is to be in place.
-    bool areWaiting() const { return !waiting_.empty(); }
+    /// loop has a part of them, after what is to be in place. Not while the tree cannot be used.
+    bool areWaiting() const { return !waiting_.empty() && !treeProblem_; }
     /// Called now and then in a long pass, so that nobody takes the process for hung.
     void onProgress(std::function<void()> handler) { progress_ = std::move(handler); }
     /// When something is due; the epoch when nothing is.
     SteadyTime due() const;
 
-    /// What reconcileAll would change, without changing it.
-    std::vector<PlannedChange> preview() const;
+    /// What reconcileAll would change, without changing it; nothing where treeProblem tells why.
+    std::vector<PlannedChange> preview(const Now& now);
 
     std::vector<RegistryView> views() const;
     const std::string& root() const { return tree_.root(); }
@@ -131,6 +131,8 @@ class RegistryKeeper {
     bool mustWait(const std::string& directory, const Now& now);
     static Duration pauseAfter(int failures);
     bool ensureTree(const Now& now);
+    Result<void> refuseOthers() const;
+    bool noteTree(const Result<void>& made, const Now& now);
     bool isRepeated(const Step& step) const;
     void tellContest(Track& track) const;
     /// False where it failed.

@@ -116,9 +116,13 @@ std::string shownContent(const Seen<ObservedRegistry>& observed) {
 
 }  // namespace
 
-std::vector<PlannedChange> RegistryKeeper::preview() const {
+std::vector<PlannedChange> RegistryKeeper::preview(const Now& now) {
     std::vector<PlannedChange> out;
     if (intents_.desired() == nullptr) return out;
+    if (const auto ours = refuseOthers(); !ours) {
+        noteTree(ours, now);
+        return out;
+    }
     const bool keeps = intents_.desired()->unmanaged == UnmanagedPolicy::Keep;
     // The epoch: what was verified is taken for verified, however long ago.
     for (const auto& directory : toLookAt(SteadyTime()).directories) {

@@ -238,6 +238,28 @@ TEST_CASE("nothing is done below a directory in whose place another user may put
     CHECK(world.hosts("docker.io") == "# drift\n");
 }
 
+TEST_CASE("nothing is pruned where another user has come to own what lies above") {
+    World world;
+    world.root.write("certs.d/quay.io/hosts.toml", "# root's\n");
+    world.want(desire({"docker.io"}));
+    world.keeper->intents().setDesired(desire({"docker.io"}, "", UnmanagedPolicy::Prune));
+    give(world.root / "", 0755);
+    CHECK(world.keeper->reconcile({"quay.io"}, world.now) == 0);
+    CHECK(world.hosts("quay.io") == "# root's\n");
+    CHECK(world.keeper->treeProblem());
+    CHECK_FALSE(world.keeper->areWaiting());
+}
+
+TEST_CASE("what will be refused is not planned") {
+    World world;
+    world.keeper->intents().setDesired(desire({"docker.io"}));
+    CHECK(world.keeper->preview(world.now).size() == 1);
+    give(world.root / "", 0755);
+    CHECK(world.keeper->preview(world.now).empty());
+    CHECK(world.keeper->treeProblem());
+    CHECK(world.keeper->due() > world.now.steady);
+}
+
 TEST_CASE("a tree of another user is told, not fought") {
     World world;
     fs::create_directories(world.root / "certs.d");

@@ -16,7 +16,7 @@ TEST_CASE("a pass over what is as desired changes nothing") {
     }, after{};
     ::stat((world.root / "certs.d/docker.io/hosts.toml").c_str(), &before);
     CHECK(world.keeper->reconcileAll(world.now) == 0);
-    CHECK(world.keeper->preview().empty());
+    CHECK(world.keeper->preview(world.now).empty());
     world.restart();
     CHECK(world.want(desire({"docker.io", "localhost:5000"})) == 0);
     ::stat((world.root / "certs.d/docker.io/hosts.toml").c_str(), &after);
@@ -73,7 +73,7 @@ TEST_CASE("a preview shows a diff, without secrets, and changes nothing") {
     auto desired = std::make_shared<Desired>(*desire({"docker.io"}));
     desired->registries[0].mirrors[0].headers["Authorization"] = {Secret("hunter3")};
     world.keeper->intents().setDesired(desired);
-    const auto changes = world.keeper->preview();
+    const auto changes = world.keeper->preview(world.now);
     REQUIRE(changes.size() == 1);
     CHECK_THAT(changes[0].diff, Catch::Contains("-[host.\"https://old\"]"));
     CHECK_THAT(changes[0].diff, Catch::Contains("+[host.\"https://mirror.example\"]"));
