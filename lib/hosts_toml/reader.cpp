@@ -146,15 +146,15 @@ Chain loadDirectory(const std::string& root, const std::string& directory,
     const std::string path = directory + "/hosts.toml";
     // A status is read by more than root: where others' links lead to is not told there.
     const int links = arePassedOver(files, out) ? O_NOFOLLOW : 0;
-    // Once: whose it is and what it says are of the same file, whatever others put there meanwhile.
-    const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC | links));
-    struct stat status {};
-    std::string text;
     if (links != 0 && isLinkOfOthers(directory)) {
         out.error = directory + " is a link of another user's: it is not followed";
         out.unreadable = true;
         return {};
     }
+    // Once: whose it is and what it says are of the same file, whatever others put there meanwhile.
+    const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC | links));
+    struct stat status {};
+    std::string text;
     if (place && ::fstat(place.get(), &status) == 0) {
         if (S_ISLNK(status.st_mode)) {
             out.error = path + " is a link that others may have put there: it is not followed";

@@ -34,8 +34,8 @@ RenderedHosts upstreamOnly();
 /// The chain that the desired state means, in containerd's terms.
 Chain intendedChain(const Registry& registry);
 
-/// The other way: a registry with this chain (as it is decoded). Nothing
-/// where the desired state has no words for it.
+/// The other way: a registry with this chain (as it is decoded). Nothing where the desired state
+/// has no words for it.
 std::optional<Registry> registryOfChain(Chain chain, const std::string& name);
 
 }  // namespace nodemirror
