@@ -187,8 +187,8 @@ Result<std::vector<std::string>> namesIn(int directory, size_t most) {
     while (names.size() <= most) {
         const dirent* entry = ::readdir(dir.get());
         if (entry == nullptr) break;
-        const std::string name = entry->d_name;
-        if (name != "." && name != "..") names.push_back(name);
+        const std::string_view name = entry->d_name;
+        if (name != "." && name != "..") names.emplace_back(name);
     }
     if (errno != 0) return Error::system("list", "the directory", errno);
     std::sort(names.begin(), names.end());

@@ -248,42 +248,49 @@ RegistryKeeper::Places RegistryKeeper::toLookAt(SteadyTime now) const {
     auto& directories = out.directories;
     size_t undeclared = 0;
     const files::CertsTree::Seals seals(tree_);
-    const auto add = [&](const std::string& directory) {
-        directories.insert(directories.end(), directory);
-    };
+    // Those passed over are tracked without being declared.
     auto track = tracks_.begin();
+    const auto trackOf = [&](const std::string& directory) -> const Track* {
+        for (; track != tracks_.end(); ++track) {
+            const int order = track->first.compare(directory);
+            if (order == 0) return &(track++)->second;
+            if (order > 0) break;
+            directories.insert(track->first);
+        }
+        return nullptr;
+    };
     const auto isVerified = [&](const std::string& directory, const IntendedHosts& intended) {
-        while (track != tracks_.end() && track->first < directory) ++track;
-        if (track == tracks_.end() || track->first != directory) return false;
-        const auto& verified = track->second.verified;
-        return verified && track->second.state == RegistryState::InSync && verified->until > now &&
-               verified->sha256 == intended.sha256 && seals.of(directory) == verified->seal;
+        const Track* found = trackOf(directory);
+        if (found == nullptr || found->state != RegistryState::InSync) return false;
+        const auto& verified = found->verified;
+        return verified && verified->until > now && verified->sha256 == intended.sha256 &&
+               seals.of(directory) == verified->seal;
     };
     std::vector<std::string_view> asIntended;
     for (const auto& [directory, intended] : intents_.all())
         if (isVerified(directory, intended))
             asIntended.push_back(directory);
         else
-            add(directory);
-    // What is neither as intended nor in yet, of sorted names.
-    auto known = asIntended.begin();
-    const auto addOther = [&](const std::string& directory) {
-        while (known != asIntended.end() && *known < directory) ++known;
-        if (known == asIntended.end() || *known != directory) directories.insert(directory);
-    };
+            directories.insert(directories.end(), directory);
+    for (; track != tracks_.end(); ++track) directories.insert(track->first);
     for (const auto& [directory, problem] : intents_.problems()) directories.insert(directory);
+    // Of sorted names.
+    auto known = asIntended.begin();
+    const auto isAsIntended = [&](const std::string& directory) {
+        while (known != asIntended.end() && *known < directory) ++known;
+        return known != asIntended.end() && *known == directory;
+    };
     if (const auto names = tree_.list())
         for (const auto& name : *names) {
-            const bool other = !isOurs(name);
-            if (other && ++undeclared > kMostUndeclared)
+            if (isAsIntended(name)) continue;
+            if (!isOurs(name) && ++undeclared > kMostUndeclared)
                 ++out.leftOut;
             else
-                addOther(name);
+                directories.insert(name);
         }
     known = asIntended.begin();
-    for (const auto& [directory, ownership] : claims_.all()) addOther(directory);
-    known = asIntended.begin();
-    for (const auto& [directory, seen] : tracks_) addOther(directory);
+    for (const auto& [directory, ownership] : claims_.all())
+        if (!isAsIntended(directory)) directories.insert(directory);
     return out;
 }
 

@@ -94,5 +94,11 @@ def floor_seconds(floor, how, work):
     return float(done.stdout)
 
 
+def floor_look(floor, directory):
+    """Seconds for asking for the state of every registry's directory and file."""
+    done = subprocess.run([floor, "look", directory], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
 def quantile(values, part):
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]

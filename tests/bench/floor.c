@@ -4,8 +4,11 @@
  *   floor converge DIR LIST    makes DIR/NAME/hosts.toml for every line "NAME PATH" of LIST with the
  *                              bytes of PATH: all temporary directories, their fsyncs, the renames,
  *                              one fsync of DIR; prints the seconds
- *   floor one-by-one DIR LIST  the same, each safe before the next is begun */
+ *   floor one-by-one DIR LIST  the same, each safe before the next is begun
+ *   floor look DIR             lists DIR and asks for the state of each DIR/NAME and
+ *                              DIR/NAME/hosts.toml; prints the seconds */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -90,6 +93,31 @@ static void sync_made(int root, const char *name, int directory) {
     close(fd);
 }
 
+static int print_since(const struct timespec *began) {
+    struct timespec ended;
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    printf("%.6f\n", (double)(ended.tv_sec - began->tv_sec) +
+                         1e-9 * (double)(ended.tv_nsec - began->tv_nsec));
+    return 0;
+}
+
+static int look(const char *path) {
+    struct timespec began;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    DIR *root = opendir(path);
+    if (root == NULL) die(path);
+    for (struct dirent *entry; (entry = readdir(root)) != NULL;) {
+        char file[PATH_MAX];
+        struct stat status;
+        if (entry->d_name[0] == '.') continue;
+        snprintf(file, sizeof file, "%s/hosts.toml", entry->d_name);
+        if (fstatat(dirfd(root), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+            fstatat(dirfd(root), file, &status, AT_SYMLINK_NOFOLLOW) != 0)
+            die(file);
+    }
+    return print_since(&began);
+}
+
 static int converge(const char *path, const char *list, int batch) {
     int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     FILE *in = fopen(list, "r");
@@ -104,7 +132,7 @@ static int converge(const char *path, const char *list, int batch) {
         items[count].text = slurp(source, &items[count].size);
         if (items[count++].text == NULL) die(source);
     }
-    struct timespec began, ended;
+    struct timespec began;
     clock_gettime(CLOCK_MONOTONIC, &began);
     for (int i = 0; i < count; ++i) {
         make(root, &items[i], i, !batch);
@@ -121,14 +149,12 @@ static int converge(const char *path, const char *list, int batch) {
     for (int i = 0; batch && i < count; ++i)
         if (renameat(root, items[i].temporary, root, items[i].name) != 0) die(items[i].name);
     if (fsync(root) != 0) die(path);
-    clock_gettime(CLOCK_MONOTONIC, &ended);
-    printf("%.6f\n", (double)(ended.tv_sec - began.tv_sec) +
-                         1e-9 * (double)(ended.tv_nsec - began.tv_nsec));
-    return 0;
+    return print_since(&began);
 }
 
 int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "heal") == 0) return heal(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "look") == 0) return look(argv[2]);
     if (argc == 4 && strcmp(argv[1], "converge") == 0) return converge(argv[2], argv[3], 1);
     if (argc == 4 && strcmp(argv[1], "one-by-one") == 0) return converge(argv[2], argv[3], 0);
     fprintf(stderr, "see the comment at the top\n");
