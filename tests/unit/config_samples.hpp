@@ -2,6 +2,7 @@
 
 #include "containerd_config/config_reader.hpp"
 #include "support/result_printer.hpp"
+#include "versions.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -9,9 +10,6 @@
 
 namespace nodemirror {
 
-constexpr ContainerdVersion k16{1, 6, 20};
-constexpr ContainerdVersion k17{1, 7, 24};
-constexpr ContainerdVersion k21{2, 1, 9};
 const std::string kCerts = "/etc/containerd/certs.d";
 
 inline ContainerdConfig readConfig(const std::string& path, const ContainerdVersion& version) {

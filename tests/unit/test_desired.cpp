@@ -305,8 +305,9 @@ TEST_CASE("a bracket that is left open costs no more than its text") {
                     std::to_string(m) + ".example\", \"repositoryPrefix\": \"[x" + "\"}";
         json += "]}";
     }
-    CHECK_THAT(parse(json + "}}").problems.empty() ? "" : parse(json + "}}").problems[0].message,
-               !Catch::Contains("bracket"));
+    const auto brackets = parse(json + "}}");
+    REQUIRE_FALSE(brackets.problems.empty());
+    CHECK_THAT(brackets.problems[0].message, !Catch::Contains("bracket"));
     const auto comment = parse("apiVersion: nodemirrord/v1\n# [1\nx:\n" + repeated("- 1\n"));
     REQUIRE_FALSE(comment.problems.empty());
     CHECK_THAT(comment.problems[0].message, !Catch::Contains("bracket"));

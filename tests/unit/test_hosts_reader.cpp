@@ -2,6 +2,7 @@
 #include "hosts_toml/reader.hpp"
 #include "support/temporary_directory.hpp"
 #include "unit/pem_samples.hpp"
+#include "versions.hpp"
 
 #include <catch2/catch.hpp>
 #include <sys/stat.h>
@@ -11,12 +12,7 @@
 
 using namespace nodemirror;
 
-namespace {
-
-constexpr ContainerdVersion k17{1, 7, 24};
-constexpr ContainerdVersion k21{2, 1, 9};
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("a certificate that is named over and over is read once, and not without end") {
     const TemporaryDirectory root;

@@ -2,18 +2,13 @@
 #include "hosts_toml/lint.hpp"
 #include "hosts_toml/reader.hpp"
 #include "hosts_toml/redact.hpp"
+#include "versions.hpp"
 
 #include <catch2/catch.hpp>
 
 using namespace nodemirror;
 
-namespace {
-
-constexpr ContainerdVersion k16{1, 6, 20};
-constexpr ContainerdVersion k17{1, 7, 24};
-constexpr ContainerdVersion k21{2, 1, 9};
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("what is too large to be told is not shown") {
     CHECK(redactHostsToml("x = [" + std::string(128 << 10, ' ') + "]\n") ==

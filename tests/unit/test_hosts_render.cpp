@@ -4,16 +4,13 @@
 #include "hosts_toml/upstream.hpp"
 #include "support/result_printer.hpp"
 #include "unit/pem_samples.hpp"
+#include "versions.hpp"
 
 #include <catch2/catch.hpp>
 
 using namespace nodemirror;
 
 namespace {
-
-constexpr ContainerdVersion k16{1, 6, 20};
-constexpr ContainerdVersion k17{1, 7, 24};
-constexpr ContainerdVersion k21{2, 1, 9};
 
 Registry registryOf(std::vector<std::string> urlsOfMirrors, Fallback fallback) {
     Registry registry;

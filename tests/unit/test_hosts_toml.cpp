@@ -5,17 +5,13 @@
 #include "hosts_toml/upstream.hpp"
 #include "support/temporary_directory.hpp"
 #include "toml/expressions.hpp"
+#include "versions.hpp"
 
 #include <catch2/catch.hpp>
 
 using namespace nodemirror;
 
 namespace {
-
-constexpr ContainerdVersion k16{1, 6, 20};
-constexpr ContainerdVersion k17{1, 7, 24};
-constexpr ContainerdVersion k21{2, 1, 9};
-constexpr ContainerdVersion k22{2, 2, 0};
 
 /// The URLs in order; "dropped", or "crash", where that is what becomes of the file.
 std::string urls(const std::string& text, const ContainerdVersion& version,
