@@ -303,7 +303,10 @@ ParsedDesired parseDesired(const std::string& yaml, const FileReader& readFile,
     } catch (const TooManyValues& error) {
         fields.problemAt(error.mark, "", error.msg);
     } catch (const YAML::Exception& error) {
-        fields.problemAt(error.mark, "", "is no valid YAML: " + error.msg);
+        const char* tab = isIndentedWithTab(yaml, error.mark)
+                              ? "; the line is indented with a tab, and YAML takes spaces alone"
+                              : "";
+        fields.problemAt(error.mark, "", "is no valid YAML: " + error.msg + tab);
     } catch (const std::bad_alloc&) {
         fields.problemAt(YAML::Mark::null_mark(), "",
                          "takes more memory to read than there is: a bracket may be left open");

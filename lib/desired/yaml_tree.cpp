@@ -131,6 +131,13 @@ class BracketCount {
 
 }  // namespace
 
+bool isIndentedWithTab(std::string_view yaml, const YAML::Mark& mark) {
+    if (mark.pos < 0 || static_cast<size_t>(mark.pos) > yaml.size()) return false;
+    const size_t newline = yaml.substr(0, static_cast<size_t>(mark.pos)).rfind('\n');
+    const std::string_view line = yaml.substr(newline == std::string_view::npos ? 0 : newline + 1);
+    return line.substr(0, line.find_first_not_of(" \t")).find('\t') != std::string_view::npos;
+}
+
 YamlTree::YamlTree(const std::string& text) {
     BracketCount brackets;
     for (const char c : text) brackets.read(c);

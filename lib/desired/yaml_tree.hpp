@@ -6,6 +6,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace nodemirror {
@@ -43,6 +44,10 @@ class TooManyValues : public YAML::ParserException {
 /// The most words and signs between a bracket ([ or {) and the one that closes it. yaml-cpp keeps
 /// them all until then (Scanner::EnsureTokensInQueue), with 200 bytes each and more.
 inline constexpr size_t kMostInBrackets = 1'200'000;
+
+/// Whether the line is, at which yaml-cpp found a mistake: what it says then speaks of something
+/// else.
+bool isIndentedWithTab(std::string_view yaml, const YAML::Mark& mark);
 
 /// The first document of a text, read in one pass. yaml-cpp's own nodes are several allocations
 /// each, which counts where there are thousands of registries; and its LoadAll finds documents

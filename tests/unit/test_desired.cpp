@@ -279,6 +279,19 @@ TEST_CASE("a desired state that would fill the memory is an error and nothing wo
     CHECK(unknown.problems.size() <= 1001);
 }
 
+TEST_CASE("a line that is indented with a tab") {
+    const auto message = [](const std::string& rest) {
+        const auto parsed = parse("apiVersion: nodemirrord/v1\nregistries:\n" + rest);
+        REQUIRE(parsed.problems.size() == 1);
+        return parsed.problems[0].message;
+    };
+    const auto tells = Catch::Contains("indented with a tab");
+    CHECK_THAT(message("\tdocker.io:\n\t\tmirrors: []\n"), tells);
+    CHECK_THAT(message("  docker.io:\n  \tmirrors: []\n"), tells);
+    CHECK_THAT(message("  docker.io:\n    mirrors: [}\n"), !tells);
+    CHECK_THAT(message("  docker.io: a:\tb: c\n"), !tells);
+}
+
 TEST_CASE("a bracket that is left open costs no more than its text") {
     const auto repeated = [](const std::string& text) {
         std::string out;
