@@ -85,8 +85,11 @@ class NodeCase(unittest.TestCase):
         for image in (SANDBOX, "k8s.gcr.io/pause:3.10",
                       "registry.aliyuncs.com/google_containers/pause:3.10"):
             node.probe("remove", image)
-        self.wait_for(lambda: "cannot" in self.reasons(node).get("PauseImageMissing", {})
-                      .get("message", ""), "it cannot be brought")
+        # Of this name: of the others the pulls may fail while this one's is still to be answered.
+        self.wait_for(lambda: any(reason["code"] == "PauseImageMissing" and
+                                  reason["subject"] == SANDBOX and "cannot" in reason["message"]
+                                  for reason in self.status(node)["reasons"]),
+                      "it cannot be brought")
         node.run("systemctl", "start", "mirror")
         self.wait_for(lambda: node.image_present(SANDBOX), "the pause image is back", 30)
 
